@@ -1,0 +1,155 @@
+"""The closed list of things that can happen, each with its sentence and its personal-data rule.
+
+An event whose code is not here cannot be recorded. Sentences are filled from the event's own
+data with `str.format`; `{actor}` is always there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Personal(StrEnum):
+    """What an event's data may say about natural persons."""
+
+    NONE = "none"  # codes, ids, digests, amounts
+    STAFF = "staff"  # names of people who work here
+    FREE_TEXT = "free text"  # words somebody typed; may contain anything
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    sentence: str
+    personal: Personal
+
+
+class AuditCode(StrEnum):
+    """Stable codes; a released one is never renamed or reused."""
+
+    # The life of a request: one code a move. Each carries the state it leads to.
+    REQUESTED = "request.requested"
+    CLASSIFIED = "request.classified"
+    EVIDENCE_COLLECTED = "request.evidence_collected"
+    POLICY_CHECKED = "request.policy_checked"
+    ROUTED = "request.routed"
+    ALLOWED = "request.allowed"
+    DENIED = "request.denied"
+    APPROVED = "request.approved"
+    REJECTED = "request.rejected"
+    CHANGES_REQUESTED = "request.changes_requested"
+    ANSWERED = "request.answered"
+    WITHDRAWN = "request.withdrawn"
+    EXPIRED = "request.expired"
+    INVALIDATED = "request.invalidated"
+    EXECUTION_BEGUN = "request.execution_begun"
+    EXECUTED = "request.executed"
+    FAILED = "request.failed"
+    OUTCOME_UNKNOWN = "request.outcome_unknown"
+    VERIFIED = "request.verified"
+    VERIFICATION_FAILED = "request.verification_failed"
+    SIGNED_OFF = "request.signed_off"
+    COMPENSATED = "request.compensated"
+    RESOLVED = "request.resolved"
+
+    # What happens on a request without moving it.
+    DECISION_RECORDED = "decision.recorded"
+    DECISION_REFUSED = "decision.refused"
+    EDITED = "request.edited"
+    ESCALATED = "escalation.recorded"
+    REMINDED = "reminder.recorded"
+    ROUTE_EMPTY = "route.empty"
+    GRANT_ISSUED = "grant.issued"
+    GRANT_CONSUMED = "grant.consumed"
+    GRANT_REVOKED = "grant.revoked"
+    LEASE_EXPIRED = "execution.lease_expired"
+    LATE_RESULT = "execution.late_result"
+    EXECUTION_RETRIED = "execution.retried"
+    UNDO_PROPOSED = "compensation.proposed"
+    UNDO_ENDED = "compensation.ended"
+
+    # Agents and their keys.
+    AGENT_REGISTERED = "agent.registered"
+    AGENT_CHANGED = "agent.changed"
+    AGENT_PAUSED = "agent.paused"
+    AGENT_RESUMED = "agent.resumed"
+    KEY_ISSUED = "agent.key_issued"
+    KEY_REVOKED = "agent.key_revoked"
+
+    # Policy and authority.
+    POLICY_DRAFTED = "policy.drafted"
+    POLICY_PUBLISHED = "policy.published"
+    POLICY_RETIRED = "policy.retired"
+    LIMIT_SET = "limit.set"
+    LIMIT_REMOVED = "limit.removed"
+    ROLES_SYNCED = "roles.synced"
+    USER_CREATED = "user.created"
+    USER_CHANGED = "user.changed"
+    USER_ROLES_CHANGED = "user.roles_changed"
+    USER_DEACTIVATED = "user.deactivated"
+
+    @property
+    def sentence(self) -> str:
+        return _MEANINGS[self].sentence
+
+    @property
+    def personal(self) -> Personal:
+        return _MEANINGS[self].personal
+
+
+_C = AuditCode
+_MEANINGS: dict[AuditCode, _Meaning] = {
+    _C.REQUESTED: _Meaning("{actor} proposed {action_type}", Personal.NONE),
+    _C.CLASSIFIED: _Meaning("Classified as {action_type} on {target}", Personal.NONE),
+    _C.EVIDENCE_COLLECTED: _Meaning("Collected {items} evidence items", Personal.NONE),
+    _C.POLICY_CHECKED: _Meaning("Policy {policy}: {verdict}, tier {tier}", Personal.NONE),
+    _C.ROUTED: _Meaning("Sent to {groups}", Personal.NONE),
+    _C.ALLOWED: _Meaning("Policy allowed it without a person", Personal.NONE),
+    _C.DENIED: _Meaning("Policy denied it: {reason}", Personal.NONE),
+    _C.APPROVED: _Meaning("Approved: every requirement is met", Personal.NONE),
+    _C.REJECTED: _Meaning("{actor} rejected it ({reason_code})", Personal.STAFF),
+    _C.CHANGES_REQUESTED: _Meaning("{actor} asked the agent for an answer", Personal.STAFF),
+    _C.ANSWERED: _Meaning("{actor} answered the reviewer", Personal.NONE),
+    _C.WITHDRAWN: _Meaning("{actor} withdrew it", Personal.NONE),
+    _C.EXPIRED: _Meaning("Nobody {clock} in time", Personal.NONE),
+    _C.INVALIDATED: _Meaning("Sent back before execution: {reason}", Personal.NONE),
+    _C.EXECUTION_BEGUN: _Meaning("Attempt {attempt} began", Personal.NONE),
+    _C.EXECUTED: _Meaning("Done: {receipt}", Personal.NONE),
+    _C.FAILED: _Meaning("Refused by the target: {reason}", Personal.NONE),
+    _C.OUTCOME_UNKNOWN: _Meaning("No trustworthy answer: {reason}", Personal.NONE),
+    _C.VERIFIED: _Meaning("Read back and equal to what was approved", Personal.NONE),
+    _C.VERIFICATION_FAILED: _Meaning("Read back and different: {reason}", Personal.NONE),
+    _C.SIGNED_OFF: _Meaning("{actor} closed the record", Personal.STAFF),
+    _C.COMPENSATED: _Meaning("Undone by {by}", Personal.NONE),
+    _C.RESOLVED: _Meaning("{actor} resolved it by hand: {outcome}", Personal.STAFF),
+    _C.DECISION_RECORDED: _Meaning("{actor}: {verdict} for {group}", Personal.STAFF),
+    _C.DECISION_REFUSED: _Meaning("{actor} tried to decide and may not: {reason}", Personal.STAFF),
+    _C.EDITED: _Meaning("{actor} edited {fields}", Personal.STAFF),
+    _C.ESCALATED: _Meaning("Escalated to {to}: {reason}", Personal.NONE),
+    _C.REMINDED: _Meaning("Reminded {group} at {step}", Personal.NONE),
+    _C.ROUTE_EMPTY: _Meaning("Nobody in {group} may decide this; sent to {fallback}", Personal.NONE),
+    _C.GRANT_ISSUED: _Meaning("Grant issued until {expires_at}", Personal.NONE),
+    _C.GRANT_CONSUMED: _Meaning("Grant used by attempt {attempt}", Personal.NONE),
+    _C.GRANT_REVOKED: _Meaning("Grant revoked: {reason}", Personal.NONE),
+    _C.LEASE_EXPIRED: _Meaning("Attempt {attempt} lost its lease", Personal.NONE),
+    _C.LATE_RESULT: _Meaning("Attempt {attempt} reported after its lease", Personal.NONE),
+    _C.EXECUTION_RETRIED: _Meaning("Attempt {attempt} began with the same key", Personal.NONE),
+    _C.UNDO_PROPOSED: _Meaning("{actor} proposed undoing it with {by}", Personal.STAFF),
+    _C.UNDO_ENDED: _Meaning("The undo {by} ended as {outcome}", Personal.NONE),
+    _C.AGENT_REGISTERED: _Meaning("{actor} registered agent {name}", Personal.STAFF),
+    _C.AGENT_CHANGED: _Meaning("{actor} changed {fields}", Personal.STAFF),
+    _C.AGENT_PAUSED: _Meaning("{actor} paused the agent: {reason}", Personal.STAFF),
+    _C.AGENT_RESUMED: _Meaning("{actor} resumed the agent", Personal.STAFF),
+    _C.KEY_ISSUED: _Meaning("{actor} issued key {prefix}", Personal.STAFF),
+    _C.KEY_REVOKED: _Meaning("{actor} revoked key {prefix}", Personal.STAFF),
+    _C.POLICY_DRAFTED: _Meaning("{actor} drafted version {version}", Personal.STAFF),
+    _C.POLICY_PUBLISHED: _Meaning("{actor} published version {version}", Personal.STAFF),
+    _C.POLICY_RETIRED: _Meaning("{actor} retired version {version}", Personal.STAFF),
+    _C.LIMIT_SET: _Meaning("{actor} set {holder} to {each} each", Personal.STAFF),
+    _C.LIMIT_REMOVED: _Meaning("{actor} removed the limit of {holder}", Personal.STAFF),
+    _C.ROLES_SYNCED: _Meaning("{actor} synchronised roles: {changes}", Personal.NONE),
+    _C.USER_CREATED: _Meaning("{actor} created {username}", Personal.STAFF),
+    _C.USER_CHANGED: _Meaning("{actor} changed {fields}", Personal.STAFF),
+    _C.USER_ROLES_CHANGED: _Meaning("{actor} changed roles: {changes}", Personal.STAFF),
+    _C.USER_DEACTIVATED: _Meaning("{actor} deactivated {username}", Personal.STAFF),
+}

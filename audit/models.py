@@ -1,0 +1,75 @@
+"""What the trail is made of: events chained per subject, and the heads their subjects carry."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+from audit.actors import ActorKind
+from audit.events import AuditCode
+
+
+class Chained(models.Model):
+    """A record with a hash chain of its own; its row carries the chain's head.
+
+    Because the head lives in the row that is locked anyway, writers of different subjects never
+    wait for each other, and cutting the end off a chain contradicts the row.
+    """
+
+    audit_seq = models.PositiveIntegerField(default=0, editable=False)
+    audit_head = models.CharField(max_length=64, default="", blank=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+class AuditStream(Chained):
+    """A subject for events that belong to no other record, such as role synchronisation."""
+
+    name = models.CharField(max_length=40, primary_key=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class AuditEvent(models.Model):
+    """One thing that happened. Rows are inserted and never change; triggers see to it."""
+
+    id = models.BigAutoField(primary_key=True)
+    subject_type = models.CharField(max_length=60)
+    subject_id = models.CharField(max_length=40)
+    seq = models.PositiveIntegerField()
+    code = models.CharField(max_length=40, choices=[(c.value, c.value) for c in AuditCode])
+    actor_kind = models.CharField(max_length=6, choices=ActorKind.choices)
+    actor_id = models.CharField(max_length=40)
+    actor_name = models.CharField(max_length=150)
+    at = models.DateTimeField()
+    state = models.CharField(
+        max_length=24, blank=True, help_text="The subject's state once this had happened."
+    )
+    data = models.TextField(help_text="Canonical JSON (RFC 8785).")
+    key_id = models.CharField(max_length=8)
+    mac = models.CharField(max_length=64)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-id"]
+        verbose_name = "event"
+        verbose_name_plural = "trail"
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["subject_type", "subject_id", "seq"], name="audit_event_seq_unique"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(code__in=[c.value for c in AuditCode]),
+                name="audit_event_code_known",
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["actor_id", "id"], name="audit_event_actor"),
+            models.Index(fields=["code", "id"], name="audit_event_code"),
+            models.Index(fields=["at", "id"], name="audit_event_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject_type} {self.subject_id} #{self.seq} {self.code}"

@@ -1,0 +1,178 @@
+"""Writing the trail: inside the caller's transaction, or not at all."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.db import models, transaction
+from django.utils import timezone
+
+from audit import chain
+from audit.actors import Actor, ActorKind
+from audit.canonical import JsonObject, canonical
+from audit.events import AuditCode
+from audit.models import AuditEvent, AuditStream, Chained
+
+
+class OutsideTransaction(RuntimeError):
+    """An event was to be recorded outside a transaction: it could survive without its change."""
+
+
+class ChainMoved(RuntimeError):
+    """The subject's chain is longer than the instance in hand knows: lock the row, then look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event still to be written."""
+
+    code: AuditCode
+    actor: Actor
+    state: str = ""
+    data: JsonObject = field(default_factory=dict)
+
+
+def record(
+    code: AuditCode,
+    *,
+    actor: Actor,
+    subject: Chained,
+    state: str = "",
+    data: JsonObject | None = None,
+) -> AuditEvent:
+    """Append one event to the subject's chain. See `record_all`."""
+    return record_all([Entry(code, actor, state, data or {})], subject=subject)[0]
+
+
+def record_all(entries: Sequence[Entry], *, subject: Chained) -> list[AuditEvent]:
+    """Append events to the subject's chain, in order, in one statement.
+
+    The caller holds the subject's row lock, or the subject is not saved yet: then the new head
+    goes in with the subject's own INSERT. Raises OutsideTransaction when no transaction is open
+    and ChainMoved when somebody appended since the subject was read.
+    """
+    if not transaction.get_connection().in_atomic_block:
+        raise OutsideTransaction("record() needs the transaction of the change it records.")
+    now = timezone.now()
+    seq, head = subject.audit_seq, subject.audit_head
+    keys = chain.keyring()
+    events = []
+    for entry in entries:
+        seq += 1
+        event = _event(entry, subject, seq, head, now, keys)
+        head = event.mac
+        events.append(event)
+    AuditEvent.objects.bulk_create(events)
+    if not subject._state.adding:
+        moved = type(subject)._base_manager.filter(pk=subject.pk, audit_seq=subject.audit_seq)
+        if not moved.update(audit_seq=seq, audit_head=head):
+            raise ChainMoved(f"{subject._meta.label} {subject.pk} has newer events.")
+    subject.audit_seq, subject.audit_head = seq, head
+    return events
+
+
+def stream(name: str) -> AuditStream:
+    """The named stream, locked: the subject for events that belong to no other record."""
+    AuditStream.objects.get_or_create(name=name)
+    return AuditStream.objects.select_for_update().get(name=name)
+
+
+def _event(
+    entry: Entry, subject: Chained, seq: int, head: str, now: datetime, keys: chain.Keyring
+) -> AuditEvent:
+    event = AuditEvent(
+        subject_type=subject_label(subject),
+        subject_id=str(subject.pk),
+        seq=seq,
+        code=AuditCode(entry.code),
+        actor_kind=ActorKind(entry.actor.kind),
+        actor_id=_plain(entry.actor.id),
+        actor_name=_plain(entry.actor.name),
+        at=now,
+        state=_plain(str(entry.state)),
+        data=canonical(entry.data),
+        key_id=keys.current,
+    )
+    covered = chain.message(
+        head,
+        event.subject_type,
+        event.subject_id,
+        seq,
+        event.code,
+        event.actor_kind,
+        event.actor_id,
+        event.actor_name,
+        now,
+        event.state,
+        event.data,
+    )
+    event.mac = chain.mac(keys.keys[keys.current], covered)
+    return event
+
+
+def _plain(text: str) -> str:
+    """Names and ids go into the MAC's message line by line: no control characters."""
+    if any(unicodedata.category(c) == "Cc" for c in text):
+        raise ValueError("Actor and state must not contain control characters.")
+    return text
+
+
+def subject_label(subject: models.Model) -> str:
+    """How the trail names a kind of record: "approvals.actionrequest", proxies included."""
+    concrete = subject._meta.concrete_model or type(subject)
+    return concrete._meta.label_lower
+
+
+def save_with_history(
+    instance: models.Model,
+    *,
+    actor: Actor,
+    reason: str,
+    update_fields: Iterable[str] | None = None,
+) -> None:
+    """Save and stamp the one history row of this save with who and why.
+
+    simple-history reads both from attributes that stay on the instance, so they are cleared here
+    before they can stamp the next save.
+    """
+    instance._change_reason = _stamp(actor, reason)  # type: ignore[attr-defined]
+    instance._history_user = _history_user(actor)  # type: ignore[attr-defined]
+    try:
+        instance.save(update_fields=update_fields)
+    finally:
+        del instance._change_reason  # type: ignore[attr-defined]
+        del instance._history_user  # type: ignore[attr-defined]
+
+
+def history_row(instance: Any, *, actor: Actor, reason: str, kind: str = "~") -> models.Model:
+    """Build (not save) the history row of the instance as it is now.
+
+    For set-based writing: several moves in memory, their history inserted in one statement.
+    `kind` is simple-history's "+" for created, "~" for changed.
+    """
+    history = instance.history.model
+    values = {f.attname: getattr(instance, f.attname) for f in history.tracked_fields}
+    row: models.Model = history(
+        history_date=timezone.now(),
+        history_type=kind,
+        history_change_reason=_stamp(actor, reason),
+        history_user=_history_user(actor),
+        **values,
+    )
+    return row
+
+
+def _stamp(actor: Actor, reason: str) -> str:
+    return f"{actor}: {reason}"
+
+
+def _history_user(actor: Actor) -> models.Model | None:
+    """A stand-in with the primary key only: the foreign key needs no more, and no query."""
+    if actor.kind != ActorKind.HUMAN:
+        return None
+    return get_user_model()(pk=int(actor.id))

@@ -1,0 +1,268 @@
+"""One settings module; the environment decides. See `config.env` and README, section Settings."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from celery.schedules import schedule
+from django.core.exceptions import ImproperlyConfigured
+
+from config.env import BASE_DIR, VAR_DIR, env
+
+# --- What differs between deployments -------------------------------------------------------
+
+DEBUG = env.bool("DEBUG", False)
+DEMO = env.bool("DEMO", False)  # loopback only: plain-HTTP cookies, sandbox addresses
+
+
+def _secret(name: str) -> str:
+    """A secret; only DEBUG may go without."""
+    value: str = env.str(name, "")
+    if value or not DEBUG:
+        if len(value) < 32:
+            raise ImproperlyConfigured(
+                f"{name} must be set to at least 32 random characters "
+                "(python -m config.local_env writes local ones to var/countersign.env)."
+            )
+        return value
+    return f"debug-only-{name.lower()}-".ljust(48, "x")
+
+
+SECRET_KEY = _secret("SECRET_KEY")
+AUDIT_KEY = _secret("AUDIT_KEY")
+AUDIT_RETIRED_KEYS: list[str] = env.list("AUDIT_RETIRED_KEYS", [])
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": env.dj_db_url("DATABASE_URL", f"sqlite:///{VAR_DIR / 'countersign.sqlite3'}")
+}
+_database = DATABASES["default"]
+IS_POSTGRES = _database["ENGINE"].endswith("postgresql")
+if IS_POSTGRES:
+    # Prepared statements halve the database's CPU; turn off behind a transaction pooler.
+    _database["OPTIONS"] = {
+        "prepare_threshold": env.int("DATABASE_PREPARE_THRESHOLD", 3),
+        "connect_timeout": 5,
+    }
+    if env.bool("DATABASE_POOL", False):
+        _database["OPTIONS"]["pool"] = True
+    else:
+        _database["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", 60)
+        _database["CONN_HEALTH_CHECKS"] = True
+else:
+    # IMMEDIATE takes the write lock first, which is what FOR UPDATE means on SQLite;
+    # recursive_triggers lets no INSERT OR REPLACE pass the append-only triggers.
+    _database["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": (
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA recursive_triggers=ON;"
+        ),
+    }
+
+BROKER_URL: str = env.str("BROKER_URL", "filesystem://")
+
+vars().update(env.dj_email_url("EMAIL_URL", "consolemail://"))
+DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", "countersign@localhost")
+BASE_URL: str = env.str("BASE_URL", "http://127.0.0.1:8000")
+
+# Addresses and credentials of the systems connectors talk to. Agents never hold these.
+CONNECTORS: dict[str, dict[str, Any]] = {
+    "payments": {
+        "base_url": env.str("PAYMENTS_URL", "http://127.0.0.1:8011"),
+        "api_key": env.str("PAYMENTS_API_KEY", "sk_test_sandbox"),
+    },
+    "email": {
+        "url": env.str("SMTP_URL", "smtp://127.0.0.1:8012"),
+        "sender": env.str("SMTP_SENDER", "service@retailer.example"),
+        "archive_url": env.str("MAIL_ARCHIVE_URL", "http://127.0.0.1:8013"),
+    },
+    "records": {"url": env.str("RECORDS_URL", f"sqlite:///{VAR_DIR / 'records.sqlite3'}")},
+    "directory": {
+        "base_url": env.str("DIRECTORY_URL", "http://127.0.0.1:8014"),
+        "token": env.str("DIRECTORY_TOKEN", "directory-sandbox"),
+    },
+    "changes": {
+        "base_url": env.str("CHANGES_URL", "http://127.0.0.1:8015"),
+        "token": env.str("CHANGES_TOKEN", "changes-sandbox"),
+    },
+    "logistics": {
+        "base_url": env.str("LOGISTICS_URL", "http://127.0.0.1:8016"),
+        "token": env.str("LOGISTICS_TOKEN", "logistics-sandbox"),
+    },
+}
+CONNECTOR_TIMEOUT = timedelta(seconds=env.int("CONNECTOR_TIMEOUT_SECONDS", 20))
+
+# --- Django -----------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "config.apps.ConfigConfig",
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "django.contrib.admin.apps.SimpleAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "simple_history",
+    "audit",
+    "policies",
+    "connectors",
+    "approvals",
+]
+
+MIDDLEWARE = [
+    "config.middleware.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.middleware.ContentSecurityPolicyMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "config.middleware.DatabaseOutageMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+AUTH_USER_MODEL = "policies.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = env.str("TIME_ZONE", "Europe/Berlin")
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = VAR_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+WHITENOISE_USE_FINDERS = DEBUG or DEMO  # serve straight from the packages, no collectstatic step
+
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": BROKER_URL}
+    if BROKER_URL.startswith(("redis://", "rediss://"))
+    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+}
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not (DEBUG or DEMO)
+SESSION_COOKIE_AGE = int(timedelta(hours=10).total_seconds())
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", False) else None
+SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", False)
+SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", 0)
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+
+# --- API --------------------------------------------------------------------------------------
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["approvals.api.authentication.AgentKeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["approvals.api.authentication.IsAgent"],
+    "DEFAULT_PARSER_CLASSES": ["approvals.api.parsers.StrictJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["approvals.api.throttles.AgentThrottle"],
+    "DEFAULT_THROTTLE_RATES": {"agent": env.str("AGENT_RATE", "600/min")},
+    "EXCEPTION_HANDLER": "config.api_errors.problem_handler",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Countersign",
+    "DESCRIPTION": "Propose bounded actions; people with the authority decide.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+# --- Celery -----------------------------------------------------------------------------------
+
+CELERY_BROKER_URL = BROKER_URL
+if BROKER_URL.startswith("filesystem"):
+    _broker_dir = VAR_DIR / "broker"
+    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
+        "data_folder_in": str(_broker_dir / "messages"),
+        "data_folder_out": str(_broker_dir / "messages"),
+        "control_folder": str(_broker_dir / "control"),
+        "processed_folder": str(_broker_dir / "processed"),
+        "store_processed": False,
+        "polling_interval": 0.25,
+    }
+else:
+    CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 2}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_RESULT_BACKEND = None
+CELERY_TASK_ACKS_LATE = False  # the lease recovers, not the broker
+CELERY_TASK_REJECT_ON_WORKER_LOST = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TASK_TIME_LIMIT = env.int("TASK_TIME_LIMIT_SECONDS", 50)  # under EXECUTION_LEASE
+CELERY_DB_REUSE_MAX = 1000  # Celery closes the connection around every task otherwise
+CELERY_TASK_PUBLISH_RETRY = False  # the row is the outbox: a lost message loses nothing
+SWEEP_SECONDS = env.float("SWEEP_SECONDS", 5.0)
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {"task": "approvals.sweep", "schedule": schedule(timedelta(seconds=SWEEP_SECONDS))}
+}
+CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
+
+# An attempt's lease: longer than the connector's timeout and the task's hard limit together.
+EXECUTION_LEASE = timedelta(seconds=env.int("EXECUTION_LEASE_SECONDS", 60))
+EXECUTION_MAX_ATTEMPTS = env.int("EXECUTION_MAX_ATTEMPTS", 5)
+
+# --- Logging ----------------------------------------------------------------------------------
+
+LOG_LEVEL = env.str("LOG_LEVEL", "INFO")
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "config.logs.formatter"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {"django.server": {"handlers": ["stderr"], "level": "WARNING", "propagate": False}},
+}

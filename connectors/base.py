@@ -1,0 +1,121 @@
+"""What every connector can be asked, and the values it answers with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from audit.canonical import JsonObject, JsonValue
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One action to preview, execute or read back: its type's key and its validated params."""
+
+    type: str
+    params: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class SystemEvidence:
+    """Something the connector read from the target system itself."""
+
+    kind: str  # "customer_record", "source_record", "charge", ...
+    title: str
+    content: JsonObject
+    retrieved_at: datetime
+    uri: str = ""
+    authority: str = "system of record"
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The target as it is and as it would be.
+
+    `target_version` changes whenever something this action depends on changes; execution
+    compares it with the approved one. `unavailable` says why there is no preview; then the page
+    says so, and `before` and `after` are empty.
+    """
+
+    before: JsonObject = field(default_factory=dict)
+    after: JsonObject = field(default_factory=dict)
+    target_version: str = ""
+    unavailable: str = ""
+    evidence: tuple[SystemEvidence, ...] = ()
+    facts: Mapping[str, JsonValue] = field(default_factory=dict)
+    """What policy may know about the target: "customer.segment", "customer.complaints_90d", ..."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The outside system's reference for what it did."""
+
+    reference: str
+    summary: str
+    detail: JsonObject = field(default_factory=dict)
+    pre_image: JsonObject = field(default_factory=dict)
+    """What the write replaced, as the target had it in the same operation where it can tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBack:
+    """What an independent read found, and where it differs from what was approved."""
+
+    observed: JsonObject
+    differences: tuple[str, ...] = ()
+
+    @property
+    def matches(self) -> bool:
+        return not self.differences
+
+
+class ConnectorError(Exception):
+    """The target refused, and nothing happened there. The text is for people.
+
+    `permanent` is False for what may go away by itself (429, connection refused before the
+    request was sent): then the same call may be made again.
+    """
+
+    def __init__(self, message: str, *, permanent: bool, code: str = "") -> None:
+        super().__init__(message)
+        self.permanent = permanent
+        self.code = code
+
+
+class OutcomeUnknown(Exception):  # noqa: N818 - an outcome, not an error
+    """The call went out and no trustworthy answer came back: timeout, reset, 5xx, half a body."""
+
+
+class Connector(Protocol):
+    """One outside system. Every method may raise ConnectorError; only `execute` OutcomeUnknown.
+
+    No method is called with a database transaction open, and every call ends within
+    `settings.CONNECTOR_TIMEOUT`.
+    """
+
+    system: str
+    idempotent: bool
+    """Repeating `execute` with the same key inside `key_window_seconds` has one effect."""
+    key_window_seconds: int
+    can_look_up: bool
+    """`look_up` can tell whether a key was applied, at any time."""
+
+    def preview(self, action: Action) -> Preview:
+        """Read the target now. Raises ConnectorError when it cannot be read."""
+
+    def execute(self, action: Action, *, idempotency_key: str) -> Receipt:
+        """Do it, at most once per key. Raises ConnectorError (did not happen) or OutcomeUnknown."""
+
+    def look_up(self, action: Action, *, idempotency_key: str) -> Receipt | None:
+        """The receipt of that key if it was applied, None if it certainly was not."""
+
+    def verify(self, action: Action, receipt: Receipt) -> ReadBack:
+        """Read the effect back by another way than the write's own answer."""
+
+    def compensate(self, action: Action, receipt: Receipt) -> Action:
+        """The action that would undo it; proposed and approved like any other.
+
+        Raises ConnectorError(permanent=True) when this effect cannot be undone.
+        """

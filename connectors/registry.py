@@ -1,0 +1,3 @@
+"""Which action types exist, and which connector carries each out. Unknown names raise."""
+
+from __future__ import annotations

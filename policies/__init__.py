@@ -1,0 +1,1 @@
+"""What policy says and who may decide: rules, tiers, roles, limits, authority."""

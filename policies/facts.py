@@ -1,0 +1,97 @@
+"""What rules may ask about. One declaration serves CEL's types, the documentation and storage.
+
+A fact is a field of one of the small dataclasses below; its CEL name is the group and the field
+joined by a dot (`action.amount`). Money is in minor units of `action.currency`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeAlias
+
+FactValue: TypeAlias = "bool | int | float | str | tuple[str, ...]"
+
+
+def fact(meaning: str, default: FactValue) -> Any:
+    """Declare a fact with the sentence that explains it to whoever writes rules."""
+    return field(default=default, metadata={"meaning": meaning})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionFacts:
+    type: str = fact("Key of the action type, such as refund.issue.", "")
+    verb: str = fact("read, draft, send, update, delete, pay, grant or execute.", "")
+    system: str = fact("The target system.", "")
+    reversibility: str = fact(
+        "read-only, reversible, externally reversible or irreversible.", "irreversible"
+    )
+    amount: int = fact("Amount in minor units; 0 when the action moves no money.", 0)
+    currency: str = fact("ISO 4217 code; empty when the action moves no money.", "")
+    target: str = fact("The object acted on.", "")
+    counterparty: str = fact("Who receives it: payee, recipient, user.", "")
+    data_classes: tuple[str, ...] = fact("Classes of data the params carry.", ())
+    is_undo: bool = fact("It undoes an earlier action.", False)
+    supervised: bool = fact("A person starts it and watches.", False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentFacts:
+    name: str = fact("The agent's name.", "")
+    team: str = fact("The agent's team.", "")
+    owner: str = fact("User name of the agent's owner.", "")
+    age_days: int = fact("Days since the agent was registered.", 0)
+    ceiling: int = fact("The agent's own ceiling in minor units; 0 means none is set.", 0)
+    over_ceiling: bool = fact("The amount is above the agent's ceiling.", False)
+    confidence: float = fact("The model's own confidence, 0 to 1; -1 when it stated none.", -1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomerFacts:
+    known: bool = fact("The target system knows the customer.", False)
+    segment: str = fact("Customer segment as the system of record has it.", "")
+    refunds_90d: int = fact("Refunds to this customer in 90 days, by the system of record.", 0)
+    complaints_90d: int = fact("Complaints of this customer in 90 days.", 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceFacts:
+    kinds: tuple[str, ...] = fact("Kinds of evidence present and fresh.", ())
+    missing_purchase_order: bool = fact("A payment whose invoice names no purchase order.", False)
+    preview_available: bool = fact("The target could be read before deciding.", False)
+    flags: tuple[str, ...] = fact(
+        "What the detectors found in agent text: injection, bidi, invisible, look-alike, "
+        "contradiction, long.",
+        (),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VelocityFacts:
+    target_count_24h: int = fact("Requests on the same target in 24 hours, this one included.", 1)
+    target_sum_24h: int = fact("Their amounts, minor units of this request's currency.", 0)
+    agent_count_24h: int = fact("Requests of the same agent in 24 hours, this one included.", 1)
+    duplicates: int = fact("Open or done requests with the same business key in 24 hours.", 0)
+    first_for_counterparty: bool = fact("No earlier request to this counterparty succeeded.", True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Everything a rule may ask about one request."""
+
+    action: ActionFacts = field(default_factory=ActionFacts)
+    agent: AgentFacts = field(default_factory=AgentFacts)
+    customer: CustomerFacts = field(default_factory=CustomerFacts)
+    evidence: EvidenceFacts = field(default_factory=EvidenceFacts)
+    velocity: VelocityFacts = field(default_factory=VelocityFacts)
+
+    def flat(self) -> dict[str, bool | int | float | str | list[str]]:
+        """The facts by CEL name, as CEL and canonical JSON take them."""
+        result: dict[str, bool | int | float | str | list[str]] = {}
+        for group in fields(self):
+            values = getattr(self, group.name)
+            for item in fields(values):
+                value = getattr(values, item.name)
+                result[f"{group.name}.{item.name}"] = (
+                    list(value) if isinstance(value, tuple) else value
+                )
+        return result

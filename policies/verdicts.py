@@ -1,0 +1,77 @@
+"""The values policy answers with. Frozen, and the same wherever they travel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+
+
+class Verdict(StrEnum):
+    """Policy allows, requires approval, or denies. The strictest wins, in this order."""
+
+    ALLOW = "allow"
+    REQUIRE_APPROVAL = "require_approval"
+    DENY = "deny"
+
+
+HIGHEST_TIER = 5
+
+
+@dataclass(frozen=True, slots=True)
+class RequirementSpec:
+    """One thing people must say yes to."""
+
+    group: str  # a role of policies.roles, by name
+    quorum: int = 1
+    stage: int = 1  # stage 2 opens when stage 1 is met
+    within_limit: bool = False  # only people whose approval limit covers the amount count
+    escalates_to: str = "manager"  # who is asked when time runs out, or when the route is empty
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """How long people have to decide, and how long the grant stays usable after."""
+
+    decide_by: timedelta
+    execute_by: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """One CEL clause of one rule, with what it came to."""
+
+    text: str
+    outcome: str  # "true", "false", "error"
+    detail: str = ""  # the error, when there was one
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTrace:
+    """How one rule fared on these facts; rules that nearly matched are kept too."""
+
+    rule: str
+    owner: str
+    reason: str
+    effect: Verdict
+    matched: bool
+    clauses: tuple[Clause, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Everything policy has to say about one set of facts."""
+
+    verdict: Verdict
+    tier: int
+    requirements: tuple[RequirementSpec, ...]
+    clocks: Clocks
+    evidence_required: tuple[str, ...]  # evidence kinds that must be there, fresh
+    reason_required: bool  # approving needs a written reason too
+    window: str  # name of the change window execution waits for, "" for none
+    trace: tuple[RuleTrace, ...]
+    version: str  # label of the policy version, "2026-11-20.1"
+
+    @property
+    def matched(self) -> tuple[RuleTrace, ...]:
+        return tuple(rule for rule in self.trace if rule.matched)
