@@ -20,9 +20,14 @@ def forbid_changes(table: str) -> migrations.RunPython:
 
     SQLite's INSERT OR REPLACE would pass a no-delete trigger unless `recursive_triggers` is on;
     settings turn it on for every connection.
+
+    SQLite also forgets triggers when Django rebuilds a table, which any later migration that
+    alters a column or constraint of it does: such a migration ends with this operation again.
+    The system check `audit.E001` looks for what was forgotten.
     """
 
     def add(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+        remove(apps, schema_editor)
         if schema_editor.connection.vendor == "postgresql":
             schema_editor.execute(_POSTGRES_FUNCTION, params=None)
             schema_editor.execute(
@@ -46,9 +51,11 @@ def forbid_changes(table: str) -> migrations.RunPython:
     def remove(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
         if schema_editor.connection.vendor == "postgresql":
             for name in ("rows_stay", "table_stays"):
-                schema_editor.execute(f"DROP TRIGGER {table}_{name} ON {table}", params=None)
+                schema_editor.execute(
+                    f"DROP TRIGGER IF EXISTS {table}_{name} ON {table}", params=None
+                )
             return
         for verb in ("update", "delete"):
-            schema_editor.execute(f"DROP TRIGGER {table}_no_{verb}", params=None)
+            schema_editor.execute(f"DROP TRIGGER IF EXISTS {table}_no_{verb}", params=None)
 
     return migrations.RunPython(add, remove)

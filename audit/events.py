@@ -127,7 +127,9 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.EDITED: _Meaning("{actor} edited {fields}", Personal.STAFF),
     _C.ESCALATED: _Meaning("Escalated to {to}: {reason}", Personal.NONE),
     _C.REMINDED: _Meaning("Reminded {group} at {step}", Personal.NONE),
-    _C.ROUTE_EMPTY: _Meaning("Nobody in {group} may decide this; sent to {fallback}", Personal.NONE),
+    _C.ROUTE_EMPTY: _Meaning(
+        "Nobody in {group} may decide this; sent to {fallback}", Personal.NONE
+    ),
     _C.GRANT_ISSUED: _Meaning("Grant issued until {expires_at}", Personal.NONE),
     _C.GRANT_CONSUMED: _Meaning("Grant used by attempt {attempt}", Personal.NONE),
     _C.GRANT_REVOKED: _Meaning("Grant revoked: {reason}", Personal.NONE),

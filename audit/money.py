@@ -45,10 +45,12 @@ class Money:
         decimals = exponent(currency)
         shape = "0" if decimals == 0 else "0." + "0" * decimals
         if not isinstance(text, str) or not _DECIMAL_STRING.match(text):
-            raise MoneyError(f"Must be a decimal string such as \"{shape}\", digits 0-9 only.")
+            raise MoneyError(f'Must be a decimal string such as "{shape}", digits 0-9 only.')
         _, _, fraction = text.partition(".")
         if len(fraction) != decimals or (decimals == 0 and "." in text):
-            raise MoneyError(f"{currency} amounts have exactly {decimals} decimals, as in \"{shape}\".")
+            raise MoneyError(
+                f'{currency} amounts have exactly {decimals} decimals, as in "{shape}".'
+            )
         minor = int(text.replace(".", "")) if len(text) <= 24 else _LARGEST_MINOR + 1
         if minor > _LARGEST_MINOR:
             raise MoneyError("The amount is larger than any Countersign handles.")

@@ -1,0 +1,11 @@
+"""No event is ever changed or removed, whoever asks."""
+
+from django.db import migrations
+
+from audit.append_only import forbid_changes
+
+
+class Migration(migrations.Migration):
+    dependencies = [("audit", "0001_initial")]
+
+    operations = [forbid_changes("audit_auditevent")]
