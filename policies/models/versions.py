@@ -1,0 +1,85 @@
+"""Versions of the policy document; a published one never changes."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+from audit.models import Chained
+
+
+class VersionStatus(models.TextChoices):
+    """Where a version is in its one-way life."""
+
+    DRAFT = "draft", "draft"
+    PUBLISHED = "published", "published"
+    RETIRED = "retired", "retired"
+
+
+class PolicyVersion(Chained):
+    """One policy document, exactly as written. At most one is published at any time.
+
+    Triggers keep document, digest, label and author as they were once the version leaves draft,
+    and keep every row: decisions refer to it.
+    """
+
+    label = models.CharField(max_length=20, unique=True, help_text='Such as "2026-11-20.1".')
+    document = models.TextField(help_text="YAML, exactly as written.")
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the document, in hex.")
+    status = models.CharField(
+        max_length=9, choices=VersionStatus.choices, default=VersionStatus.DRAFT
+    )
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="drafted_policies",
+        help_text="Empty when the system installed it.",
+    )
+    publisher = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="published_policies",
+    )
+    reason = models.TextField(help_text="Why this version exists.")
+    created_at = models.DateTimeField()
+    published_at = models.DateTimeField(null=True)
+    retired_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = "policy version"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["status"],
+                condition=models.Q(status="published"),
+                name="policies_one_published_version",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(status__in=VersionStatus.values),
+                name="policies_version_status_known",
+            ),
+            models.CheckConstraint(
+                condition=(
+                    models.Q(publisher=None)
+                    | models.Q(author=None)
+                    | ~models.Q(publisher=models.F("author"))
+                ),
+                name="policies_version_four_eyes",
+            ),
+            models.CheckConstraint(
+                condition=(
+                    models.Q(status="draft", published_at=None, publisher=None)
+                    | (
+                        ~models.Q(status="draft")
+                        & models.Q(published_at__isnull=False)
+                        & (models.Q(author=None) | models.Q(publisher__isnull=False))
+                    )
+                ),
+                name="policies_version_published_by_somebody",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.label
