@@ -9,7 +9,7 @@ from typing import TypeAlias
 import rfc8785
 
 JsonValue: TypeAlias = (
-    "None | bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue]"
+    "bool | int | float | str | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
 )
 JsonObject: TypeAlias = Mapping[str, JsonValue]
 
@@ -21,7 +21,7 @@ def canonical(value: JsonValue) -> str:
     Raises rfc8785.CanonicalizationError for what JSON cannot carry (NaN, huge integers, lone
     surrogates).
     """
-    return rfc8785.dumps(value).decode("utf-8")  # type: ignore[arg-type]
+    return rfc8785.dumps(value).decode("utf-8")
 
 
 def digest(text: str) -> str:

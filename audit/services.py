@@ -29,7 +29,7 @@ class ChainMoved(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event still to be written."""
+    """One event still to be written. Without `state`, the subject's own state is kept with it."""
 
     code: AuditCode
     actor: Actor
@@ -53,8 +53,9 @@ def record_all(entries: Sequence[Entry], *, subject: Chained) -> list[AuditEvent
     """Append events to the subject's chain, in order, in one statement.
 
     The caller holds the subject's row lock, or the subject is not saved yet: then the new head
-    goes in with the subject's own INSERT. Raises OutsideTransaction when no transaction is open
-    and ChainMoved when somebody appended since the subject was read.
+    goes in with the subject's own INSERT. Raises OutsideTransaction when no transaction is open,
+    ChainMoved when somebody appended since the subject was read, and ValueError for a subject
+    without an id, and for names that hold control characters or do not fit their column.
     """
     if not transaction.get_connection().in_atomic_block:
         raise OutsideTransaction("record() needs the transaction of the change it records.")
@@ -87,14 +88,14 @@ def _event(
 ) -> AuditEvent:
     event = AuditEvent(
         subject_type=subject_label(subject),
-        subject_id=str(subject.pk),
+        subject_id=_subject_id(subject),
         seq=seq,
         code=AuditCode(entry.code),
         actor_kind=ActorKind(entry.actor.kind),
-        actor_id=_plain(entry.actor.id),
-        actor_name=_plain(entry.actor.name),
+        actor_id=_plain(entry.actor.id, "actor_id"),
+        actor_name=_plain(entry.actor.name, "actor_name"),
         at=now,
-        state=_plain(str(entry.state)),
+        state=_plain(str(entry.state or getattr(subject, "state", "")), "state"),
         data=canonical(entry.data),
         key_id=keys.current,
     )
@@ -115,11 +116,30 @@ def _event(
     return event
 
 
-def _plain(text: str) -> str:
-    """Names and ids go into the MAC's message line by line: no control characters."""
+def _width(column: str) -> int:
+    width = AuditEvent._meta.get_field(column).max_length  # type: ignore[union-attr]
+    return int(width or 0)
+
+
+_WIDTHS = {name: _width(name) for name in ("subject_id", "actor_id", "actor_name", "state")}
+
+
+def _plain(text: str, column: str) -> str:
+    """Names and ids go into the MAC's message line by line: no control characters.
+
+    Lengths are checked here because SQLite would store what PostgreSQL refuses.
+    """
     if any(unicodedata.category(c) == "Cc" for c in text):
-        raise ValueError("Actor and state must not contain control characters.")
+        raise ValueError(f"An event's {column} must not contain control characters.")
+    if len(text) > _WIDTHS[column]:
+        raise ValueError(f"An event's {column} has at most {_WIDTHS[column]} characters.")
     return text
+
+
+def _subject_id(subject: Chained) -> str:
+    if subject.pk is None:
+        raise ValueError("The subject needs its primary key before its first event: save it first.")
+    return _plain(str(subject.pk), "subject_id")
 
 
 def subject_label(subject: models.Model) -> str:
