@@ -84,7 +84,7 @@ class ConnectorError(Exception):
         self.code = code
 
 
-class OutcomeUnknown(Exception):  # noqa: N818 - an outcome, not an error
+class OutcomeUnknown(Exception):
     """The call went out and no trustworthy answer came back: timeout, reset, 5xx, half a body."""
 
 

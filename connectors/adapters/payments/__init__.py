@@ -1,0 +1,1 @@
+"""Payments over the Stripe API: refunds to customers, payments to vendors and their reversal."""

@@ -1,0 +1,128 @@
+"""Checks params against their action type: every error at once, each with its path and its fix."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NoReturn
+
+import jsonschema_rs
+
+from audit.canonical import JsonObject, JsonValue, canonical
+from connectors.catalogue import ActionType
+
+_MOST_ERRORS = 25
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One thing wrong with the params: where ("params.amount") and what to do about it."""
+
+    path: str
+    message: str
+
+
+def validate_params(action_type: ActionType, params: JsonValue) -> list[FieldError]:
+    """Everything wrong with the params, empty when they can be used; at most 25 errors.
+
+    The caller has capped depth and size before (they come from agents). Meaning is checked only
+    on params whose shape is right.
+    """
+    validator = _validator(canonical(action_type.schema))
+    errors: list[FieldError] = []
+    for problem in validator.iter_errors(params):  # type: ignore[arg-type]
+        errors.extend(_explain(problem, action_type.schema))
+        if len(errors) >= _MOST_ERRORS:
+            return errors[:_MOST_ERRORS]
+    if errors or not isinstance(params, Mapping):
+        return errors
+    return [
+        FieldError(f"params.{name}", message)
+        for name, message in action_type.field_errors(params).items()
+    ]
+
+
+@lru_cache(maxsize=256)
+def _validator(schema_text: str) -> jsonschema_rs.Draft202012Validator:
+    # RegexOptions is the linear-time engine: no pattern can be made to backtrack.
+    return jsonschema_rs.Draft202012Validator(
+        schema_text,
+        retriever=_refuse_to_fetch,
+        pattern_options=jsonschema_rs.RegexOptions(),
+    )
+
+
+def _refuse_to_fetch(uri: str) -> NoReturn:
+    # A remote $ref would make this server fetch an address somebody else chose.
+    raise ValueError("Schemas do not refer to other documents.")
+
+
+def _explain(problem: jsonschema_rs.ValidationError, schema: JsonObject) -> list[FieldError]:
+    kinds = jsonschema_rs.ValidationErrorKind
+    path = ["params", *(str(part) for part in problem.instance_path)]
+    kind = problem.kind
+    if isinstance(kind, kinds.AdditionalProperties):
+        allowed = ", ".join(_properties_at(schema, problem.schema_path))
+        return [
+            FieldError(".".join([*path, _ascii(name)]), f"Not a known field; known are: {allowed}.")
+            for name in kind.unexpected
+        ]
+    if isinstance(kind, kinds.Required):
+        hint = _hint(schema, [*problem.schema_path[:-1], "properties", kind.property])
+        return [FieldError(".".join([*path, kind.property]), f"Required. {hint}".strip())]
+    hint = _hint(schema, problem.schema_path[:-1])
+    return [FieldError(".".join(path), _sentence(kind, hint))]
+
+
+def _sentence(kind: object, hint: str) -> str:
+    kinds = jsonschema_rs.ValidationErrorKind
+    match kind:
+        case kinds.Type():
+            wanted = " or ".join(str(name) for name in kind.types)
+            return f"Must be of type {wanted}. {hint}".strip()
+        case kinds.Enum():
+            return f"Must be one of: {', '.join(str(option) for option in _options(kind))}."
+        case kinds.MaxLength():
+            return f"Too long: at most {kind.limit} characters. {hint}".strip()
+        case kinds.MinLength():
+            return f"Too short: at least {kind.limit} character(s). {hint}".strip()
+        case kinds.Minimum():
+            return f"Must be at least {kind.limit}. {hint}".strip()
+        case kinds.Maximum():
+            return f"Must be at most {kind.limit}. {hint}".strip()
+        case kinds.MinProperties():
+            return f"Name at least {kind.limit} field(s). {hint}".strip()
+        case kinds.Pattern():
+            return f"Not in the form expected. {hint}".strip()
+    return f"Not accepted here. {hint}".strip()
+
+
+def _options(kind: jsonschema_rs.ValidationErrorKind.Enum) -> Sequence[object]:
+    options: object = kind.options
+    return options if isinstance(options, list | tuple) else [options]
+
+
+def _hint(schema: JsonObject, path: Sequence[str | int]) -> str:
+    found = _walk(schema, path)
+    description = found.get("description", "") if isinstance(found, Mapping) else ""
+    return str(description)
+
+
+def _properties_at(schema: JsonObject, path: Sequence[str | int]) -> list[str]:
+    found = _walk(schema, [*path[:-1], "properties"])
+    return sorted(found) if isinstance(found, Mapping) else []
+
+
+def _walk(schema: JsonObject, path: Sequence[str | int]) -> JsonValue:
+    found: JsonValue = schema
+    for part in path:
+        if not isinstance(found, Mapping) or part not in found:
+            return None
+        found = found[str(part)]
+    return found
+
+
+def _ascii(name: str) -> str:
+    # The key is the agent's: keep the path readable whatever was sent.
+    return name.encode("ascii", "backslashreplace").decode("ascii")[:60]

@@ -1,0 +1,192 @@
+"""What every HTTP system of the sandbox shares: routing, bearer auth, idempotency, faults.
+
+`GET /_effects`, `POST /_faults` and `DELETE /_faults` need no credentials: they are the test bench,
+not the system.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, Rule
+from werkzeug.wrappers import Request, Response
+
+from connectors.sandbox.faults import Fault, Faults
+from connectors.sandbox.store import Answer, Json, Store, Transaction
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+View = Callable[..., tuple[int, Json]]
+
+
+class Refusal(Exception):
+    """A definite answer of the system that nothing happened; rolls the transaction back."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+class Call:
+    """One request as a view sees it."""
+
+    def __init__(self, request: Request, form: Json, store: Transaction) -> None:
+        self.query: Mapping[str, str] = request.args
+        self.form = form
+        self.key = request.headers.get("Idempotency-Key", "")
+        self.store = store
+
+
+class WebSystem:
+    """A WSGI application playing one outside system."""
+
+    name: ClassVar[str]
+
+    def __init__(self, store: Store, token: str, routes: Mapping[tuple[str, str], View]) -> None:
+        self.store = store
+        self.faults = Faults()
+        self.stopping = threading.Event()
+        self._token = token
+        self._routes = Map(
+            [Rule(path, methods=[method], endpoint=view) for (method, path), view in routes.items()]
+        )
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any:
+        request = Request(environ)
+        response = self._bench(request) if request.path.startswith("/_") else self._serve(request)
+        return response(environ, start_response)
+
+    def error(self, status: int, code: str, message: str) -> Json:
+        """The body of a refusal, in this system's own shape."""
+        return {"status": status, "code": code, "detail": message}
+
+    def parse(self, request: Request) -> Json:
+        """The request's body, in this system's own encoding."""
+        if not request.get_data():
+            return {}
+        try:
+            body = json.loads(request.get_data())
+        except ValueError:
+            raise Refusal(400, "malformed", "The body is not JSON.") from None
+        if not isinstance(body, dict):
+            raise Refusal(400, "malformed", "The body is not a JSON object.")
+        return body
+
+    def effects(self, system: str) -> list[Json]:
+        """What `/_effects` lists; `system` is the query's, "" for this one."""
+        return self.store.effects(system or self.name)
+
+    def _bench(self, request: Request) -> Response:
+        if (request.method, request.path) == ("GET", "/_effects"):
+            return _json(200, self.effects(request.args.get("system", "")))
+        if (request.method, request.path) == ("POST", "/_faults"):
+            try:
+                self.faults.plan(Fault.parse(json.loads(request.get_data())))
+            except (ValueError, TypeError) as error:
+                return _json(400, {"detail": str(error)})
+            return _json(201, {})
+        if (request.method, request.path) == ("DELETE", "/_faults"):
+            self.faults.clear()
+            return _json(200, {})
+        if (request.method, request.path) == ("GET", "/_health"):
+            return _json(200, {"system": self.name})
+        return _json(404, {"detail": "Not found."})
+
+    def _serve(self, request: Request) -> Response:
+        fault = self.faults.take(request.method, request.path)
+        mode = fault.mode if fault else ""
+        if fault and mode == "slow":
+            self.stopping.wait(fault.seconds)
+        if mode == "error_500":
+            return _json(500, self.error(500, "internal", "Planned failure; nothing happened."))
+        if mode == "refuse":
+            return _json(400, self.error(400, "refused", "Planned refusal; nothing happened."))
+        if mode == "busy":
+            return _json(429, self.error(429, "rate_limit", "Planned overload; try again."))
+        if mode == "reset":
+            _reset(request)
+        status, body = self._apply(request)
+        if fault and mode == "apply_then_hang":
+            self.stopping.wait(fault.seconds)
+        if mode == "apply_then_500":
+            return _json(500, self.error(500, "internal", "Planned failure; it happened."))
+        if mode == "apply_then_reset":
+            _reset(request)
+        if mode == "half_body":
+            return _half(status, body)
+        if fault and mode == "trickle":
+            return _trickle(status, body, fault.seconds, self.stopping)
+        return Response(body, status=status, mimetype="application/json")
+
+    def _apply(self, request: Request) -> tuple[int, str]:
+        """Answer the request; a write and its remembered answer commit together."""
+        try:
+            if request.headers.get("Authorization") != f"Bearer {self._token}":
+                raise Refusal(401, "unauthorized", "The bearer token is not valid.")
+            view, arguments = self._routes.bind_to_environ(request.environ).match()
+            form = self.parse(request)
+            asked = json.dumps([request.method, request.path, form], sort_keys=True)
+            with self.store.transaction(self.name) as transaction:
+                call = Call(request, form, transaction)
+                if call.key and (earlier := transaction.answer(call.key)):
+                    if earlier.request != asked:
+                        raise Refusal(*self.mismatch)
+                    return earlier.status, earlier.body
+                status, body = view(call, **arguments)
+                text = json.dumps(body)
+                if call.key and request.method != "GET":
+                    transaction.remember(call.key, Answer(asked, status, text))
+                return status, text
+        except Refusal as refusal:
+            body = self.error(refusal.status, refusal.code, str(refusal))
+            return refusal.status, json.dumps(body)
+        except HTTPException as error:
+            status = error.code or 500
+            return status, json.dumps(self.error(status, "not_found", str(error.description)))
+
+    # Same key, other request: what the IETF draft on Idempotency-Key says to answer.
+    mismatch: ClassVar[tuple[int, str, str]] = (
+        422,
+        "idempotency_mismatch",
+        "This idempotency key was used with another request.",
+    )
+
+
+def _json(status: int, body: Json | list[Json]) -> Response:
+    return Response(json.dumps(body), status=status, mimetype="application/json")
+
+
+def _half(status: int, body: str) -> Response:
+    whole = body.encode()
+    response = Response(whole[: len(whole) // 2], status=status, mimetype="application/json")
+    response.automatically_set_content_length = False
+    response.headers["Content-Length"] = str(len(whole))
+    return response
+
+
+def _trickle(status: int, body: str, seconds: float, stopping: threading.Event) -> Response:
+    whole = body.encode()
+
+    def drops() -> Iterator[bytes]:
+        for byte in whole:
+            stopping.wait(seconds / len(whole))
+            yield bytes([byte])
+
+    response = Response(drops(), status=status, mimetype="application/json")
+    response.headers["Content-Length"] = str(len(whole))
+    return response
+
+
+def _reset(request: Request) -> NoReturn:
+    """Break the connection with a TCP reset, as a crashing server or a middlebox would."""
+    connection: socket.socket = request.environ["werkzeug.socket"]
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    raise ConnectionResetError("Planned reset.")  # the server closes without answering
