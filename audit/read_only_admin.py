@@ -1,0 +1,176 @@
+"""Admin bases: pages that only read, and pages whose save is one service call.
+
+`ReadOnlyAdmin` is the base of every record that has a lifecycle, `ServiceAdmin` of every
+configuration model. Neither deletes, neither has actions, both deny query-string lookups that
+are not on their list, and neither counts or sorts a table of millions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib.admin.views.main import ChangeList as DjangoChangeList
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern
+from django.utils.functional import cached_property
+from django.views.decorators.http import require_safe
+from unfold.admin import ModelAdmin
+from unfold.views import ChangeList
+
+MOST_ROWS_COUNTED = 1_000
+
+
+class CappedPaginator(Paginator[Any]):
+    """Counts to a thousand and no further; older rows are reached by filters, not by page 4,000.
+
+    A full count reads the whole table, and the hundredth page as many rows as lie before it.
+    """
+
+    @cached_property
+    def count(self) -> int:
+        """How many rows, or MOST_ROWS_COUNTED when there are more."""
+        rows = self.object_list
+        if not isinstance(rows, QuerySet):
+            return min(len(rows), MOST_ROWS_COUNTED)
+        return rows.order_by()[:MOST_ROWS_COUNTED].count()
+
+
+class FixedOrderChangeList(ChangeList):  # type: ignore[misc]
+    """Sorts by what the admin says; `?o=` works on columns named in `sortable_by` alone.
+
+    Django hides the links of other columns and still obeys a typed address.
+    """
+
+    def get_ordering(self, request: HttpRequest, queryset: QuerySet[Model]) -> list[str]:
+        sortable = self.model_admin.get_sortable_by(request)
+        asked = self.params.get("o", "").replace("-", "").split(".")
+        columns = [self.list_display[int(i)] for i in asked if self._is_column(i)]
+        if columns and set(columns) <= set(sortable):
+            return list(super().get_ordering(request, queryset))
+        return list(self.model_admin.get_ordering(request)) or ["-pk"]
+
+    def _is_column(self, index: str) -> bool:
+        return index.isdecimal() and index.isascii() and int(index) < len(self.list_display)
+
+
+class _GuardedAdmin(ModelAdmin):  # type: ignore[misc]
+    """What both bases share."""
+
+    actions = None
+    paginator = CappedPaginator
+    list_per_page = 25
+    list_max_show_all = 0
+    show_full_result_count = False
+    show_facets = None
+    ordering: Sequence[str] = ("-pk",)
+    sortable_by: Sequence[str] = ()
+    # Query-string lookups beyond those of this admin's own filters. Deny by default: a lookup
+    # like ?params__startswith= tells a patient reader what no column shows.
+    allowed_lookups: ClassVar[Sequence[str]] = ()
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Django answers a refused lookup with 400."""
+        return lookup in self.allowed_lookups or lookup in self._filter_parameters(request)
+
+    def _filter_parameters(self, request: HttpRequest | None) -> Iterator[str]:
+        filters = self.get_list_filter(request) if request else self.list_filter
+        for one in filters:
+            if isinstance(one, type) and (name := getattr(one, "parameter_name", None)):
+                yield from (name, f"{name}_from", f"{name}_to")
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[DjangoChangeList]:
+        return FixedOrderChangeList
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Off: Django's log is not the trail. The address stays, because templates name it."""
+        raise Http404
+
+
+class ReadOnlyAdmin(_GuardedAdmin):
+    """Shows rows to those who may view them. Nothing here answers anything but GET and HEAD."""
+
+    def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return False
+
+    def get_urls(self) -> list[URLPattern]:
+        """Refuse every other method with 405 before any view code sees the request.
+
+        A subclass with a door of its own (a review page) adds it to what this returns.
+        """
+        urls: list[URLPattern] = super().get_urls()
+        for url in urls:
+            url.callback = require_safe(url.callback)
+        return urls
+
+
+class ServiceAdmin(_GuardedAdmin):
+    """An ordinary form whose save is one service call; the service's refusal is a form error.
+
+    A subclass names the errors its service raises in `refusals` and implements `call_service`.
+    """
+
+    refusals: ClassVar[tuple[type[Exception], ...]] = ()
+
+    def call_service(
+        self, request: HttpRequest, obj: Any, form: forms.ModelForm[Any], *, change: bool
+    ) -> Model:
+        """Make the one service call and return the row it saved.
+
+        `obj` holds the form's values and is not saved; services take ids and values from it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must say which service saves it.")
+
+    def save_model(
+        self, request: HttpRequest, obj: Any, form: forms.ModelForm[Any], change: bool
+    ) -> None:
+        saved = self.call_service(request, obj, form, change=change)
+        obj.pk = saved.pk  # Django's redirect and log entry name the object by it
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Nothing: what the form says about related rows went through the service too."""
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show the form again with the service's sentence when it refuses.
+
+        Django runs the view in a transaction, so the refused attempt has been rolled back when
+        the form is validated a second time, now with the refusal as its error.
+        """
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)  # type: ignore[no-any-return]
+        except self.refusals as refusal:
+            request.refusal = refusal  # type: ignore[attr-defined]
+            return super().changeform_view(request, object_id, form_url, extra_context)  # type: ignore[no-any-return]
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm[Any]]:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        refusal: Exception | None = getattr(request, "refusal", None)
+        if refusal is None:
+            return form  # type: ignore[no-any-return]
+
+        class Refused(form):  # type: ignore[misc, valid-type]
+            def clean(self) -> Any:
+                cleaned = super().clean()
+                self.add_error(None, str(refusal))
+                return cleaned
+
+        return Refused

@@ -1,0 +1,69 @@
+"""Reading the trail for people: the events of one record, each as a sentence."""
+
+from __future__ import annotations
+
+import json
+from string import Formatter
+from typing import Any
+
+from django.db.models import QuerySet
+
+from audit.actors import ActorKind
+from audit.events import AuditCode
+from audit.models import AuditEvent, Chained
+from audit.services import subject_label
+
+_FORMATTER = Formatter()
+
+
+def events_of(subject: Chained) -> QuerySet[AuditEvent]:
+    """The subject's events, oldest first."""
+    return AuditEvent.objects.filter(
+        subject_type=subject_label(subject), subject_id=str(subject.pk)
+    ).order_by("seq")
+
+
+def describe(event: AuditEvent) -> str:
+    """The event as one sentence, as plain text (escape it like any other text).
+
+    What the event's data lacks shows as "[name missing]": a trail page is read when things went
+    wrong, so it never fails.
+    """
+    try:
+        code = AuditCode(event.code)
+    except ValueError:
+        return f"[unknown event {event.code}]"
+    values = {**_data(event), "actor": actor_of(event)}
+    return "".join(
+        literal + (_shown(values, name) if name else "")
+        for literal, name, _, _ in _FORMATTER.parse(code.sentence)
+    )
+
+
+def actor_of(event: AuditEvent) -> str:
+    """The actor as people read it: "person maria"."""
+    kinds = dict(ActorKind.choices)
+    return f"{kinds.get(event.actor_kind, event.actor_kind)} {event.actor_name}"
+
+
+def fields_of(code: AuditCode) -> frozenset[str]:
+    """The keys an event's data must have so that its sentence is whole."""
+    names = {name for _, name, _, _ in _FORMATTER.parse(code.sentence) if name}
+    return frozenset(names - {"actor"})
+
+
+def _data(event: AuditEvent) -> dict[str, Any]:
+    try:
+        data = json.loads(event.data)
+    except ValueError:
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def _shown(values: dict[str, Any], name: str) -> str:
+    if name not in values:
+        return f"[{name} missing]"
+    value = values[name]
+    if isinstance(value, list):
+        return ", ".join(str(item) for item in value)
+    return str(value)
