@@ -21,13 +21,10 @@ def verify_in_parallel(jobs: int) -> Report:
     problem reported is the first in chain order, as with one process.
     """
     snapshot = exported_snapshot()
-    with ProcessPoolExecutor(
-        jobs,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_start,
-        initargs=(connection.settings_dict,),
-    ) as pool:
-        parts = list(pool.map(_verify_part, spans(jobs), [snapshot] * jobs))
+    tasks = [(connection.settings_dict, snapshot, span) for span in spans(jobs)]
+    fresh = multiprocessing.get_context("spawn")  # a forked child would share our connection
+    with ProcessPoolExecutor(jobs, mp_context=fresh, initializer=django.setup) as pool:
+        parts = list(pool.map(_verify_part, tasks))
     whole = Report()
     for part in parts:
         whole.events += part.events
@@ -39,12 +36,8 @@ def verify_in_parallel(jobs: int) -> Report:
     return whole
 
 
-def _start(database: dict[str, Any]) -> None:
-    """Make a fresh process speak to the very database the parent speaks to."""
-    django.setup()
-    connection.settings_dict.update(database)
-
-
-def _verify_part(span: Span, snapshot: str) -> Report:
+def _verify_part(task: tuple[dict[str, Any], str, Span]) -> Report:
+    database, snapshot, span = task
+    connection.settings_dict.update(database)  # the very database the parent reads
     with one_snapshot(shared=snapshot):
         return verify_span(chain.keyring(), span)

@@ -24,7 +24,7 @@ from unfold.views import ChangeList
 MOST_ROWS_COUNTED = 1_000
 
 
-class CappedPaginator(Paginator):  # type: ignore[type-arg] - not subscriptable when run
+class CappedPaginator(Paginator):  # type: ignore[type-arg]  # not subscriptable when run
     """Counts to a thousand and no further; older rows are reached by filters, not by page 4,000.
 
     A full count reads the whole table, and the hundredth page as many rows as lie before it.

@@ -139,7 +139,7 @@ def _insert(events: Sequence[AuditEvent]) -> None:
             event._state.adding = False
 
 
-_COLUMNS = [f.column for f in AuditEvent._meta.concrete_fields if not f.primary_key]
+_COLUMNS = [str(f.column) for f in AuditEvent._meta.concrete_fields if not f.primary_key]
 _PLACES = f"({','.join(['%s'] * len(_COLUMNS))})"
 _INSERT = (
     f"INSERT INTO {AuditEvent._meta.db_table} ({','.join(_COLUMNS)}) "  # noqa: S608 - our columns
