@@ -6,8 +6,10 @@ joined by a dot (`action.amount`). Money is in minor units of `action.currency`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeAlias
+from functools import cache
+from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 
 FactValue: TypeAlias = "bool | int | float | str | tuple[str, ...]"
 
@@ -95,3 +97,82 @@ class Facts:
                     list(value) if isinstance(value, tuple) else value
                 )
         return result
+
+    @classmethod
+    def from_flat(cls, values: Mapping[str, object]) -> Facts:
+        """The facts of `flat()`, read back; facts not named keep their defaults.
+
+        Raises FactError for a name that is not declared or a value of another type.
+        """
+        known = declared()
+        groups: dict[str, dict[str, object]] = {item.name: {} for item in fields(cls)}
+        for name, value in values.items():
+            if name not in known:
+                raise FactError(name, f"'{name}' is not a fact.")
+            group, _, item_name = name.partition(".")
+            groups[group][item_name] = known[name].accept(value)
+        kinds = get_type_hints(cls)
+        return cls(**{name: kinds[name](**given) for name, given in groups.items()})
+
+
+class FactError(ValueError):
+    """A fact that is not declared, or a value that is not of the fact's type."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """One fact as rules see it."""
+
+    name: str  # "action.amount"
+    kind: type  # bool, int, float, str, or tuple for a list of strings
+    meaning: str
+    default: FactValue
+
+    def accept(self, value: object) -> FactValue:
+        """The value in the fact's own type; raises FactError for what is not of that type."""
+        if self.kind is tuple:
+            if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+                return tuple(value)
+        elif self.kind is float:
+            # A whole number is a fine confidence; True and NaN are not.
+            if isinstance(value, int | float) and not isinstance(value, bool) and value == value:
+                return float(value)
+        elif self.kind is int:
+            # CEL counts in 64 bits.
+            if type(value) is int and -(2**63) <= value < 2**63:
+                return value
+        elif type(value) is self.kind:
+            return value  # type: ignore[return-value]
+        raise FactError(self.name, f"{self.name} is {self.type_name}, not {value!r}.")
+
+    @property
+    def type_name(self) -> str:
+        return {
+            bool: "true or false",
+            int: "a whole number",
+            float: "a decimal number",
+            str: "text",
+            tuple: "a list of texts",
+        }[self.kind]
+
+
+@cache
+def declared() -> dict[str, Declaration]:
+    """Every fact by its CEL name, in order of declaration."""
+    result: dict[str, Declaration] = {}
+    for group, kind in get_type_hints(Facts).items():
+        hints = get_type_hints(kind)
+        for item in fields(kind):
+            hint = hints[item.name]
+            name = f"{group}.{item.name}"
+            result[name] = Declaration(
+                name,
+                tuple if get_origin(hint) is tuple and str in get_args(hint) else hint,
+                item.metadata["meaning"],
+                item.default,
+            )
+    return result

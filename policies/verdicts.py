@@ -71,6 +71,11 @@ class Evaluation:
     window: str  # name of the change window execution waits for, "" for none
     trace: tuple[RuleTrace, ...]
     version: str  # label of the policy version, "2026-11-20.1"
+    categories: tuple[str, ...] = ()  # what kind of exception this is: "no purchase order"
+    tier_reason: str = ""  # the sentence of the tier rule that set the tier
+    operating_model: str = ""  # "in the loop", ...
+    pattern: str = ""  # "single", "two groups", ...
+    failed_closed: str = ""  # why nobody could tell and people must decide; "" when policy could
 
     @property
     def matched(self) -> tuple[RuleTrace, ...]:

@@ -1,0 +1,119 @@
+"""Conditions in CEL, typed by the declared facts: compiled once, asked many times."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from cel_expr_python import cel
+
+from policies.facts import Facts, declared
+
+LONGEST_CLAUSE = 2_000
+_POSITION = re.compile(r"<input>:(\d+):(\d+): (.*)")
+_UNDECLARED = re.compile(r"undeclared reference to '([^']+)'")
+_MIXED_NUMBERS = re.compile(r"applied to '\((double, int|int, double)\)'")
+
+
+class ClauseError(ValueError):
+    """The clause cannot be a condition; line and column are its own, counted from 1."""
+
+    def __init__(self, message: str, *, line: int = 1, column: int = 1) -> None:
+        super().__init__(message)
+        self.line = line
+        self.column = column
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a clause came to on some facts: "true", "false" or "error" with its detail."""
+
+    outcome: str
+    detail: str = ""
+
+
+TRUE = Answer("true")
+FALSE = Answer("false")
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """Facts in the form CEL takes them; made once per evaluation and shared by all clauses."""
+
+    inner: Any
+
+    @classmethod
+    def of(cls, facts: Facts) -> Activation:
+        return cls(_environment().Activation(facts.flat()))
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One compiled clause."""
+
+    text: str
+    program: Any
+
+    def ask(self, facts: Activation) -> Answer:
+        """Never raises for what the facts hold: CEL answers with an ERROR value instead."""
+        value = self.program.eval(facts.inner).value()
+        if value is True:
+            return TRUE
+        if value is False:
+            return FALSE
+        return Answer("error", str(value))
+
+
+def compile_clause(text: str) -> Condition:
+    """Compile and type-check one clause; raises ClauseError with position and advice."""
+    if len(text) > LONGEST_CLAUSE:
+        raise ClauseError(
+            f"A clause has at most {LONGEST_CLAUSE:,} characters; split it into several."
+        )
+    try:
+        program = _environment().compile(text)
+    except RuntimeError as error:
+        raise _explained(str(error)) from error
+    result = program.return_type()
+    if result != cel.Type.BOOL:
+        raise ClauseError(
+            f"A clause is true or false, and this one is {result.name().lower()}. "
+            "Compare it with something."
+        )
+    return Condition(text, program)
+
+
+def suggestion(name: str, known: list[str]) -> str:
+    """ " Did you mean ...?" for the nearest known name, or nothing."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def _explained(report: str) -> ClauseError:
+    found = _POSITION.search(report)
+    if not found:
+        return ClauseError(report)
+    line, column, message = int(found[1]), int(found[2]), found[3]
+    undeclared = _UNDECLARED.search(message)
+    if undeclared:
+        name = undeclared[1]
+        advice = suggestion(name, list(declared())) or " See policies/facts.py for all of them."
+        return ClauseError(f"'{name}' is not a fact.{advice}", line=line, column=column)
+    if _MIXED_NUMBERS.search(message):
+        message += ". Write decimal numbers with a point, as in 1.0"
+    return ClauseError(f"{message.rstrip('.')}.", line=line, column=column)
+
+
+@cache
+def _environment() -> Any:
+    kinds = {
+        bool: cel.Type.BOOL,
+        int: cel.Type.INT,
+        float: cel.Type.DOUBLE,
+        str: cel.Type.STRING,
+        tuple: cel.Type.List(cel.Type.STRING),
+    }
+    return cel.NewEnv(variables={name: kinds[item.kind] for name, item in declared().items()})

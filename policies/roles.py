@@ -1,0 +1,99 @@
+"""The roles as data: what each is for, whether it decides, and what its members may see.
+
+A role is a Django group. Its permissions open screens; they never answer "may this person decide?"
+(`policies.authority` does). A codename may end in `*`; naming a permission that does not exist
+stops `sync_roles`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_RECORDS = tuple(
+    f"approvals.view_{model}"
+    for model in (
+        "actionrequest",
+        "requirement",
+        "decision",
+        "grant",
+        "execution",
+        "attempt",
+        "verification",
+        "compensation",
+        "escalation",
+        "evidenceitem",
+        "agent",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """One role. `decides` marks the groups a requirement may name."""
+
+    name: str
+    description: str
+    permissions: tuple[str, ...]
+    decides: bool = False
+
+
+def _reviewer(name: str, description: str, *inboxes: str) -> Role:
+    seen = tuple(f"approvals.view_{inbox}inbox" for inbox in inboxes)
+    return Role(name, description, (*seen, *_RECORDS), decides=True)
+
+
+ROLES: tuple[Role, ...] = (
+    _reviewer("finance", "Decides refunds, credits and payments within its limit.", "finance"),
+    _reviewer("security", "Decides access, configuration and flagged content.", "security"),
+    _reviewer("support", "Decides what customers are sent.", "support"),
+    _reviewer(
+        "operations", "Decides changes to records, orders, shipments, machines.", "operations"
+    ),
+    _reviewer("legal", "Decides contract clauses and regulated matters.", "legal"),
+    _reviewer(
+        "manager",
+        "Decides above the other roles' limits and receives what they leave undecided.",
+        "manager",
+    ),
+    Role(
+        "agent owner",
+        "Registers agents and answers for them; never decides on their own agents' requests.",
+        (
+            "approvals.view_agent",
+            "approvals.add_agent",
+            "approvals.change_agent",
+            "approvals.view_agentkey",
+            "approvals.add_agentkey",
+        ),
+    ),
+    Role(
+        "ops admin",
+        "Keeps roles, limits, policies and agents. Configures; never decides.",
+        (
+            "policies.view_*",
+            "policies.add_user",
+            "policies.change_user",
+            "policies.add_approvallimit",
+            "policies.change_approvallimit",
+            "policies.add_policyversion",
+            "policies.change_policyversion",
+            "auth.view_group",
+            "approvals.view_agent",
+            "approvals.add_agent",
+            "approvals.change_agent",
+            "approvals.view_agentkey",
+            "approvals.add_agentkey",
+            "approvals.change_agentkey",
+        ),
+    ),
+    Role(
+        "auditor",
+        "Reads everything, changes nothing, exports evidence.",
+        ("approvals.view_*", "policies.view_*", "audit.view_*", "auth.view_group"),
+    ),
+)
+
+CONFIGURING_ROLE = "ops admin"
+DECIDING_ROLES: tuple[str, ...] = tuple(role.name for role in ROLES if role.decides)
+NEVER_DECIDE: frozenset[str] = frozenset({"ops admin", "auditor"})
+"""Who configures or audits does not decide, whatever other role they hold."""

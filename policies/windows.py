@@ -1,0 +1,73 @@
+"""Change windows: when execution may begin, in the wall time of the people who watch it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+MINUTES_A_DAY = 24 * 60
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_HORIZON_DAYS = 15  # two weeks: a weekly window may fall into one clock change, never into two
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Open on some weekdays, between two wall times. Minutes are counted from local midnight.
+
+    `closes` may be 1440 (the end of the day), or not after `opens`: then the window closes on
+    the following day.
+    """
+
+    name: str
+    days: frozenset[int]  # 0 is Monday
+    opens: int
+    closes: int
+    tz: str  # IANA name, "Europe/Berlin"
+
+
+def is_open(window: Window, now: datetime) -> bool:
+    """Whether execution may begin at this moment. The opening counts, the closing does not."""
+    return _current(window, now) is not None
+
+
+def next_opening(window: Window, now: datetime) -> datetime:
+    """When execution may begin, in UTC: now if the window is open, else its next opening."""
+    now = now.astimezone(UTC)
+    if is_open(window, now):
+        return now
+    today = now.astimezone(ZoneInfo(window.tz)).date()
+    for offset in range(_HORIZON_DAYS):
+        span = _span(window, today + timedelta(days=offset))
+        if span and span[0] > now:
+            return span[0]
+    raise ValueError(f"Window '{window.name}' never opens.")
+
+
+def _current(window: Window, now: datetime) -> tuple[datetime, datetime] | None:
+    today = now.astimezone(ZoneInfo(window.tz)).date()
+    for day in (today - timedelta(days=1), today):  # yesterday's may run past midnight
+        span = _span(window, day)
+        if span and span[0] <= now < span[1]:
+            return span
+    return None
+
+
+def _span(window: Window, day: date) -> tuple[datetime, datetime] | None:
+    """The window beginning on that day as instants; None when it does not, or is swallowed.
+
+    Wall times the clocks skip in spring count from before the change, and of wall times that come
+    twice in autumn the first counts: a window is never longer than it says.
+    """
+    if day.weekday() not in window.days:
+        return None
+    closes = window.closes if window.closes > window.opens else window.closes + MINUTES_A_DAY
+    start = _instant(day, window.opens, window.tz)
+    end = _instant(day, closes, window.tz)
+    return (start, end) if start < end else None
+
+
+def _instant(day: date, minute: int, tz: str) -> datetime:
+    days, minute = divmod(minute, MINUTES_A_DAY)
+    wall = time(minute // 60, minute % 60)
+    return datetime.combine(day + timedelta(days=days), wall, ZoneInfo(tz)).astimezone(UTC)
