@@ -62,6 +62,7 @@ class AuditCode(StrEnum):
     GRANT_ISSUED = "grant.issued"
     GRANT_CONSUMED = "grant.consumed"
     GRANT_REVOKED = "grant.revoked"
+    STARTED = "execution.started"
     LEASE_EXPIRED = "execution.lease_expired"
     LATE_RESULT = "execution.late_result"
     EXECUTION_RETRIED = "execution.retried"
@@ -133,6 +134,7 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.GRANT_ISSUED: _Meaning("Grant issued until {expires_at}", Personal.NONE),
     _C.GRANT_CONSUMED: _Meaning("Grant used by attempt {attempt}", Personal.NONE),
     _C.GRANT_REVOKED: _Meaning("Grant revoked: {reason}", Personal.NONE),
+    _C.STARTED: _Meaning("{actor} started it and watches", Personal.STAFF),
     _C.LEASE_EXPIRED: _Meaning("Attempt {attempt} lost its lease", Personal.NONE),
     _C.LATE_RESULT: _Meaning("Attempt {attempt} reported after its lease", Personal.NONE),
     _C.EXECUTION_RETRIED: _Meaning("Attempt {attempt} began with the same key", Personal.NONE),

@@ -11,7 +11,7 @@ from django.db import connection
 
 from audit import chain
 from audit.reading import Span, exported_snapshot, one_snapshot, spans
-from audit.verify import Report, check_no_chain_is_missing, verify_span
+from audit.verify import Report, chained_models, check_no_chain_is_missing, verify_span
 
 
 def verify_in_parallel(jobs: int) -> Report:
@@ -32,7 +32,7 @@ def verify_in_parallel(jobs: int) -> Report:
         if part.problem:
             whole.problem = part.problem
             return whole
-    whole.problem = check_no_chain_is_missing(whole.chains)
+    whole.problem = check_no_chain_is_missing(whole.chains, chained_models())
     return whole
 
 
@@ -40,4 +40,4 @@ def _verify_part(task: tuple[dict[str, Any], str, Span]) -> Report:
     database, snapshot, span = task
     connection.settings_dict.update(database)  # the very database the parent reads
     with one_snapshot(shared=snapshot):
-        return verify_span(chain.keyring(), span)
+        return verify_span(chain.keyring(), chained_models(), span)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 _BATCH = 1_000  # subjects whose rows are fetched in one query
 _INNER, _OUTER = 0x36, 0x5C  # RFC 2104, section 2
+
+
+Kinds = Mapping[str, type[Chained]]  # what the trail calls a kind of record, and its model
 
 
 class Check(StrEnum):
@@ -141,12 +144,11 @@ def check_chains(rows: Iterable[Row], keys: chain.Keyring) -> Iterator[ChainEnd 
         yield ChainEnd(Subject(current_type, current_id), last_seq, event, head, last_state)
 
 
-def check_rows(ends: Sequence[ChainEnd]) -> Iterator[Problem]:
+def check_rows(ends: Sequence[ChainEnd], kinds: Kinds) -> Iterator[Problem]:
     """Compare chain ends with the records they belong to, one query per kind of record."""
-    models_by_label = chained_models()
     rows: dict[Subject, tuple[int, str, str | None]] = {}
-    for label in {end.subject.type for end in ends} & models_by_label.keys():
-        model = models_by_label[label]
+    for label in {end.subject.type for end in ends} & kinds.keys():
+        model = kinds[label]
         ids = [end.subject.id for end in ends if end.subject.type == label]
         for pk, *carried in _carried(model).filter(pk__in=ids):
             rows[Subject(label, str(pk))] = _row(carried)
@@ -156,13 +158,13 @@ def check_rows(ends: Sequence[ChainEnd]) -> Iterator[Problem]:
             yield problem
 
 
-def check_no_chain_is_missing(chains: Counter[str]) -> Problem | None:
+def check_no_chain_is_missing(chains: Counter[str], kinds: Kinds) -> Problem | None:
     """Find a record that says it has events (or is in a state) and has no chain.
 
     `chains` counts the sound chains whose record was found, by subject type. Equal counts mean
     that nothing is missing; only a difference is worth looking for the record.
     """
-    for label, model in chained_models().items():
+    for label, model in kinds.items():
         claims = ~Q(audit_seq=0) | ~Q(audit_head="")
         if _has_state(model):
             claims |= ~Q(state="")
@@ -172,35 +174,39 @@ def check_no_chain_is_missing(chains: Counter[str]) -> Problem | None:
     return None
 
 
-def verify_span(keys: chain.Keyring, span: Span = EVERYTHING) -> Report:
+def verify_span(keys: chain.Keyring, kinds: Kinds, span: Span = EVERYTHING) -> Report:
     """Check the chains of the span and their records; all of them unless told otherwise."""
     report = Report()
     waiting: list[ChainEnd] = []
     for found in check_chains(rows_in_chain_order(span), keys):
         if isinstance(found, Problem):
             # An earlier chain's record may be bad too, and is then the first.
-            report.problem = next(check_rows(waiting), found)
+            report.problem = next(check_rows(waiting, kinds), found)
             return report
         report.events += found.seq
         report.chains[found.subject.type] += 1
         waiting.append(found)
         if len(waiting) == _BATCH:
-            report.problem = next(check_rows(waiting), None)
+            report.problem = next(check_rows(waiting, kinds), None)
             if report.problem:
                 return report
             waiting.clear()
-    report.problem = next(check_rows(waiting), None)
+    report.problem = next(check_rows(waiting, kinds), None)
     return report
 
 
-def verify(keys: chain.Keyring | None = None) -> Report:
-    """Check the whole trail. Call it inside `reading.one_snapshot`."""
-    report = verify_span(keys or chain.keyring())
-    report.problem = report.problem or check_no_chain_is_missing(report.chains)
+def verify(keys: chain.Keyring | None = None, kinds: Kinds | None = None) -> Report:
+    """Check the whole trail, with this deployment's keys and kinds of record unless given others.
+
+    Call it inside `reading.one_snapshot`.
+    """
+    kinds = chained_models() if kinds is None else kinds
+    report = verify_span(keys or chain.keyring(), kinds)
+    report.problem = report.problem or check_no_chain_is_missing(report.chains, kinds)
     return report
 
 
-def chained_models() -> dict[str, type[Chained]]:
+def chained_models() -> Kinds:
     """Every kind of record with a chain, by the name the trail gives it."""
     return {
         subject_label(model): model  # type: ignore[arg-type]

@@ -1,0 +1,58 @@
+"""Only ASCII decimal strings with exactly the currency's decimals are money."""
+
+from __future__ import annotations
+
+import pytest
+
+from audit.money import Money, MoneyError, exponent
+
+
+@pytest.mark.parametrize(
+    ("text", "currency", "minor"),
+    [
+        ("0.00", "EUR", 0),
+        ("0.01", "EUR", 1),
+        ("2000.00", "EUR", 200_000),
+        ("500", "JPY", 500),
+        ("0", "JPY", 0),
+        ("1.234", "BHD", 1_234),
+        ("10000000000000.00", "EUR", 10**15),
+    ],
+)
+def test_a_plain_amount_is_read_and_written_back(text: str, currency: str, minor: int) -> None:
+    money = Money.parse(text, currency)
+
+    assert money == Money(minor, currency)
+    assert money.decimal == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "NaN", "Infinity", "-Infinity", "inf", "1e3", "1E3", "1.0e1", "1_000.00", "+1.00", "-1.00",
+        " 1.00", "1.00 ", "1.00\n", "\t1.00", "1,000.00", "1.000,00", "01.00", "00.00", ".50", "1.",
+        "1", "1.0", "1.000", "", "0x10", "１.００", "١.٠٠", "1\u200b.00", "1.00€", "1.00 EUR", "1..00",
+        "10000000000000.01", "9" * 30 + ".00", "9" * 5000 + ".00",
+        1.0, 1, True, None, b"1.00", ["1.00"], {"amount": "1.00"},
+    ],
+)  # fmt: skip
+def test_everything_else_is_refused(text: object) -> None:
+    with pytest.raises(MoneyError):
+        Money.parse(text, "EUR")
+
+
+@pytest.mark.parametrize("text", ["500.00", "500.0", "500."])
+def test_yen_have_no_decimals(text: str) -> None:
+    with pytest.raises(MoneyError):
+        Money.parse(text, "JPY")
+
+
+@pytest.mark.parametrize("currency", ["", "eur", "EURO", "XXZ", "E€R", "€"])
+def test_an_unknown_currency_is_refused(currency: str) -> None:
+    with pytest.raises(MoneyError, match="ISO 4217"):
+        exponent(currency)
+
+
+def test_people_read_separators_and_the_code() -> None:
+    assert str(Money(123_456_789, "EUR")) == "1,234,567.89 EUR"
+    assert str(Money(1_500, "JPY")) == "1,500 JPY"
