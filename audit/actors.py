@@ -17,14 +17,18 @@ class ActorKind(models.TextChoices):
 
 
 class _Person(Protocol):
-    pk: object
+    @property
+    def pk(self) -> object: ...
 
     def get_username(self) -> str: ...
 
 
 class _Agent(Protocol):
-    pk: object
-    name: str
+    @property
+    def pk(self) -> object: ...
+
+    @property
+    def name(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)

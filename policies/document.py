@@ -66,5 +66,6 @@ class Document:
     @cached_property
     def conditions(self) -> Mapping[str, Condition]:
         """Every clause by its text, compiled once however many rules share it."""
-        clauses = (c for rule in (*self.rules, *self.tiers) for c in rule.when)
+        clauses = [c for rule in self.rules for c in rule.when]
+        clauses += [c for rule in self.tiers for c in rule.when]
         return {text: compile_clause(text) for text in dict.fromkeys(clauses)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
-from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
+from typing import Any, TypeAlias, cast, get_args, get_origin, get_type_hints
 
 FactValue: TypeAlias = "bool | int | float | str | tuple[str, ...]"
 
@@ -173,6 +173,6 @@ def declared() -> dict[str, Declaration]:
                 name,
                 tuple if get_origin(hint) is tuple and str in get_args(hint) else hint,
                 item.metadata["meaning"],
-                item.default,
+                cast("FactValue", item.default),
             )
     return result

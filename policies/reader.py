@@ -185,10 +185,11 @@ class Reader:
     def _place(self, error: ClauseError) -> tuple[int, int]:
         """Where in the document a position inside the clause is, as exactly as YAML lets us."""
         mark = self.node.start_mark
-        if self.node.style is None and error.line == 1:
+        style = getattr(self.node, "style", None)
+        if style is None and error.line == 1:
             return mark.line + 1, mark.column + error.column
-        if self.node.style in ("'", '"') and error.line == 1:
+        if style in ("'", '"') and error.line == 1:
             return mark.line + 1, mark.column + 1 + error.column
-        if self.node.style == "|":
+        if style == "|":
             return mark.line + 1 + error.line, 0
         return mark.line + 1, mark.column + 1

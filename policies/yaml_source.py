@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import yaml
 
@@ -75,8 +76,9 @@ def _scan(text: str) -> None:
             nodes += 1
             if event.anchor:
                 raise _refusal(event.start_mark, "Anchors are not allowed; write the value out.")
-            if getattr(event, "tag", None) is not None:
-                raise _refusal(event.start_mark, f"Tags are not allowed; remove '{event.tag}'.")
+            tag = getattr(event, "tag", None)
+            if tag is not None:
+                raise _refusal(event.start_mark, f"Tags are not allowed; remove '{tag}'.")
             if nodes > MOST_NODES:
                 raise _refusal(event.start_mark, f"More than {MOST_NODES:,} values.")
         if isinstance(event, yaml.CollectionStartEvent):
@@ -107,6 +109,11 @@ def _duplicates(node: yaml.Node, path: str) -> Iterator[Problem]:
         yield from _duplicates(value, inner)
 
 
-def _refusal(mark: yaml.Mark | None, message: str) -> DocumentError:
+class _Mark(Protocol):
+    line: int
+    column: int
+
+
+def _refusal(mark: _Mark | None, message: str) -> DocumentError:
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     return DocumentError((Problem("", line, column, message),))

@@ -1,0 +1,110 @@
+"""Asking the published policy: the right version, compiled once per process, failing closed."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from datetime import datetime
+from threading import Lock
+
+from audit.canonical import digest
+from policies.document import Document
+from policies.evaluate import evaluate, fail_closed
+from policies.facts import Facts
+from policies.models import PolicyVersion
+from policies.models.versions import VersionStatus
+from policies.parser import parse_document
+from policies.verdicts import Evaluation
+from policies.windows import Window, is_open, next_opening
+from policies.yaml_source import DocumentError
+
+logger = logging.getLogger(__name__)
+
+_MOST_COMPILED = 32
+
+
+def active_version() -> PolicyVersion | None:
+    """The published version, without its text; None when there is none."""
+    return PolicyVersion.objects.filter(status=VersionStatus.PUBLISHED).defer("document").first()
+
+
+def evaluate_active(facts: Facts) -> tuple[PolicyVersion | None, Evaluation]:
+    """What the published policy says. Without one, or with a broken one, people must decide."""
+    version = active_version()
+    if version is None:
+        return None, fail_closed("No policy is published.")
+    return version, evaluate_version(version, facts)
+
+
+def evaluate_version(version: PolicyVersion, facts: Facts) -> Evaluation:
+    """What one version says, published or not; people must decide when it cannot be read."""
+    document = document_of(version)
+    if isinstance(document, str):
+        return fail_closed(document, version=version.label)
+    return evaluate(document, facts, version=version.label)
+
+
+def document_of(version: PolicyVersion) -> Document | str:
+    """The version's compiled document, or the sentence that says why there is none."""
+    known = _compiled.get(version.digest)
+    if known is not None:
+        return known
+    text = version.document
+    if digest(text) != version.digest:
+        logger.error("Policy version %s does not match its digest", version.label)
+        return f"The document of {version.label} does not match its digest."
+    try:
+        document = parse_document(text)
+    except DocumentError as error:
+        logger.error("Policy version %s cannot be read: %s", version.label, error)
+        return f"The document of {version.label} cannot be read."
+    _compiled.put(document)
+    return document
+
+
+def window_is_open(name: str, now: datetime) -> bool:
+    """Whether the published policy lets execution begin now; no window asked for is always open.
+
+    A window the published policy does not have is closed: nobody says when it would be open.
+    """
+    if not name:
+        return True
+    window = _window(name)
+    return window is not None and is_open(window, now)
+
+
+def next_window_opening(name: str, now: datetime) -> datetime | None:
+    """When execution may begin, in UTC; None when the published policy has no such window."""
+    if not name:
+        return now
+    window = _window(name)
+    return next_opening(window, now) if window else None
+
+
+def _window(name: str) -> Window | None:
+    version = active_version()
+    document = document_of(version) if version else "No policy is published."
+    if isinstance(document, str):
+        logger.error("Window %s stays closed: %s", name, document)
+        return None
+    return document.windows.get(name)
+
+
+class _Compiled:
+    """The last few documents by digest: a digest names one document for ever."""
+
+    def __init__(self) -> None:
+        self._documents: OrderedDict[str, Document] = OrderedDict()
+        self._lock = Lock()
+
+    def get(self, key: str) -> Document | None:
+        return self._documents.get(key)
+
+    def put(self, document: Document) -> None:
+        with self._lock:
+            self._documents[document.digest] = document
+            while len(self._documents) > _MOST_COMPILED:
+                self._documents.popitem(last=False)
+
+
+_compiled = _Compiled()

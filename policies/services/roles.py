@@ -1,0 +1,81 @@
+"""Makes groups and their permissions match the roles in code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.contrib.auth.models import Group, Permission
+from django.db import transaction
+from django.db.models import QuerySet
+
+from audit.actors import Actor
+from audit.events import AuditCode
+from audit.services import record, stream
+from policies.exceptions import PolicyError
+from policies.roles import ROLES, Role
+from policies.services.configuring import check_may_configure
+
+
+@transaction.atomic
+def sync_roles(*, actor: Actor, roles: Iterable[Role] = ROLES) -> tuple[str, ...]:
+    """Create missing roles, give each exactly its permissions; returns what changed, in words.
+
+    A second run changes and records nothing. Groups that are no role are left alone. Raises
+    PolicyError: not_ops_admin, unknown_permission (nothing is changed then).
+    """
+    subject = stream("roles")
+    check_may_configure(actor)
+    roles = tuple(roles)
+    wanted = {role.name: _permissions(role) for role in roles}
+    unknown = [f"{role}: {name}" for role, (_, missing) in wanted.items() for name in missing]
+    if unknown:
+        raise PolicyError("unknown_permission", f"No such permission: {'; '.join(unknown)}.")
+    changes: list[str] = []
+    for role in roles:
+        changes += _sync(role, wanted[role.name][0])
+    if changes:
+        record(
+            AuditCode.ROLES_SYNCED,
+            actor=actor,
+            subject=subject,
+            data={"changes": "; ".join(changes), "count": len(changes)},
+        )
+    return tuple(changes)
+
+
+def _sync(role: Role, wanted: dict[int, str]) -> list[str]:
+    group, created = Group.objects.get_or_create(name=role.name)
+    changes = [f"{role.name} created"] if created else []
+    has = {permission.pk: _name(permission) for permission in _with_app(group.permissions.all())}
+    added, removed = wanted.keys() - has.keys(), has.keys() - wanted.keys()
+    changes += sorted(f"{role.name} +{wanted[pk]}" for pk in added)
+    changes += sorted(f"{role.name} -{has[pk]}" for pk in removed)
+    if added or removed:
+        group.permissions.set(list(wanted))
+    return changes
+
+
+def _permissions(role: Role) -> tuple[dict[int, str], list[str]]:
+    """The role's permissions by primary key, and the names that are none."""
+    found: dict[int, str] = {}
+    missing = []
+    for name in role.permissions:
+        app, _, codename = name.partition(".")
+        rows = Permission.objects.filter(content_type__app_label=app)
+        if codename.endswith("*"):
+            rows = rows.filter(codename__startswith=codename[:-1])
+        else:
+            rows = rows.filter(codename=codename)
+        matches = {permission.pk: _name(permission) for permission in _with_app(rows)}
+        found |= matches
+        if not matches:
+            missing.append(name)
+    return found, missing
+
+
+def _with_app(rows: QuerySet[Permission]) -> QuerySet[Permission]:
+    return rows.select_related("content_type")
+
+
+def _name(permission: Permission) -> str:
+    return f"{permission.content_type.app_label}.{permission.codename}"
