@@ -1,0 +1,122 @@
+"""What services refuse, each with a stable code and a sentence a person can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """One bad field: its path in the body and what would be right."""
+
+    field: str
+    message: str
+
+
+class ApprovalError(Exception):
+    """Base of everything a service refuses. `status` is what the API answers with."""
+
+    code = "refused"
+    status = 409
+
+    def __init__(self, message: str, *, code: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or type(self).code
+
+
+class InvalidProposal(ApprovalError):
+    """The proposal is not one that can be stored."""
+
+    code = "invalid_proposal"
+    status = 422
+
+    def __init__(self, problems: Sequence[FieldProblem]) -> None:
+        super().__init__("The proposal has fields that must be corrected.")
+        self.problems = tuple(problems)
+
+
+class NotAllowedForAgent(ApprovalError):
+    """The agent may not propose this."""
+
+    code = "not_allowed"
+    status = 403
+
+
+class IdempotencyMismatch(ApprovalError):
+    """The key was used for another body."""
+
+    code = "idempotency_mismatch"
+    status = 422
+
+
+class StillRunning(ApprovalError):
+    """The first request with this key has not been answered yet."""
+
+    code = "in_progress"
+    status = 409
+
+
+class WrongState(ApprovalError):
+    """The request has moved on: somebody else was first, or time ran out."""
+
+    code = "wrong_state"
+
+
+class StalePage(ApprovalError):
+    """What the person was shown is not what would be decided now."""
+
+    code = "stale_page"
+
+
+class AlreadyDecided(ApprovalError):
+    """This person, or this very page, has decided already."""
+
+    code = "already_decided"
+
+
+class NotAuthorised(ApprovalError):
+    """The person may not decide this; the code says on what grounds."""
+
+    code = "not_authorised"
+    status = 403
+
+
+class ReasonRequired(ApprovalError):
+    """A reason must be written down."""
+
+    code = "reason_required"
+    status = 422
+
+
+class EvidenceMissing(ApprovalError):
+    """Required evidence is missing or stale."""
+
+    code = "evidence_missing"
+
+
+class NotReversible(ApprovalError):
+    """Nothing undoes this."""
+
+    code = "not_reversible"
+
+
+class NotFound(ApprovalError):
+    """No such record, or not yours to see."""
+
+    code = "not_found"
+    status = 404
+
+
+class Paused(ApprovalError):
+    """The agent is paused."""
+
+    code = "paused"
+    status = 403
+
+
+class IntegrityBroken(ApprovalError):
+    """What is stored does not match its digest: nothing may be done with it."""
+
+    code = "digest_mismatch"

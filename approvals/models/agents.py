@@ -1,0 +1,77 @@
+"""Agents: who proposes, who answers for them, what they may propose and with which keys."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+
+from audit.history import kept_history
+from audit.models import Chained
+
+
+class Agent(Chained):
+    """An AI system with an owner who is accountable for it and never decides on it."""
+
+    name = models.SlugField(max_length=60, unique=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="owned_agents"
+    )
+    team = models.CharField(max_length=40, help_text="Role group the agent works for.")
+    model = models.CharField(max_length=80, blank=True, help_text="Model and version, as deployed.")
+    action_types = models.JSONField(
+        default=list, help_text="Keys of the action types this agent may propose."
+    )
+    ceiling_minor = models.BigIntegerField(
+        null=True, blank=True, help_text="Largest amount it may propose, minor units; empty: none."
+    )
+    ceiling_currency = models.CharField(max_length=3, blank=True)
+    paused_at = models.DateTimeField(null=True, blank=True)
+    pause_reason = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    history: ClassVar[Any] = kept_history(excluded_fields=["audit_seq", "audit_head"])
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["name"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                condition=models.Q(ceiling_minor__isnull=True)
+                | (models.Q(ceiling_minor__gte=0) & ~models.Q(ceiling_currency="")),
+                name="approvals_agent_ceiling_has_currency",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_paused(self) -> bool:
+        return self.paused_at is not None
+
+
+class AgentKey(models.Model):
+    """A key an agent authenticates with: shown once, kept as a hash, found by its prefix.
+
+    Keys carry 256 random bits, so one SHA-256 is enough; a slow password hash would only cost
+    every request.
+    """
+
+    agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="keys")
+    prefix = models.CharField(max_length=12, unique=True)
+    secret_sha256 = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…"
+
+    @staticmethod
+    def hash(secret: str) -> str:
+        return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,0 +1,91 @@
+"""What the sweeper has to carry on: found by index, oldest first, never the whole table."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from django.db.models import DurationField, ExpressionWrapper, F, Q
+
+from approvals.choices import EscalationStep, ExecutionState, State
+from approvals.models import ActionRequest, Escalation, Execution
+
+BATCH = 1000
+"""How many rows of one kind a single sweep takes on."""
+
+
+def interrupted_intakes(at: datetime) -> list[UUID]:
+    """Stored, not carried on, and nobody at it."""
+    return list(
+        ActionRequest.objects.filter(state=State.REQUESTED)
+        .filter(Q(intake_claimed_until=None) | Q(intake_claimed_until__lte=at))
+        .order_by("id")
+        .values_list("pk", flat=True)[:BATCH]
+    )
+
+
+def unclaimed_approvals(at: datetime) -> list[UUID]:
+    """Approved, inside its time, and started where a person has to start it."""
+    return list(
+        ActionRequest.objects.filter(
+            state=State.APPROVED,
+            execute_by__gt=at,
+            grants__consumed_at=None,
+            grants__revoked_at=None,
+        )
+        .filter(Q(grants__needs_start=False) | Q(grants__started_by__isnull=False))
+        .order_by("execute_by", "id")
+        .values_list("pk", flat=True)[:BATCH]
+    )
+
+
+def expired_leases(at: datetime) -> list[UUID]:
+    """Executions whose worker has not reported in time."""
+    return list(
+        Execution.objects.filter(state=ExecutionState.RUNNING, lease_until__lte=at)
+        .order_by("lease_until")
+        .values_list("request_id", flat=True)[:BATCH]
+    )
+
+
+def unverified(at: datetime, state: State) -> list[UUID]:
+    """Executed or unknown, and due for a read."""
+    return list(
+        Execution.objects.filter(request__state=state)
+        .filter(Q(read_back_at=None) | Q(read_back_at__lte=at))
+        .order_by("id")
+        .values_list("request_id", flat=True)[:BATCH]
+    )
+
+
+def run_out(at: datetime) -> list[UUID]:
+    """Open requests whose running clock is past its end."""
+    return list(
+        ActionRequest.objects.filter(
+            Q(state=State.PENDING_APPROVAL, decide_by__lte=at)
+            | Q(state=State.CHANGES_REQUESTED, answer_by__lte=at)
+            | Q(state=State.APPROVED, execute_by__lte=at)
+        )
+        .order_by("id")
+        .values_list("pk", flat=True)[:BATCH]
+    )
+
+
+def steps_due(at: datetime) -> list[UUID]:
+    """Pending requests past half their time that have not been escalated in this round."""
+    half = ExpressionWrapper(
+        (F("decide_by") - F("clock_started_at")) / 2, output_field=DurationField()
+    )
+    escalated = Escalation.objects.filter(step=EscalationStep.OVERDUE)
+    return list(
+        ActionRequest.objects.filter(state=State.PENDING_APPROVAL, decide_by__gt=at)
+        .annotate(half=half)
+        .filter(clock_started_at__lte=at - F("half"))
+        .exclude(
+            pk__in=escalated.filter(
+                version=F("request__version"), round=F("request__clock_round")
+            ).values("request_id")
+        )
+        .order_by("decide_by", "id")
+        .values_list("pk", flat=True)[:BATCH]
+    )

@@ -1,0 +1,98 @@
+"""Reading what belongs to one request."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from approvals.exceptions import IntegrityBroken, NotFound
+from approvals.models import (
+    ActionRequest,
+    Agent,
+    Execution,
+    Grant,
+    PolicyDecision,
+    RequestContent,
+    Requirement,
+    TargetReading,
+)
+from connectors.base import Action
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalText:
+    """What the agent said about its proposal: never trusted, always marked as the agent's."""
+
+    intent: str
+    alternatives: tuple[dict[str, str], ...]
+    undo_note: str
+    confidence: float | None
+    model: dict[str, str]
+    callback_url: str
+
+
+def request_of_agent(request_id: UUID, agent: Agent) -> ActionRequest:
+    """The agent's own request; another agent's does not exist for it. Raises NotFound."""
+    try:
+        return ActionRequest.objects.select_related("agent").get(pk=request_id, agent=agent)
+    except ActionRequest.DoesNotExist:
+        raise NotFound("There is no such request of yours.") from None
+
+
+def content_of(request: ActionRequest) -> RequestContent:
+    """The current version's bytes, checked against both digests. Raises IntegrityBroken."""
+    content = request.contents.get(version=request.version)
+    if not content.is_intact or content.digest != request.digest:
+        raise IntegrityBroken(f"The stored action of {request.pk} does not match its digest.")
+    return content
+
+
+def action_of(request: ActionRequest) -> Action:
+    """The current version's action, from its checked bytes."""
+    stored: dict[str, Any] = json.loads(content_of(request).action)
+    return Action(type=stored["action_type"], params=stored["params"])
+
+
+def proposal_of(request: ActionRequest) -> ProposalText:
+    """What the agent wrote when it proposed."""
+    body: dict[str, Any] = json.loads(request.contents.get(version=1).proposal)
+    return ProposalText(
+        intent=body.get("intent", ""),
+        alternatives=tuple(body.get("alternatives", ())),
+        undo_note=body.get("undo_note", ""),
+        confidence=body.get("confidence"),
+        model=body.get("model", {}),
+        callback_url=body.get("callback_url", ""),
+    )
+
+
+def policy_decision_of(request: ActionRequest) -> PolicyDecision | None:
+    """What policy said last about the current version."""
+    return (
+        request.policy_decisions.filter(version=request.version)
+        .select_related("policy_version")
+        .order_by("-id")
+        .first()
+    )
+
+
+def requirements_of(request: ActionRequest) -> list[Requirement]:
+    """The current version's requirements, in order."""
+    return list(request.requirements.filter(version=request.version).order_by("stage", "id"))
+
+
+def reading_of(request: ActionRequest) -> TargetReading | None:
+    """The target as it was last read for the current version."""
+    return request.readings.filter(version=request.version).order_by("-id").first()
+
+
+def usable_grant_of(request: ActionRequest) -> Grant | None:
+    """The grant that has neither been used nor revoked."""
+    return request.grants.filter(consumed_at=None, revoked_at=None).first()
+
+
+def latest_execution_of(request: ActionRequest) -> Execution | None:
+    """The newest execution, whatever became of it."""
+    return request.executions.order_by("-id").first()

@@ -1,0 +1,188 @@
+"""Registering agents, giving them keys, and stopping them."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db import transaction
+
+from approvals.exceptions import (
+    ApprovalError,
+    FieldProblem,
+    InvalidProposal,
+    ReasonRequired,
+)
+from approvals.models import Agent, AgentKey
+from approvals.selectors import clock
+from audit.actors import Actor
+from audit.events import AuditCode
+from audit.money import Money
+from audit.services import record, save_with_history
+from connectors.registry import UnknownActionType, action_type
+from policies.models import User
+from policies.roles import DECIDING_ROLES
+
+LONGEST_KEY_LIFE = timedelta(days=365)
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedKey:
+    """A new key. `secret` is shown once, here; only its hash is kept."""
+
+    key: AgentKey
+    secret: str
+
+
+@transaction.atomic
+def register_agent(
+    *,
+    name: str,
+    owner: User,
+    team: str,
+    action_types: Sequence[str],
+    actor: Actor,
+    model: str = "",
+    ceiling: Money | None = None,
+) -> Agent:
+    """Register an agent with its accountable owner. Raises InvalidProposal naming bad fields."""
+    _check(owner, team, action_types)
+    agent = Agent(
+        name=name,
+        owner=owner,
+        team=team,
+        model=model,
+        action_types=sorted(set(action_types)),
+        ceiling_minor=ceiling.minor if ceiling else None,
+        ceiling_currency=ceiling.currency if ceiling else "",
+    )
+    save_with_history(agent, actor=actor, reason="registered")
+    record(
+        AuditCode.AGENT_REGISTERED,
+        actor=actor,
+        subject=agent,
+        data={
+            "name": name,
+            "owner": owner.get_username(),
+            "team": team,
+            "action_types": agent.action_types,
+            "ceiling": str(ceiling) if ceiling else "",
+        },
+    )
+    return agent
+
+
+@transaction.atomic
+def change_agent(
+    agent_id: int,
+    *,
+    actor: Actor,
+    owner: User,
+    team: str,
+    action_types: Sequence[str],
+    model: str,
+    ceiling: Money | None,
+) -> Agent:
+    """Change what an agent is and may propose. Requests already open keep what they are."""
+    agent = Agent.objects.select_for_update().get(pk=agent_id)
+    _check(owner, team, action_types)
+    wanted = {
+        "owner_id": owner.pk,
+        "team": team,
+        "model": model,
+        "action_types": sorted(set(action_types)),
+        "ceiling_minor": ceiling.minor if ceiling else None,
+        "ceiling_currency": ceiling.currency if ceiling else "",
+    }
+    changed = [field for field, value in wanted.items() if getattr(agent, field) != value]
+    if not changed:
+        return agent
+    for field in changed:
+        setattr(agent, field, wanted[field])
+    record(
+        AuditCode.AGENT_CHANGED,
+        actor=actor,
+        subject=agent,
+        data={"fields": ", ".join(changed), "to": {f: wanted[f] for f in changed}},
+    )
+    save_with_history(agent, actor=actor, reason=f"changed {', '.join(changed)}")
+    return agent
+
+
+@transaction.atomic
+def pause_agent(agent_id: int, *, actor: Actor, reason: str) -> Agent:
+    """Stop an agent: nothing new is taken, nothing approved for it runs any more."""
+    agent = Agent.objects.select_for_update().get(pk=agent_id)
+    if not reason.strip():
+        raise ReasonRequired("Write why the agent is paused.")
+    if agent.is_paused:
+        raise ApprovalError(f"Agent {agent.name} is paused already.", code="already_paused")
+    agent.paused_at, agent.pause_reason = clock.now(), reason[:200]
+    record(AuditCode.AGENT_PAUSED, actor=actor, subject=agent, data={"reason": reason})
+    save_with_history(agent, actor=actor, reason=f"paused: {reason}")
+    return agent
+
+
+@transaction.atomic
+def resume_agent(agent_id: int, *, actor: Actor) -> Agent:
+    """Let a paused agent propose again. What was approved before the pause is looked at again."""
+    agent = Agent.objects.select_for_update().get(pk=agent_id)
+    if not agent.is_paused:
+        raise ApprovalError(f"Agent {agent.name} is not paused.", code="not_paused")
+    agent.paused_at, agent.pause_reason = None, ""
+    record(AuditCode.AGENT_RESUMED, actor=actor, subject=agent)
+    save_with_history(agent, actor=actor, reason="resumed")
+    return agent
+
+
+@transaction.atomic
+def issue_key(agent_id: int, *, actor: Actor, lifetime: timedelta) -> IssuedKey:
+    """Give the agent another key; older ones go on working until revoked or expired."""
+    agent = Agent.objects.select_for_update().get(pk=agent_id)
+    if not timedelta(0) < lifetime <= LONGEST_KEY_LIFE:
+        raise ApprovalError("A key lives between a moment and a year.", code="bad_lifetime")
+    prefix = secrets.token_hex(5)
+    secret = f"csk_{prefix}_{secrets.token_urlsafe(32)}"
+    key = AgentKey.objects.create(
+        agent=agent,
+        prefix=prefix,
+        secret_sha256=AgentKey.hash(secret),
+        expires_at=clock.now() + lifetime,
+    )
+    record(
+        AuditCode.KEY_ISSUED,
+        actor=actor,
+        subject=agent,
+        data={"prefix": prefix, "expires_at": key.expires_at.isoformat()},
+    )
+    return IssuedKey(key, secret)
+
+
+@transaction.atomic
+def revoke_key(key_id: int, *, actor: Actor) -> AgentKey:
+    """End a key now. It stops working within the cache's seconds (see api.authentication)."""
+    key = AgentKey.objects.select_for_update(of=("self",)).get(pk=key_id)
+    agent = Agent.objects.select_for_update().get(pk=key.agent_id)
+    if key.revoked_at is not None:
+        raise ApprovalError("This key has been revoked already.", code="already_revoked")
+    key.revoked_at = clock.now()
+    key.save(update_fields=["revoked_at"])
+    record(AuditCode.KEY_REVOKED, actor=actor, subject=agent, data={"prefix": key.prefix})
+    return key
+
+
+def _check(owner: User, team: str, action_types: Sequence[str]) -> None:
+    problems = []
+    if not owner.is_active:
+        problems.append(FieldProblem("owner", "The owner's account is deactivated."))
+    if team not in DECIDING_ROLES:
+        problems.append(FieldProblem("team", f"One of: {', '.join(sorted(DECIDING_ROLES))}."))
+    for key in action_types:
+        try:
+            action_type(key)
+        except UnknownActionType as error:
+            problems.append(FieldProblem("action_types", str(error)))
+    if problems:
+        raise InvalidProposal(problems)

@@ -1,0 +1,87 @@
+"""The agent's side of the thread: answering, and taking a proposal back."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db import transaction
+
+from approvals.choices import WITHDRAWABLE, State
+from approvals.exceptions import FieldProblem, InvalidProposal, WrongState
+from approvals.models import ActionRequest, Agent, ThreadEntry
+from approvals.proposal import SuppliedEvidence
+from approvals.selectors import clock
+from approvals.services import compensate, notify
+from approvals.services.evidence import store_supplied
+from approvals.services.grants import revoke_grant
+from approvals.services.moves import move
+from approvals.services.route import close_requirements
+from audit.actors import Actor, ActorKind
+from audit.events import AuditCode
+
+
+@transaction.atomic
+def answer(
+    request_id: UUID,
+    *,
+    agent: Agent,
+    body: str,
+    evidence: tuple[SuppliedEvidence, ...] = (),
+) -> ActionRequest:
+    """Answer the reviewer's question; the reviewers' clock goes on where it stopped.
+
+    Raises WrongState when nothing was asked, or time to answer has run out.
+    """
+    request = ActionRequest.objects.locked(request_id)
+    at = clock.now()
+    if request.state != State.CHANGES_REQUESTED:
+        raise WrongState(f"Nothing is waiting for an answer: this is {request.state}.")
+    if request.answer_by is not None and request.answer_by <= at:
+        raise WrongState("The time to answer has run out.")
+    if not body.strip():
+        raise InvalidProposal([FieldProblem("answer", "Must not be empty.")])
+    actor = Actor.agent(agent)
+    ThreadEntry.objects.create(
+        request=request,
+        actor_kind=ActorKind.AGENT,
+        actor_name=agent.name,
+        body=body,
+        created_at=at,
+    )
+    items = store_supplied(request, evidence, at=at)
+    if request.decide_by is not None and request.clock_stopped_at is not None:
+        stopped_for = at - request.clock_stopped_at
+        request.decide_by += stopped_for
+        if request.clock_started_at is not None:
+            request.clock_started_at += stopped_for
+    request.clock_stopped_at = None
+    request.answer_by = None
+    move(
+        request,
+        request.answer,
+        AuditCode.ANSWERED,
+        actor=actor,
+        data={"digests": [item.sha256 for item in items]},
+    )
+    notify.answered(request)
+    return request
+
+
+@transaction.atomic
+def withdraw(request_id: UUID, *, agent: Agent, reason: str = "") -> ActionRequest:
+    """Take the proposal back, as long as nothing has begun. Withdrawing twice is harmless.
+
+    Raises WrongState once execution began or the request ended another way.
+    """
+    request = ActionRequest.objects.locked(request_id)
+    if request.state == State.WITHDRAWN:
+        return request
+    if request.state not in WITHDRAWABLE:
+        raise WrongState(f"Too late to withdraw: this is {request.state}.")
+    actor = Actor.agent(agent)
+    revoke_grant(request, actor=actor, reason="withdrawn", at=clock.now())
+    close_requirements(request)
+    move(request, request.withdraw, AuditCode.WITHDRAWN, actor=actor, data={"reason": reason})
+    compensate.end_undo(request)
+    notify.ended(request)
+    return request

@@ -1,0 +1,34 @@
+"""Preflight: what would happen to this proposal now? Stores nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from approvals.exceptions import Paused
+from approvals.models import Agent
+from approvals.proposal import Proposal
+from approvals.selectors import clock
+from approvals.services.derive import Candidate, derive
+from approvals.services.evidence import read_target
+from approvals.services.facts import compute_facts
+from policies.services.evaluation import evaluate_active
+from policies.verdicts import Evaluation
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What policy would say, and about what."""
+
+    candidate: Candidate
+    evaluation: Evaluation
+
+
+def check(proposal: Proposal, *, agent: Agent) -> Foreseen:
+    """Judge the proposal as intake would. Raises what `propose` raises for a bad one."""
+    if agent.is_paused:
+        raise Paused(f"Agent {agent.name} is paused: {agent.pause_reason}")
+    candidate = derive(proposal, agent=agent)
+    preview = read_target(candidate.action)
+    facts = compute_facts(candidate, preview, now=clock.now())
+    _, evaluation = evaluate_active(facts)
+    return Foreseen(candidate, evaluation)

@@ -1,0 +1,149 @@
+"""What time does: reminds, escalates, and ends things. Silence never approves.
+
+Every step is once per version and round of the clock, and a record. All times are the
+database's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+
+from approvals.choices import EscalationStep, State
+from approvals.models import ActionRequest, Escalation, Requirement
+from approvals.selectors import clock
+from approvals.services import compensate, notify
+from approvals.services.grants import revoke_grant
+from approvals.services.moves import CLOCKS, move
+from approvals.services.route import close_requirements
+from audit.events import AuditCode
+from audit.services import record
+
+
+@dataclass(frozen=True, slots=True)
+class ClockStep:
+    """A point on the deciding clock, as a share of the time people have."""
+
+    step: EscalationStep
+    share: float
+
+
+STEPS = (
+    ClockStep(EscalationStep.REMINDER_50, 0.5),
+    ClockStep(EscalationStep.REMINDER_75, 0.75),
+    ClockStep(EscalationStep.OVERDUE, 0.9),
+)
+
+
+@transaction.atomic
+def expire(request_id: UUID) -> bool:
+    """End the request if the clock it is on has run out. Says whether it did."""
+    request = ActionRequest.objects.locked(request_id)
+    at = clock.now()
+    due, what = _running_clock(request)
+    if due is None or due > at:
+        return False
+    Escalation.objects.create(
+        request=request,
+        version=request.version,
+        round=request.clock_round,
+        step=EscalationStep.EXPIRY,
+        reason=f"Nobody {what} in time.",
+        due_at=due,
+        created_at=at,
+    )
+    revoke_grant(request, actor=CLOCKS, reason="expired", at=at)
+    close_requirements(request)
+    move(request, request.expire, AuditCode.EXPIRED, actor=CLOCKS, data={"clock": what})
+    compensate.end_undo(request)
+    notify.ended(request)
+    return True
+
+
+def _running_clock(request: ActionRequest) -> tuple[datetime | None, str]:
+    match State(request.state):
+        case State.PENDING_APPROVAL:
+            return request.decide_by, "decided"
+        case State.CHANGES_REQUESTED:
+            return request.answer_by, "answered"
+        case State.APPROVED:
+            return request.execute_by, "carried it out"
+        case _:
+            return None, ""
+
+
+@transaction.atomic
+def step_on(request_id: UUID) -> int:
+    """Take every step that is due on the deciding clock. Returns how many were taken."""
+    request = ActionRequest.objects.locked(request_id)
+    at = clock.now()
+    if (
+        request.state != State.PENDING_APPROVAL
+        or request.decide_by is None
+        or request.clock_started_at is None
+        or request.decide_by <= at
+    ):
+        return 0
+    length = request.decide_by - request.clock_started_at
+    requirements = list(request.requirements.filter(version=request.version, is_open=True))
+    taken = 0
+    for clock_step in STEPS:
+        due = request.clock_started_at + length * clock_step.share
+        if due > at:
+            break
+        for requirement in requirements:
+            taken += _take(request, requirement, clock_step.step, due, at)
+    return taken
+
+
+def _take(
+    request: ActionRequest,
+    requirement: Requirement,
+    step: EscalationStep,
+    due: datetime,
+    at: datetime,
+) -> int:
+    once = {
+        "request": request,
+        "version": request.version,
+        "round": request.clock_round,
+        "step": step,
+        "requirement": requirement,
+    }
+    if Escalation.objects.filter(**once).exists():
+        return 0
+    escalating = step == EscalationStep.OVERDUE
+    Escalation.objects.create(
+        **once,
+        from_group=requirement.group,
+        to_group=requirement.escalates_to if escalating else requirement.group,
+        reason="Time to decide is running out.",
+        due_at=due,
+        created_at=at,
+    )
+    if escalating:
+        requirement.escalated_to = requirement.escalates_to
+        requirement.save(update_fields=["escalated_to"])
+        record(
+            AuditCode.ESCALATED,
+            actor=CLOCKS,
+            subject=request,
+            data={
+                "from": requirement.group,
+                "to": requirement.escalates_to,
+                "reason": "time is running out",
+            },
+        )
+        notify.escalated(request, requirement)
+    else:
+        record(
+            AuditCode.REMINDED,
+            actor=CLOCKS,
+            subject=request,
+            data={"group": requirement.group, "step": step.label},
+        )
+        notify.reminded(request, requirement)
+    return 1

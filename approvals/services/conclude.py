@@ -1,0 +1,84 @@
+"""What people do after execution: start and watch, sign off, resolve by hand."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db import transaction
+
+from approvals.choices import INCIDENTS, State
+from approvals.exceptions import NotAuthorised, ReasonRequired, WrongState
+from approvals.models import ActionRequest
+from approvals.selectors import clock
+from approvals.selectors.authority import may_conclude
+from approvals.selectors.requests import usable_grant_of
+from approvals.services import compensate, dispatch
+from approvals.services.moves import move
+from audit.actors import Actor
+from audit.events import AuditCode
+from audit.services import record
+from policies.models import User
+
+
+@transaction.atomic
+def start(request_id: UUID, *, operator: User) -> ActionRequest:
+    """Start a human-supervised action: the operator says go, and watches."""
+    request = ActionRequest.objects.locked(request_id)
+    grant = usable_grant_of(request)
+    if request.state != State.APPROVED or grant is None or not grant.needs_start:
+        raise WrongState(f"There is nothing to start: this is {request.state}.")
+    _demand_authority(operator, request)
+    if grant.started_by_id is not None:
+        raise WrongState("This has been started already.")
+    grant.started_by = operator
+    grant.save(update_fields=["started_by"])
+    record(
+        AuditCode.STARTED, actor=Actor.human(operator), subject=request, data={"grant": grant.pk}
+    )
+    dispatch.execution_of(request.pk)
+    return request
+
+
+@transaction.atomic
+def sign_off(request_id: UUID, *, person: User, note: str) -> ActionRequest:
+    """Close a verified record of tier 4 or 5 as the accountable person."""
+    request = ActionRequest.objects.locked(request_id)
+    if request.state != State.VERIFIED:
+        raise WrongState(f"Only a verified action is signed off: this is {request.state}.")
+    _demand_authority(person, request)
+    move(
+        request,
+        request.audit,
+        AuditCode.SIGNED_OFF,
+        actor=Actor.human(person),
+        data={"note": note},
+    )
+    return request
+
+
+@transaction.atomic
+def resolve(request_id: UUID, *, person: User, outcome: str) -> ActionRequest:
+    """End an incident: somebody found out what happened and writes it down."""
+    request = ActionRequest.objects.locked(request_id)
+    if request.state not in INCIDENTS:
+        raise WrongState(f"There is no incident to resolve: this is {request.state}.")
+    _demand_authority(person, request)
+    if not outcome.strip():
+        raise ReasonRequired("Write what really happened, and how you know.")
+    execution = request.executions.select_for_update().latest("id")
+    execution.finished_at = execution.finished_at or clock.now()
+    execution.save(update_fields=["finished_at"])
+    move(
+        request,
+        request.resolve,
+        AuditCode.RESOLVED,
+        actor=Actor.human(person),
+        data={"outcome": outcome},
+    )
+    compensate.end_undo(request)
+    return request
+
+
+def _demand_authority(person: User, request: ActionRequest) -> None:
+    if not may_conclude(person, request):
+        raise NotAuthorised("Only people who may decide on this may do that.")

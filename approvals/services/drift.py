@@ -1,0 +1,117 @@
+"""What changed between approval and execution: nothing ever runs on an old approval."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from approvals.choices import DecisionVerdict
+from approvals.models import ActionRequest, Grant
+from approvals.selectors.case import case_of
+from approvals.selectors.requests import content_of, requirements_of
+from approvals.services.derive import rederive
+from approvals.services.facts import compute_facts
+from connectors.base import Preview
+from policies.authority import Authority, may_decide
+from policies.facts import Facts
+from policies.models import PolicyVersion
+from policies.quorum import Approval, progress
+from policies.services.evaluation import evaluate_active
+from policies.verdicts import Evaluation, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What policy says at execution, and why the approval no longer holds, if it does not."""
+
+    policy: PolicyVersion | None
+    evaluation: Evaluation
+    facts: Facts
+    drift: str = ""  # a sentence; empty when everything still holds
+
+    @property
+    def is_denied(self) -> bool:
+        return self.evaluation.verdict == Verdict.DENY
+
+
+def judge_again(
+    request: ActionRequest, grant: Grant, preview: Preview, *, at: datetime
+) -> Judgement:
+    """Compare what was approved with what is, everything, on a locked request.
+
+    Raises IntegrityBroken when the stored bytes do not have the digest they were stored with.
+    """
+    content = content_of(request)
+    facts = compute_facts(rederive(request), preview, now=at)
+    policy, evaluation = evaluate_active(facts)
+    drift = (
+        _grant_drift(request, grant, content.digest)
+        or _policy_denial(evaluation)
+        or _target_drift(grant, preview)
+        or _authority_drift(request, evaluation, at=at)
+    )
+    return Judgement(policy, evaluation, facts, drift)
+
+
+def _grant_drift(request: ActionRequest, grant: Grant, digest: str) -> str:
+    if grant.digest != digest or grant.version != request.version:
+        return "The action is not the one the grant was issued for."
+    if request.agent.is_paused:
+        return "The agent has been paused."
+    if request.amount_minor is not None and (
+        grant.ceiling_minor is None
+        or request.amount_minor > grant.ceiling_minor
+        or request.currency != grant.currency
+    ):
+        return "The amount is above the grant's ceiling."
+    return ""
+
+
+def _policy_denial(evaluation: Evaluation) -> str:
+    if evaluation.verdict != Verdict.DENY:
+        return ""
+    return "; ".join(r.reason for r in evaluation.matched if r.effect == Verdict.DENY)
+
+
+def _target_drift(grant: Grant, preview: Preview) -> str:
+    # What policy alone allowed rests on the facts, and those were computed again just now.
+    if grant.approvers and preview.target_version != grant.target_version:
+        return "The target has changed since it was approved."
+    return ""
+
+
+def _authority_drift(request: ActionRequest, evaluation: Evaluation, *, at: datetime) -> str:
+    pinned = requirements_of(request)
+    standing, lost = _standing_approvals(request, at=at)
+    if any(not p.met for p in progress(tuple(r.spec for r in pinned), standing)):
+        who = f" ({'; '.join(lost)})" if lost else ""
+        return f"An approval it rests on no longer holds{who}."
+    # Pinned to its version, but a stricter policy is applied again.
+    if evaluation.verdict == Verdict.REQUIRE_APPROVAL and any(
+        not p.met for p in progress(evaluation.requirements, standing)
+    ):
+        groups = ", ".join(sorted({spec.group for spec in evaluation.requirements}))
+        return f"Policy now requires approval by {groups}."
+    return ""
+
+
+def _standing_approvals(
+    request: ActionRequest, *, at: datetime
+) -> tuple[list[Approval], list[str]]:
+    """The approvals whose givers could still give them, and why the others fell away."""
+    case = case_of(request, at=at)
+    standing: list[Approval] = []
+    lost: list[str] = []
+    given = request.decisions.filter(
+        version=request.version, verdict=DecisionVerdict.APPROVE
+    ).select_related("decider", "requirement")
+    for decision in given:
+        requirement = decision.requirement
+        if requirement is None:
+            continue
+        answer = may_decide(decision.decider, case, replace(requirement.spec, group=decision.group))
+        if isinstance(answer, Authority):
+            standing.append(Approval(person=decision.person, group=requirement.group))
+        else:
+            lost.append(f"{decision.person}: {answer.message}")
+    return standing, lost

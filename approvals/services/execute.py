@@ -1,0 +1,297 @@
+"""Carrying out exactly what was approved, at most once.
+
+Two transactions with the call between them and nothing open across it. The first claims: it
+locks, re-checks everything, consumes the grant and writes the attempt with its fence and lease.
+The second keeps the result, if the fence and the lease still say it counts.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from approvals.choices import AttemptOutcome, ExecutionState, State
+from approvals.models import ActionRequest, Attempt, Execution, Grant, PolicyDecision
+from approvals.selectors import clock
+from approvals.selectors.requests import action_of, usable_grant_of
+from approvals.services import compensate, notify
+from approvals.services.drift import Judgement, judge_again
+from approvals.services.evidence import read_target
+from approvals.services.grants import revoke_grant
+from approvals.services.moves import EXECUTOR, move
+from approvals.services.reopen import reopen
+from approvals.services.route import keep_policy_decision
+from approvals.services.verify import read_back
+from audit.canonical import digest_of
+from audit.events import AuditCode
+from audit.services import record
+from connectors.base import Action, ConnectorError, OutcomeUnknown, Preview, Receipt
+from connectors.registry import action_type, connector_for
+from policies.services.evaluation import window_is_open
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER = timedelta(seconds=15)
+"""Pause before the same call is made again after a target that could not be reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One worker's right to call out once, until the lease ends."""
+
+    request_id: UUID
+    execution_id: int
+    fence: int
+    action: Action
+    provider_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The target refused; nothing happened there."""
+
+    reason: str
+    permanent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The call went out and no trustworthy answer came back."""
+
+    reason: str
+
+
+Outcome = Receipt | Refused | Lost
+
+
+def execute(request_id: UUID) -> None:
+    """Carry out the approved request, at most once, then read the effect back.
+
+    Safe to call any number of times, from any number of workers, at any time: it does nothing
+    unless the request is approved, its grant usable and its window open. Raises IntegrityBroken
+    when the stored action is not the one that was approved.
+    """
+    action = _due_action(request_id)
+    if action is None:
+        return
+    claim = _claim(request_id, read_target(action))
+    if claim is None:
+        return
+    settle(claim, call(claim))
+    read_back(request_id)
+
+
+def _due_action(request_id: UUID) -> Action | None:
+    """A look without a lock, to read the target before claiming. Everything is checked again."""
+    request = ActionRequest.objects.filter(pk=request_id, state=State.APPROVED).first()
+    if request is None:
+        return None
+    grant = usable_grant_of(request)
+    if grant is None or not _may_run_now(grant, clock.now()):
+        return None
+    return action_of(request)
+
+
+def _may_run_now(grant: Grant, at: datetime) -> bool:
+    if grant.needs_start and grant.started_by_id is None:
+        return False
+    return grant.expires_at > at and window_is_open(grant.window, at)
+
+
+@transaction.atomic
+def _claim(request_id: UUID, preview: Preview) -> Claim | None:
+    request = ActionRequest.objects.locked(request_id)
+    if request.state != State.APPROVED:
+        return None
+    grant, at = usable_grant_of(request), clock.now()
+    if grant is None or not _may_run_now(grant, at):
+        return None
+    if preview.unavailable and grant.target_version:
+        # it could be read when it was approved; the sweeper tries again until the grant expires
+        logger.info("target unreadable, not executing yet", extra={"action_id": str(request_id)})
+        return None
+    judgement = judge_again(request, grant, preview, at=at)
+    if judgement.drift:
+        _send_back(request, judgement, preview, at)
+        return None
+    keep_policy_decision(
+        request,
+        judgement.policy,
+        judgement.evaluation,
+        judgement.facts,
+        purpose=PolicyDecision.Purpose.EXECUTION,
+        at=at,
+    )
+    action = action_of(request)
+    grant.consumed_at = at
+    grant.save(update_fields=["consumed_at"])
+    execution = Execution.objects.create(
+        request=request,
+        grant=grant,
+        state=ExecutionState.RUNNING,
+        provider_key=digest_of(
+            {"request": str(request.pk), "version": request.version, "digest": request.digest}
+        ),
+        started_at=at,
+    )
+    claim = open_attempt(request, execution, action, at=at)
+    record(
+        AuditCode.GRANT_CONSUMED,
+        actor=EXECUTOR,
+        subject=request,
+        data={"grant": grant.pk, "attempt": claim.fence},
+    )
+    move(
+        request,
+        request.begin,
+        AuditCode.EXECUTION_BEGUN,
+        actor=EXECUTOR,
+        data={
+            "attempt": claim.fence,
+            "digest": request.digest,
+            "provider_key": claim.provider_key,
+            "pre_image": preview.before,
+        },
+    )
+    return claim
+
+
+def open_attempt(
+    request: ActionRequest, execution: Execution, action: Action, *, at: datetime
+) -> Claim:
+    """Write the next attempt: a higher fence than anyone before, and a lease on it."""
+    execution.fence += 1
+    execution.lease_until = at + settings.EXECUTION_LEASE
+    execution.save(update_fields=["fence", "lease_until"])
+    Attempt.objects.create(
+        execution=execution,
+        fence=execution.fence,
+        outcome=AttemptOutcome.RUNNING,
+        started_at=at,
+    )
+    return Claim(request.pk, execution.pk, execution.fence, action, execution.provider_key)
+
+
+def _send_back(
+    request: ActionRequest, judgement: Judgement, preview: Preview, at: datetime
+) -> None:
+    revoke_grant(request, actor=EXECUTOR, reason=judgement.drift, at=at)
+    if not judgement.is_denied:
+        reopen(request, judgement, preview, at=at)
+        return
+    move(request, request.deny, AuditCode.DENIED, actor=EXECUTOR, data={"reason": judgement.drift})
+    compensate.end_undo(request)
+    notify.ended(request)
+
+
+def call(claim: Claim) -> Outcome:
+    """The one call to the outside, with no transaction open."""
+    connector = connector_for(action_type(claim.action.type))
+    try:
+        return connector.execute(claim.action, idempotency_key=claim.provider_key)
+    except ConnectorError as error:
+        return Refused(str(error), error.permanent)
+    except OutcomeUnknown as error:
+        return Lost(str(error))
+
+
+@transaction.atomic
+def settle(claim: Claim, outcome: Outcome) -> None:
+    """Keep the result, if this attempt's fence and lease still hold; else keep it as evidence."""
+    request = ActionRequest.objects.locked(claim.request_id)
+    execution = Execution.objects.select_for_update().get(pk=claim.execution_id)
+    attempt = execution.attempts.get(fence=claim.fence)
+    at = clock.now()
+    attempt.finished_at = at
+    lease = execution.lease_until
+    if execution.fence != claim.fence or lease is None or lease <= at:
+        attempt.late_result = describe(outcome)
+        attempt.save(update_fields=["late_result", "finished_at"])
+        record(
+            AuditCode.LATE_RESULT,
+            actor=EXECUTOR,
+            subject=request,
+            data={"attempt": claim.fence, "result": describe(outcome)},
+        )
+        return
+    match outcome:
+        case Receipt():
+            finish(request, execution, attempt, outcome, at)
+        case Refused(permanent=True):
+            fail(request, execution, attempt, outcome.reason, at)
+        case Refused():
+            attempt.outcome, attempt.detail = AttemptOutcome.RETRY, outcome.reason
+            attempt.save(update_fields=["outcome", "detail", "finished_at"])
+            execution.lease_until = at + RETRY_AFTER
+            execution.save(update_fields=["lease_until"])
+        case Lost():
+            lose_track(request, execution, attempt, outcome.reason, at)
+
+
+def finish(
+    request: ActionRequest, execution: Execution, attempt: Attempt, receipt: Receipt, at: datetime
+) -> None:
+    """Keep the receipt; the effect still has to be read back."""
+    attempt.outcome, attempt.detail = AttemptOutcome.RECEIPT, receipt.summary
+    attempt.finished_at = at
+    attempt.save(update_fields=["outcome", "detail", "finished_at"])
+    execution.keep_receipt(receipt, at=at)
+    execution.save()
+    move(
+        request,
+        request.finish,
+        AuditCode.EXECUTED,
+        actor=EXECUTOR,
+        data={"receipt": receipt.reference, "attempt": attempt.fence},
+    )
+
+
+def fail(
+    request: ActionRequest, execution: Execution, attempt: Attempt, reason: str, at: datetime
+) -> None:
+    """The target definitely refused: the end, without effect."""
+    attempt.outcome, attempt.detail = AttemptOutcome.REFUSED, reason
+    attempt.finished_at = at
+    attempt.save(update_fields=["outcome", "detail", "finished_at"])
+    execution.state, execution.lease_until = ExecutionState.FAILED, None
+    execution.problem, execution.finished_at = reason[:500], at
+    execution.save()
+    move(request, request.fail, AuditCode.FAILED, actor=EXECUTOR, data={"reason": reason})
+    compensate.end_undo(request)
+    notify.ended(request)
+
+
+def lose_track(
+    request: ActionRequest, execution: Execution, attempt: Attempt, reason: str, at: datetime
+) -> None:
+    """Nobody knows whether it happened: never repeated blindly, read and shown to a person."""
+    attempt.outcome, attempt.detail = AttemptOutcome.UNKNOWN, reason
+    attempt.finished_at = at
+    attempt.save(update_fields=["outcome", "detail", "finished_at"])
+    execution.state, execution.lease_until = ExecutionState.UNKNOWN, None
+    execution.problem, execution.read_back_at = reason[:500], at
+    execution.save()
+    move(
+        request,
+        request.lose_track,
+        AuditCode.OUTCOME_UNKNOWN,
+        actor=EXECUTOR,
+        data={"reason": reason, "attempt": attempt.fence},
+    )
+    notify.incident(request)
+
+
+def describe(outcome: Outcome) -> str:
+    """One line for the attempt's record."""
+    match outcome:
+        case Receipt():
+            return f"receipt {outcome.reference}: {outcome.summary}"
+        case Refused():
+            return f"refused: {outcome.reason}"
+        case Lost():
+            return f"no trustworthy answer: {outcome.reason}"

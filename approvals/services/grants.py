@@ -1,0 +1,67 @@
+"""Grants: what an approval unlocks, issued once and revoked when it no longer holds."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from approvals.models import ActionRequest, Grant
+from approvals.selectors.requests import reading_of, usable_grant_of
+from audit.actors import Actor
+from audit.events import AuditCode
+from audit.services import record
+from connectors.registry import action_type
+
+
+def issue_grant(
+    request: ActionRequest,
+    *,
+    approvers: list[str],
+    window: str,
+    expires_at: datetime,
+    actor: Actor,
+    at: datetime,
+) -> Grant:
+    """One use, for exactly the current version, until `expires_at`."""
+    reading = reading_of(request)
+    grant = Grant.objects.create(
+        request=request,
+        version=request.version,
+        action_type=request.action_type,
+        target=request.target,
+        digest=request.digest,
+        target_version=reading.target_version if reading else "",
+        ceiling_minor=request.amount_minor,
+        currency=request.currency,
+        approvers=approvers,
+        window=window,
+        expires_at=expires_at,
+        needs_start=action_type(request.action_type).supervised,
+        created_at=at,
+    )
+    record(
+        AuditCode.GRANT_ISSUED,
+        actor=actor,
+        subject=request,
+        data={
+            "grant": grant.pk,
+            "digest": grant.digest,
+            "approvers": approvers,
+            "expires_at": expires_at.isoformat(),
+        },
+    )
+    return grant
+
+
+def revoke_grant(request: ActionRequest, *, actor: Actor, reason: str, at: datetime) -> None:
+    """Make the usable grant, if there is one, unusable for good."""
+    grant = usable_grant_of(request)
+    if grant is None:
+        return
+    grant.revoked_at = at
+    grant.save(update_fields=["revoked_at"])
+    record(
+        AuditCode.GRANT_REVOKED,
+        actor=actor,
+        subject=request,
+        data={"grant": grant.pk, "reason": reason},
+    )

@@ -1,0 +1,179 @@
+"""Carrying a stored proposal on to the point where policy or people have it.
+
+Two transactions with the read of the target between them: nothing is called with one open. A
+crash between them leaves the row in `requested`; `continue_intake` picks it up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+
+from approvals.choices import State
+from approvals.exceptions import InvalidProposal
+from approvals.models import ActionRequest, PolicyDecision
+from approvals.selectors import clock
+from approvals.services import dispatch, notify
+from approvals.services.derive import Candidate, rederive
+from approvals.services.evidence import read_target, store_reading
+from approvals.services.facts import compute_facts
+from approvals.services.grants import issue_grant
+from approvals.services.moves import INTAKE, POLICY
+from approvals.services.route import (
+    alarm_empty_routes,
+    create_requirements,
+    keep_policy_decision,
+)
+from audit.actors import Actor
+from audit.canonical import JsonObject
+from audit.events import AuditCode
+from audit.services import Entry, history_row, record_all
+from connectors.base import Preview
+from policies.services.evaluation import evaluate_active
+from policies.verdicts import Evaluation, Verdict
+
+CLAIM = timedelta(seconds=30)
+"""How long one process has the intake of a request to itself."""
+
+
+def continue_intake(request_id: UUID) -> None:
+    """Carry on an intake that somebody began and did not finish. Does nothing to any other."""
+    with transaction.atomic():
+        request = ActionRequest.objects.locked(request_id)
+        at = clock.now()
+        claimed = request.intake_claimed_until
+        if request.state != State.REQUESTED or (claimed is not None and claimed > at):
+            return
+        request.intake_claimed_until = at + CLAIM
+        request.save(update_fields=["intake_claimed_until"])
+    finish_intake(request_id)
+
+
+def finish_intake(request_id: UUID) -> None:
+    """Read the target, evaluate policy, route. The caller has claimed the intake."""
+    request = ActionRequest.objects.select_related("agent").get(pk=request_id)
+    if request.state != State.REQUESTED:
+        return
+    try:
+        preview = read_target(rederive(request).action)
+    except InvalidProposal as error:
+        # the action type became stricter between the two halves
+        preview = Preview(unavailable=f"No longer valid: {error.problems[0].message}"[:300])
+    _classify_and_route(request_id, preview)
+
+
+@transaction.atomic
+def _classify_and_route(request_id: UUID, preview: Preview) -> None:
+    request = ActionRequest.objects.locked(request_id)
+    if request.state != State.REQUESTED:
+        return
+    at = clock.now()
+    candidate = rederive(request)
+    store_reading(request, preview, at=at)
+    facts = compute_facts(candidate, preview, now=at)
+    policy, evaluation = evaluate_active(facts)
+    decision = keep_policy_decision(
+        request, policy, evaluation, facts, purpose=PolicyDecision.Purpose.INTAKE, at=at
+    )
+    steps = _Steps(request)
+    steps.take(
+        request.classify,
+        AuditCode.CLASSIFIED,
+        INTAKE,
+        {"action_type": request.action_type, "target": request.target, "digest": request.digest},
+    )
+    items = list(request.evidence.filter(version=request.version).values_list("sha256", flat=True))
+    steps.take(
+        request.collect,
+        AuditCode.EVIDENCE_COLLECTED,
+        INTAKE,
+        {
+            "items": len(items),
+            "digests": items,
+            "target_version": preview.target_version,
+            "unavailable": preview.unavailable,
+        },
+    )
+    request.risk_tier, request.verdict = evaluation.tier, evaluation.verdict.value
+    steps.take(
+        request.check_policy,
+        AuditCode.POLICY_CHECKED,
+        POLICY,
+        {
+            "policy": evaluation.version,
+            "policy_decision": decision.pk,
+            "verdict": evaluation.verdict.value,
+            "tier": evaluation.tier,
+            "matched": [rule.rule for rule in evaluation.matched],
+        },
+    )
+    request.intake_claimed_until = None
+    _settle(steps, candidate, evaluation, at)
+
+
+def _settle(steps: _Steps, candidate: Candidate, evaluation: Evaluation, at: datetime) -> None:
+    request = steps.request
+    if evaluation.verdict == Verdict.DENY:
+        reasons = [r.reason for r in evaluation.matched if r.effect == Verdict.DENY]
+        steps.take(request.deny, AuditCode.DENIED, POLICY, {"reason": "; ".join(reasons)})
+        steps.save()
+        notify.ended(request)
+        return
+    if evaluation.verdict == Verdict.ALLOW:
+        request.decide_by = None
+        request.execute_by = at + evaluation.clocks.execute_by
+        steps.take(request.allow, AuditCode.ALLOWED, POLICY, {"policy": evaluation.version})
+        steps.save()
+        issue_grant(
+            request,
+            approvers=[],
+            window=evaluation.window,
+            expires_at=request.execute_by,
+            actor=POLICY,
+            at=at,
+        )
+        dispatch.execution_of(request.pk)
+        return
+    asked = request.decide_by
+    ceiling = at + evaluation.clocks.decide_by
+    request.decide_by = min(asked, ceiling) if asked else ceiling
+    request.clock_started_at = at
+    requirements = create_requirements(request, evaluation.requirements)
+    groups = sorted({r.group for r in requirements})
+    steps.take(request.route, AuditCode.ROUTED, POLICY, {"groups": ", ".join(groups)})
+    steps.save()
+    alarm_empty_routes(request, requirements, at=at)
+    notify.routed(request, requirements)
+
+
+@dataclass(slots=True)
+class _Step:
+    entry: Entry
+    reason: str
+
+
+class _Steps:
+    """Several moves in memory, written as one UPDATE, their events and history rows in bulk."""
+
+    def __init__(self, request: ActionRequest) -> None:
+        self.request = request
+        self._entries: list[Entry] = []
+        self._history: list[object] = []
+
+    def take(self, transition: object, code: AuditCode, actor: Actor, data: JsonObject) -> None:
+        transition()  # type: ignore[operator]
+        self.request.updated_at = clock.now()
+        self._entries.append(Entry(code, actor, self.request.state, data))
+        self._history.append(history_row(self.request, actor=actor, reason=code.value))
+
+    def save(self) -> None:
+        record_all(self._entries, subject=self.request)
+        self.request.skip_history_when_saving = True
+        try:
+            self.request.save()
+        finally:
+            del self.request.skip_history_when_saving
+        type(self.request).history.model.objects.bulk_create(self._history)

@@ -1,0 +1,36 @@
+"""Moving a request along its graph: transition, event and history row, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from approvals.models import ActionRequest
+from approvals.selectors import clock
+from audit.actors import Actor
+from audit.canonical import JsonObject
+from audit.events import AuditCode
+from audit.services import record, save_with_history
+
+POLICY = Actor.system("policy")
+INTAKE = Actor.system("intake")
+EXECUTOR = Actor.system("executor")
+VERIFIER = Actor.system("verifier")
+CLOCKS = Actor.system("clocks")
+
+
+def move(
+    request: ActionRequest,
+    transition: Callable[[], None],
+    code: AuditCode,
+    *,
+    actor: Actor,
+    data: JsonObject | None = None,
+) -> None:
+    """Fire one transition of a locked request, record it and save it with its history row.
+
+    The event goes first: the database refuses a state that is not on record.
+    """
+    transition()
+    request.updated_at = clock.now()
+    record(code, actor=actor, subject=request, data=data)
+    save_with_history(request, actor=actor, reason=code.value)

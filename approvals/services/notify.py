@@ -1,0 +1,130 @@
+"""Telling people: written with the change, sent after it, retried, and never in its way.
+
+A notice carries a link and no content. Deciding happens only on the authenticated page.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import timedelta
+from smtplib import SMTPException
+
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db import transaction
+
+from approvals.models import ActionRequest, Notice, Requirement
+from approvals.selectors import clock
+from approvals.services import dispatch
+from policies.models import User
+
+logger = logging.getLogger(__name__)
+
+RETRY_AFTER = timedelta(minutes=1)
+BATCH = 100
+
+
+def routed(request: ActionRequest, requirements: Iterable[Requirement]) -> None:
+    """A request waits in these groups' inboxes."""
+    groups = {r.group for r in requirements} | {r.escalated_to for r in requirements} - {""}
+    _tell(request, _members(groups), "A request waits for your decision")
+
+
+def asked(request: ActionRequest) -> None:
+    """A reviewer asked the agent."""
+    _tell(request, [request.agent.owner], "A reviewer asked your agent a question")
+
+
+def answered(request: ActionRequest) -> None:
+    """The agent answered."""
+    open_groups = request.requirements.filter(is_open=True).values_list("group", flat=True)
+    _tell(request, _members(set(open_groups)), "An agent answered; the request waits for you")
+
+
+def approved(request: ActionRequest) -> None:
+    """Everything required has been said."""
+    _tell(request, [request.agent.owner], "A request of your agent was approved")
+
+
+def escalated(request: ActionRequest, requirement: Requirement) -> None:
+    """A requirement was made the next level's problem."""
+    _tell(request, _members({requirement.escalates_to}), "A request was escalated to you")
+
+
+def reminded(request: ActionRequest, requirement: Requirement) -> None:
+    """Time passes."""
+    _tell(request, _members({requirement.group}), "Reminder: a request waits for your decision")
+
+
+def incident(request: ActionRequest) -> None:
+    """Something needs a person now."""
+    groups = set(request.requirements.values_list("group", flat=True)) | {"manager"}
+    _tell(request, [*_members(groups), request.agent.owner], "An execution needs your attention")
+
+
+def ended(request: ActionRequest) -> None:
+    """The requester and the agent's owner learn how it ended."""
+    people = [request.agent.owner]
+    if request.on_behalf_of:
+        people += User.objects.filter(username=request.on_behalf_of, is_active=True)
+    _tell(request, people, f"A request of your agent is now {request.get_state_display()}")
+
+
+def _members(groups: set[str]) -> list[User]:
+    return list(User.objects.filter(groups__name__in=groups, is_active=True).distinct())
+
+
+def _tell(request: ActionRequest, people: Iterable[User], subject: str) -> None:
+    at = clock.now()
+    recipients = {user.pk: user for user in people if user.email and user.is_active}
+    Notice.objects.bulk_create(
+        Notice(request=request, recipient=user, subject=subject, created_at=at, next_attempt_at=at)
+        for user in recipients.values()
+    )
+    if recipients:
+        dispatch.notices()
+
+
+def send_waiting() -> int:
+    """Send what is due, at most `BATCH`; a refused mail waits longer each time. Returns how many.
+
+    A crash after sending and before the commit sends one mail twice: harmless, it is a link.
+    """
+    sent = 0
+    with transaction.atomic():
+        at = clock.now()
+        waiting = list(
+            Notice.objects.select_for_update(skip_locked=True, of=("self",))
+            .filter(sent_at=None, next_attempt_at__lte=at)
+            .select_related("recipient")
+            .order_by("next_attempt_at")[:BATCH]
+        )
+        # claimed for a minute, so that nothing is open while mail goes out
+        Notice.objects.filter(pk__in=[n.pk for n in waiting]).update(
+            next_attempt_at=at + RETRY_AFTER
+        )
+    for notice in waiting:
+        sent += _send(notice)
+    return sent
+
+
+def _send(notice: Notice) -> bool:
+    link = f"{settings.BASE_URL}/review/{notice.request_id}/"
+    message = EmailMessage(
+        subject=f"[Countersign] {notice.subject}",
+        body=f"{notice.subject}.\n\nOpen it here: {link}\n",
+        to=[notice.recipient.email],
+    )
+    notice.attempts += 1
+    try:
+        message.send()
+    except (SMTPException, OSError) as error:
+        logger.warning("notice not sent", extra={"notice": notice.pk})
+        notice.problem = str(error)[:300]
+        notice.next_attempt_at = clock.now() + RETRY_AFTER * min(2**notice.attempts, 60)
+        notice.save(update_fields=["attempts", "problem", "next_attempt_at"])
+        return False
+    notice.sent_at, notice.problem = clock.now(), ""
+    notice.save(update_fields=["attempts", "problem", "sent_at"])
+    return True

@@ -1,0 +1,128 @@
+"""Picking up attempts whose lease ran out: repeat where that is safe, read where it can be, ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+
+from approvals.choices import AttemptOutcome, ExecutionState, State
+from approvals.models import ActionRequest, Attempt, Execution
+from approvals.selectors import clock
+from approvals.selectors.requests import action_of
+from approvals.services.execute import (
+    Claim,
+    Lost,
+    Outcome,
+    call,
+    fail,
+    lose_track,
+    open_attempt,
+    settle,
+)
+from approvals.services.moves import EXECUTOR
+from approvals.services.verify import read_back
+from audit.events import AuditCode
+from audit.services import record
+from connectors.base import Connector, ConnectorError, OutcomeUnknown
+from connectors.registry import action_type, connector_for
+
+
+class _Way(Enum):
+    REPEAT = auto()  # the same call with the same key
+    READ = auto()  # ask the target whether it happened
+    GIVE_UP = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    claim: Claim
+    way: _Way
+
+
+def recover(request_id: UUID) -> None:
+    """Carry on an execution whose lease has expired. Does nothing to any other.
+
+    The same key again where the target keeps keys; a read where it can be asked; otherwise
+    `outcome_unknown` for a person. Never a blind retry.
+    """
+    plan = _take_over(request_id)
+    if plan is None:
+        return
+    settle(plan.claim, _look_up(plan.claim) if plan.way is _Way.READ else call(plan.claim))
+    read_back(request_id)
+
+
+@transaction.atomic
+def _take_over(request_id: UUID) -> _Plan | None:
+    request = ActionRequest.objects.locked(request_id)
+    if request.state != State.EXECUTING:
+        return None
+    execution = Execution.objects.select_for_update().get(
+        request=request, state=ExecutionState.RUNNING
+    )
+    at = clock.now()
+    if execution.lease_until is None or execution.lease_until > at:
+        return None
+    last = execution.attempts.get(fence=execution.fence)
+    way = _way(request, execution, last, at)
+    if last.outcome == AttemptOutcome.RUNNING:
+        last.outcome, last.finished_at = AttemptOutcome.LEASE_EXPIRED, at
+        last.save(update_fields=["outcome", "finished_at"])
+        record(
+            AuditCode.LEASE_EXPIRED,
+            actor=EXECUTOR,
+            subject=request,
+            data={"attempt": last.fence},
+        )
+    if way is _Way.GIVE_UP:
+        _give_up(request, execution, last, at)
+        return None
+    claim = open_attempt(request, execution, action_of(request), at=at)
+    record(
+        AuditCode.EXECUTION_RETRIED,
+        actor=EXECUTOR,
+        subject=request,
+        data={"attempt": claim.fence, "way": way.name.lower()},
+    )
+    return _Plan(claim, way)
+
+
+def _way(request: ActionRequest, execution: Execution, last: Attempt, at: datetime) -> _Way:
+    connector = connector_for(action_type(request.action_type))
+    if execution.fence >= settings.EXECUTION_MAX_ATTEMPTS:
+        return _Way.GIVE_UP
+    if request.agent.is_paused:
+        return _Way.READ if connector.can_look_up else _Way.GIVE_UP
+    if last.outcome == AttemptOutcome.RETRY:
+        return _Way.REPEAT  # it certainly did not happen
+    if connector.idempotent and _in_key_window(connector, execution, at):
+        return _Way.REPEAT
+    return _Way.READ if connector.can_look_up else _Way.GIVE_UP
+
+
+def _in_key_window(connector: Connector, execution: Execution, at: datetime) -> bool:
+    window = connector.key_window_seconds
+    return window == 0 or at - execution.started_at < timedelta(seconds=window)
+
+
+def _give_up(request: ActionRequest, execution: Execution, last: Attempt, at: datetime) -> None:
+    if last.outcome == AttemptOutcome.RETRY:
+        fail(request, execution, last, f"Given up after {last.fence} attempts: {last.detail}", at)
+    else:
+        lose_track(request, execution, last, "The worker was lost during the call.", at)
+
+
+def _look_up(claim: Claim) -> Outcome:
+    connector = connector_for(action_type(claim.action.type))
+    try:
+        receipt = connector.look_up(claim.action, idempotency_key=claim.provider_key)
+    except (ConnectorError, OutcomeUnknown) as error:
+        return Lost(f"The target could not be asked: {error}")
+    if receipt is None:
+        return Lost("The worker was lost during the call; the target does not show it yet.")
+    return receipt

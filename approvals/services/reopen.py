@@ -1,0 +1,76 @@
+"""Sending an approved request back to people: old approvals are void, the clock starts over."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from approvals.models import ActionRequest, PolicyDecision, RequestContent
+from approvals.selectors.requests import content_of, requirements_of
+from approvals.services import notify
+from approvals.services.drift import Judgement
+from approvals.services.evidence import carry_over, store_reading
+from approvals.services.moves import EXECUTOR, move
+from approvals.services.route import (
+    alarm_empty_routes,
+    create_requirements,
+    keep_policy_decision,
+)
+from audit.events import AuditCode
+from connectors.base import Preview
+from policies.verdicts import RequirementSpec
+
+NOBODY_ASKED_BEFORE = (RequirementSpec(group="manager", within_limit=True),)
+"""Who looks at something policy had allowed by itself and that may no longer run unseen."""
+
+
+def reopen(request: ActionRequest, judgement: Judgement, preview: Preview, *, at: datetime) -> None:
+    """Make the same action the next version, as the target is now, and route it again.
+
+    A new version, because one person decides once per version: those who approved the old one
+    may approve this one after looking again.
+    """
+    content = content_of(request)
+    specs = (
+        judgement.evaluation.requirements
+        or tuple(r.spec for r in requirements_of(request))
+        or NOBODY_ASKED_BEFORE
+    )
+    carry_over(request, to_version=request.version + 1)
+    request.version += 1
+    RequestContent.objects.create(
+        request=request,
+        version=request.version,
+        action=content.action,
+        digest=content.digest,
+        edited_by=content.edited_by,
+        created_at=at,
+    )
+    store_reading(request, preview, at=at)
+    keep_policy_decision(
+        request,
+        judgement.policy,
+        judgement.evaluation,
+        judgement.facts,
+        purpose=PolicyDecision.Purpose.EXECUTION,
+        at=at,
+    )
+    request.risk_tier = judgement.evaluation.tier
+    request.verdict = judgement.evaluation.verdict.value
+    request.decide_by = at + judgement.evaluation.clocks.decide_by
+    request.execute_by = None
+    request.clock_started_at = at
+    request.clock_round += 1
+    requirements = create_requirements(request, specs)
+    move(
+        request,
+        request.invalidate,
+        AuditCode.INVALIDATED,
+        actor=EXECUTOR,
+        data={
+            "reason": judgement.drift,
+            "version": request.version,
+            "groups": ", ".join(sorted({r.group for r in requirements})),
+        },
+    )
+    alarm_empty_routes(request, requirements, at=at)
+    notify.routed(request, requirements)

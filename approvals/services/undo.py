@@ -1,0 +1,79 @@
+"""Proposing to undo a done effect: a new request like any other, linked to the old one."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from approvals.choices import UNDOABLE
+from approvals.exceptions import NotAuthorised, NotReversible, WrongState
+from approvals.models import ActionRequest, Compensation
+from approvals.proposal import Proposal
+from approvals.selectors.authority import may_conclude
+from approvals.selectors.requests import action_of, latest_execution_of
+from approvals.services.propose import Proposed, propose
+from approvals.services.verify import stored_receipt
+from audit.canonical import JsonObject
+from connectors.base import Action, ConnectorError, OutcomeUnknown
+from connectors.registry import action_type, connector_for
+from policies.models import User
+
+
+def propose_undo(
+    request_id: UUID,
+    *,
+    idempotency_key: str = "",
+    reason: str = "",
+    person: User | None = None,
+) -> Proposed:
+    """Open the request that would undo this one, or answer the one already open.
+
+    Done once: while an undo is open or done there is no second. Raises WrongState before
+    anything is done, NotReversible when nothing undoes it, and NotAuthorised when a person asks
+    who could not have decided on it.
+    """
+    original = ActionRequest.objects.select_related("agent", "agent__owner").get(pk=request_id)
+    if person is not None and not may_conclude(person, original):
+        raise NotAuthorised("Undoing is proposed by people who may decide on this.")
+    open_undo = (
+        Compensation.objects.filter(original=original, is_active=True)
+        .select_related("undo", "undo__agent")
+        .first()
+    )
+    if open_undo is not None:
+        return Proposed(open_undo.undo, replayed=True)
+    action = _undoing(original)
+    attempt = original.compensations.count() + 1
+    body: JsonObject = {
+        "action_type": action.type,
+        "params": action.params,
+        "intent": f"Undo {original.effect}" + (f" Reason: {reason}" if reason else ""),
+        "undoes": str(original.pk),
+        "attempt": attempt,
+    }
+    return propose(
+        Proposal(
+            action_type=action.type,
+            params=action.params,
+            body=body,
+            intent=str(body["intent"]),
+            session=original.session,
+            texts=(reason,) if reason else (),
+        ),
+        agent=original.agent,
+        idempotency_key=idempotency_key or f"undo:{original.pk}:{attempt}",
+        compensates=original,
+        requested_by=person,
+    )
+
+
+def _undoing(original: ActionRequest) -> Action:
+    kind = action_type(original.action_type)
+    execution = latest_execution_of(original)
+    if original.state not in UNDOABLE or execution is None or not execution.receipt:
+        raise WrongState(f"Only a done action can be undone: this is {original.state}.")
+    if not kind.undo_type:
+        raise NotReversible(f"This cannot be undone. {kind.undo}")
+    try:
+        return connector_for(kind).compensate(action_of(original), stored_receipt(execution))
+    except (ConnectorError, OutcomeUnknown) as error:
+        raise NotReversible(f"This cannot be undone: {error}") from None

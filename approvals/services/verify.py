@@ -1,0 +1,144 @@
+"""Reading the effect back, independently of what the write answered."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+
+from approvals.choices import State
+from approvals.models import ActionRequest, Execution, Verification
+from approvals.selectors import clock
+from approvals.selectors.requests import action_of, latest_execution_of
+from approvals.services import compensate, notify
+from approvals.services.moves import VERIFIER, move
+from audit.canonical import canonical
+from audit.events import AuditCode
+from connectors.base import ConnectorError, OutcomeUnknown, ReadBack, Receipt
+from connectors.registry import action_type, connector_for
+
+READ_AGAIN_AFTER = (
+    timedelta(seconds=5),
+    timedelta(seconds=15),
+    timedelta(minutes=1),
+    timedelta(minutes=5),
+    timedelta(minutes=15),
+)
+"""Pauses between reads that gave no answer; after the last one a person takes over."""
+
+SIGNED_OFF_FROM_TIER = 4
+"""From this tier on an accountable person closes the record; below, verification does."""
+
+
+def read_back(request_id: UUID) -> None:
+    """Read the effect of an executed request and compare it with what was approved.
+
+    Does nothing unless the request is executed. A target that cannot be read is tried again
+    later; after the last try the effect counts as not shown, and people look.
+    """
+    request = ActionRequest.objects.filter(pk=request_id, state=State.EXECUTED).first()
+    execution = latest_execution_of(request) if request is not None else None
+    if request is None or execution is None:
+        return
+    connector = connector_for(action_type(request.action_type))
+    try:
+        found = connector.verify(action_of(request), stored_receipt(execution))
+    except (ConnectorError, OutcomeUnknown) as error:
+        _postpone(request_id, str(error))
+        return
+    conclude(request_id, found)
+
+
+def reconcile(request_id: UUID) -> None:
+    """Find out by reading what became of a call nobody answered. Never repeats it."""
+    request = ActionRequest.objects.filter(pk=request_id, state=State.OUTCOME_UNKNOWN).first()
+    execution = latest_execution_of(request) if request is not None else None
+    if request is None or execution is None:
+        return
+    connector = connector_for(action_type(request.action_type))
+    if not connector.can_look_up:
+        return
+    action = action_of(request)
+    try:
+        receipt = connector.look_up(action, idempotency_key=execution.provider_key)
+        if receipt is None:
+            _postpone(request_id, "The target does not show it.")
+            return
+        found = connector.verify(action, receipt)
+    except (ConnectorError, OutcomeUnknown) as error:
+        _postpone(request_id, str(error))
+        return
+    conclude(request_id, found, receipt=receipt)
+
+
+def stored_receipt(execution: Execution) -> Receipt:
+    """The receipt as it was kept."""
+    return Receipt(**json.loads(execution.receipt))
+
+
+@transaction.atomic
+def conclude(request_id: UUID, found: ReadBack, *, receipt: Receipt | None = None) -> None:
+    """Keep the read-back and move on it: verified, or an incident for people."""
+    request = ActionRequest.objects.locked(request_id)
+    if request.state not in (State.EXECUTED, State.OUTCOME_UNKNOWN):
+        return
+    execution = request.executions.select_for_update().latest("id")
+    at = clock.now()
+    if receipt is not None:
+        execution.keep_receipt(receipt, at=at)
+        execution.save()
+    verification = Verification.objects.create(
+        execution=execution,
+        matches=found.matches,
+        observed=canonical(found.observed),
+        differences=list(found.differences),
+        created_at=at,
+    )
+    if not found.matches:
+        move(
+            request,
+            request.refute,
+            AuditCode.VERIFICATION_FAILED,
+            actor=VERIFIER,
+            data={"reason": "; ".join(found.differences), "verification": verification.pk},
+        )
+        notify.incident(request)
+        return
+    move(
+        request,
+        request.verify,
+        AuditCode.VERIFIED,
+        actor=VERIFIER,
+        data={"verification": verification.pk, "receipt": execution.receipt_reference},
+    )
+    compensate.complete_undo(request)
+    if request.risk_tier is not None and request.risk_tier < SIGNED_OFF_FROM_TIER:
+        move(request, request.audit, AuditCode.SIGNED_OFF, actor=VERIFIER)
+    notify.ended(request)
+
+
+@transaction.atomic
+def _postpone(request_id: UUID, problem: str) -> None:
+    request = ActionRequest.objects.locked(request_id)
+    if request.state not in (State.EXECUTED, State.OUTCOME_UNKNOWN):
+        return
+    execution = request.executions.select_for_update().latest("id")
+    at: datetime = clock.now()
+    execution.read_backs += 1
+    tried = execution.read_backs
+    execution.problem = problem[:500]
+    if tried <= len(READ_AGAIN_AFTER):
+        execution.read_back_at = at + READ_AGAIN_AFTER[tried - 1]
+        execution.save()
+        return
+    execution.save()
+    move(
+        request,
+        request.refute,
+        AuditCode.VERIFICATION_FAILED,
+        actor=VERIFIER,
+        data={"reason": f"Not shown by the target after {tried} reads: {problem}"},
+    )
+    notify.incident(request)

@@ -1,0 +1,49 @@
+"""When things happen: ids in, one service call each, no decision here.
+
+Early acknowledgement on purpose: a message lost with its worker is found again by the sweep,
+because the row says what is due.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from celery import shared_task
+
+from approvals.services import execute as executing
+from approvals.services import intake, notify
+from approvals.services import sweep as sweeping
+from approvals.services import verify as verifying
+
+
+@shared_task(name="approvals.execute")
+def execute(*request_ids: str) -> None:
+    """Carry out approved requests."""
+    for request_id in request_ids:
+        executing.execute(UUID(request_id))
+
+
+@shared_task(name="approvals.continue_intake")
+def continue_intake(*request_ids: str) -> None:
+    """Carry on interrupted intakes."""
+    for request_id in request_ids:
+        intake.continue_intake(UUID(request_id))
+
+
+@shared_task(name="approvals.verify")
+def verify(*request_ids: str) -> None:
+    """Read effects back."""
+    for request_id in request_ids:
+        verifying.read_back(UUID(request_id))
+
+
+@shared_task(name="approvals.send_notices")
+def send_notices() -> None:
+    """Send the notices that wait."""
+    notify.send_waiting()
+
+
+@shared_task(name="approvals.sweep")
+def sweep() -> None:
+    """One pass of everything."""
+    sweeping.sweep()
