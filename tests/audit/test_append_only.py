@@ -15,9 +15,8 @@ _COLUMNS = (
     "id, subject_type, subject_id, seq, code, actor_kind, actor_id, actor_name, at, state, data, "
     "key_id, mac"
 )
-_COPY = (
-    f"SELECT {_COLUMNS.replace('actor_name', chr(39) + 'villain' + chr(39))} FROM audit_auditevent"
-)
+_FORGED = _COLUMNS.replace("actor_name", "'villain'")
+_COPY = f"SELECT {_FORGED} FROM audit_auditevent"
 STATEMENTS = {
     "update": "UPDATE audit_auditevent SET actor_name = 'villain'",
     "update one": "UPDATE audit_auditevent SET state = 'approved' WHERE seq = 1",
