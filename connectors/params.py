@@ -31,7 +31,7 @@ def validate_params(action_type: ActionType, params: JsonValue) -> list[FieldErr
     """
     validator = _validator(canonical(action_type.schema))
     errors: list[FieldError] = []
-    for problem in validator.iter_errors(params):  # type: ignore[arg-type]
+    for problem in validator.iter_errors(params):
         errors.extend(_explain(problem, action_type.schema))
         if len(errors) >= _MOST_ERRORS:
             return errors[:_MOST_ERRORS]

@@ -10,14 +10,36 @@ from types import MappingProxyType
 from django.conf import settings
 
 from audit.canonical import canonical
+from connectors.adapters.changes import actions as changes
+from connectors.adapters.changes.connector import ChangesConnector
+from connectors.adapters.directory import actions as directory
+from connectors.adapters.directory.connector import DirectoryConnector
+from connectors.adapters.email import actions as email
+from connectors.adapters.email.connector import EmailConnector, Recipient
+from connectors.adapters.logistics import actions as logistics
+from connectors.adapters.logistics.connector import LogisticsConnector
 from connectors.adapters.payments import actions as payments
 from connectors.adapters.payments.connector import PaymentsConnector
+from connectors.adapters.records import actions as records
+from connectors.adapters.records.client import RecordsClient
+from connectors.adapters.records.connector import (
+    RecordsConnector,
+    customer_facts,
+    customer_record,
+)
 from connectors.base import Connector
 from connectors.catalogue import ActionType
 
 _Config = Mapping[str, str]
 
-_ACTION_TYPES: tuple[ActionType, ...] = (*payments.ACTION_TYPES,)
+_ACTION_TYPES: tuple[ActionType, ...] = (
+    *payments.ACTION_TYPES,
+    *email.ACTION_TYPES,
+    *records.ACTION_TYPES,
+    *directory.ACTION_TYPES,
+    *changes.ACTION_TYPES,
+    *logistics.ACTION_TYPES,
+)
 _BY_KEY: Mapping[str, ActionType] = MappingProxyType({item.key: item for item in _ACTION_TYPES})
 
 
@@ -70,6 +92,41 @@ def _payments(config: Mapping[str, _Config]) -> Connector:
     return PaymentsConnector(config["payments"]["base_url"], config["payments"]["api_key"])
 
 
+def _email(config: Mapping[str, _Config]) -> Connector:
+    mail, customers = config["email"], config.get("records")
+
+    def find_recipient(address: str) -> Recipient | None:
+        if customers is None:
+            return None
+        account = RecordsClient(customers["url"]).account_by_email(address)
+        return Recipient(customer_record(account), customer_facts(account)) if account else None
+
+    return EmailConnector(mail["url"], mail["sender"], mail["archive_url"], find_recipient)
+
+
+def _records(config: Mapping[str, _Config]) -> Connector:
+    return RecordsConnector(config["records"]["url"])
+
+
+def _directory(config: Mapping[str, _Config]) -> Connector:
+    return DirectoryConnector(config["directory"]["base_url"], config["directory"]["token"])
+
+
+def _changes(config: Mapping[str, _Config]) -> Connector:
+    return ChangesConnector(config["changes"]["base_url"], config["changes"]["token"])
+
+
+def _logistics(config: Mapping[str, _Config]) -> Connector:
+    return LogisticsConnector(config["logistics"]["base_url"], config["logistics"]["token"])
+
+
 _BUILDERS: Mapping[str, Callable[[Mapping[str, _Config]], Connector]] = MappingProxyType(
-    {"payments": _payments}
+    {
+        "payments": _payments,
+        "email": _email,
+        "records": _records,
+        "directory": _directory,
+        "changes": _changes,
+        "logistics": _logistics,
+    }
 )

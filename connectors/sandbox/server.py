@@ -12,12 +12,17 @@ from typing import Any
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from connectors.sandbox.mail import MailArchive, MailServer
+from connectors.sandbox.operations import Changes, Directory, Logistics
 from connectors.sandbox.payments import Payments
+from connectors.sandbox.records import create_records_database, records_effects
 from connectors.sandbox.store import Json, Store
 from connectors.sandbox.web import WebSystem
 
 _HOST = "127.0.0.1"
 _PAYMENTS_KEY = "sk_test_sandbox"
+
+_TOKEN_SYSTEMS = ("directory", "changes", "logistics")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +81,19 @@ class Sandbox:
     """All outside systems; start and stop them with `with`.
 
     State lives in `data_dir` and survives a restart. `connectors` has the shape of
-    `settings.CONNECTORS`; `addresses` maps each system to where it listens.
+    `settings.CONNECTORS`; `addresses` maps each system to where it listens (`email` is the mail
+    archive, `smtp` the mail server itself).
     """
 
-    def __init__(self, data_dir: Path | str, ports: Ports | None = None) -> None:
-        self._data_dir = Path(data_dir)
+    def __init__(
+        self, data_dir: Path | str, ports: Ports | None = None, records_url: str = ""
+    ) -> None:
+        self._data_dir = Path(data_dir).resolve()
         self._ports = ports or Ports()
         self._web: list[_WebThread] = []
+        self._smtp: MailServer | None = None
         self.store = Store(self._data_dir / "sandbox.sqlite3")
+        self.records_url = records_url or f"sqlite:///{self._data_dir / 'records.sqlite3'}"
         self.addresses: dict[str, str] = {}
 
     def __enter__(self) -> Sandbox:
@@ -101,27 +111,59 @@ class Sandbox:
     @property
     def connectors(self) -> dict[str, dict[str, str]]:
         """What `settings.CONNECTORS` must be to talk to this sandbox."""
+        at = self.addresses
         return {
-            "payments": {"base_url": self.addresses["payments"], "api_key": _PAYMENTS_KEY},
+            "payments": {"base_url": at["payments"], "api_key": _PAYMENTS_KEY},
+            "email": {
+                "url": at["smtp"],
+                "sender": "service@retailer.example",
+                "archive_url": at["email"],
+            },
+            "records": {"url": at["records"]},
+            **{name: {"base_url": at[name], "token": _token(name)} for name in _TOKEN_SYSTEMS},
         }
 
     def start(self) -> None:
         """Listen on every port; raises OSError when one is taken."""
-        self._serve(
-            "payments", Payments(self.store, _PAYMENTS_KEY, self.effects), self._ports.payments
-        )
+        try:
+            create_records_database(self.records_url)
+            self.addresses["records"] = self.records_url
+            self._serve(Payments(self.store, _PAYMENTS_KEY, self.effects), self._ports.payments)
+            archive = MailArchive(self.store)
+            self._smtp = MailServer(self.store, archive.faults, self._ports.smtp)
+            self.addresses["smtp"] = self._smtp.url
+            self._serve(archive, self._ports.mail_archive)
+            self._serve(Directory(self.store, _token("directory")), self._ports.directory)
+            self._serve(Changes(self.store, _token("changes")), self._ports.changes)
+            self._serve(Logistics(self.store, _token("logistics")), self._ports.logistics)
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """Stop serving; waits for nothing that hangs on purpose."""
         for web in self._web:
             web.stop()
         self._web.clear()
+        if self._smtp is not None:
+            self._smtp.stop()
+            self._smtp = None
 
     def effects(self, system: str) -> list[Json]:
-        """What one system really applied, or all of them for "all"."""
-        return self.store.effects(system)
+        """What one system really applied, or all of them for "all"; oldest first."""
+        if system == "records":
+            return records_effects(self.records_url)
+        if system != "all":
+            return self.store.effects(system)
+        names = ("payments", "email", *_TOKEN_SYSTEMS, "records")
+        every = [effect for name in names for effect in self.effects(name)]
+        return sorted(every, key=lambda effect: str(effect["at"]))
 
-    def _serve(self, name: str, system: WebSystem, port: int) -> None:
+    def _serve(self, system: WebSystem, port: int) -> None:
         web = _WebThread(system, port)
         self._web.append(web)
-        self.addresses[name] = web.url
+        self.addresses[system.name] = web.url
+
+
+def _token(name: str) -> str:
+    return f"{name}-sandbox"

@@ -18,8 +18,7 @@ stripe.enable_telemetry = False
 
 _PAGE = 100
 KEY_FIELD = "countersign_key"
-"""The metadata field that carries our idempotency key, so that a key can be looked up for good:
-the provider forgets Idempotency-Key headers after 24 hours."""
+"""Our idempotency key in the metadata: the provider forgets its header after 24 hours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +94,16 @@ class _HttpClient(stripe.HTTPClient):
         self._client = client
 
     def request(
-        self, method: str, url: str, headers: Mapping[str, str], post_data: str | None = None
-    ) -> tuple[bytes, int, Mapping[str, str]]:
-        response = self._client.request(method, url, headers=dict(headers), content=post_data)
-        return response.content, response.status_code, response.headers
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None,
+        post_data: Any = None,
+        *,
+        _usage: list[str] | None = None,
+    ) -> tuple[str, int, Mapping[str, str]]:
+        response = self._client.request(method, url, headers=dict(headers or {}), content=post_data)
+        return response.text, response.status_code, response.headers
 
 
 class PaymentsClient:

@@ -1,0 +1,1 @@
+"""The change system: configuration of services in production."""

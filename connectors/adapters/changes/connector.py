@@ -1,0 +1,13 @@
+"""Configuration of production services."""
+
+from __future__ import annotations
+
+from connectors.adapters.changes.client import SYSTEM
+from connectors.adapters.http.connector import HttpConnector
+
+
+class ChangesConnector(HttpConnector):
+    """The changes system as `client.SYSTEM` describes it."""
+
+    def __init__(self, base_url: str, token: str) -> None:
+        super().__init__(SYSTEM, base_url, token)

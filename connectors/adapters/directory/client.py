@@ -1,0 +1,114 @@
+"""SCIM as this directory speaks it: groups, their members, and an extension for the end of access.
+
+RFC 7644 has no notion of a membership that ends, nor of a change's own id; both are in a schema
+extension, as section 3.3 of RFC 7643 provides.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from audit.canonical import JsonObject, JsonValue
+from connectors.adapters.http.actions import EvidenceRead, Exchange, HttpSystem
+from connectors.base import Action, Receipt
+from connectors.dispatch import cannot_undo
+from connectors.http import UnreadableAnswer
+from connectors.wording import text
+
+PATCH_OP = "urn:ietf:params:scim:api:messages:2.0:PatchOp"
+CHANGE = "urn:retailer:params:scim:schemas:extension:change:2.0"
+_GROUP = "/scim/v2/Groups/{group}"
+_EVIDENCE = (EvidenceRead("source_record", "User {user}", "/scim/v2/Users/{user}"),)
+
+
+def _membership(group: JsonObject, params: JsonObject) -> JsonObject:
+    members = group.get("members")
+    if not isinstance(members, list):
+        raise UnreadableAnswer("The group lists no members.")
+    for member in members:
+        if isinstance(member, Mapping) and member.get("value") == params["user"]:
+            return {"member": True, "until": member.get("until", "")}
+    return {"member": False, "until": ""}
+
+
+def _patch(operation: Mapping[str, JsonValue]) -> JsonObject:
+    return {"schemas": [PATCH_OP], "Operations": [operation]}
+
+
+def _add(params: JsonObject) -> JsonObject:
+    member = {"value": params["user"], "until": params["until"]}
+    return _patch({"op": "add", "path": "members", "value": [member]})
+
+
+def _remove(params: JsonObject) -> JsonObject:
+    # JSON's quoting is SCIM's filter quoting (RFC 7644, section 3.4.2.2).
+    return _patch({"op": "remove", "path": f"members[value eq {json.dumps(params['user'])}]"})
+
+
+def _change(answer: JsonObject) -> tuple[str, JsonObject]:
+    change = answer.get(CHANGE)
+    if isinstance(change, Mapping):
+        reference, previous = change.get("id"), change.get("previous")
+        if isinstance(reference, str) and reference and isinstance(previous, Mapping):
+            return reference, previous
+    raise UnreadableAnswer("The answer names no change.")
+
+
+def _grant_again(params: JsonObject, receipt: Receipt) -> Action:
+    until = receipt.pre_image.get("until")
+    if not until:
+        raise cannot_undo(
+            "The access that was there had no end; propose a new grant with an end date."
+        )
+    return Action(
+        "access.grant", {"user": params["user"], "group": params["group"], "until": until}
+    )
+
+
+def _undo_grant(params: JsonObject, receipt: Receipt) -> Action:
+    if receipt.pre_image.get("member"):
+        return _grant_again(params, receipt)
+    return Action("access.revoke", {"user": params["user"], "group": params["group"]})
+
+
+def _undo_revoke(params: JsonObject, receipt: Receipt) -> Action:
+    if not receipt.pre_image.get("member"):
+        raise cannot_undo("The user was not in the group before; there is nothing to give back.")
+    return _grant_again(params, receipt)
+
+
+SYSTEM = HttpSystem(
+    system="directory",
+    lookup_path="/scim/v2/Changes",
+    key_window_seconds=24 * 3600,
+    exchanges={
+        "access.grant": Exchange(
+            method="PATCH",
+            path=_GROUP,
+            body=_add,
+            read_path=_GROUP,
+            state=_membership,
+            wanted=lambda params: {"member": True, "until": params["until"]},
+            undo=_undo_grant,
+            summary=lambda params: (
+                f"{text(params, 'user')} is in {text(params, 'group')} "
+                f"until {text(params, 'until')}."
+            ),
+            receipt=_change,
+            evidence=_EVIDENCE,
+        ),
+        "access.revoke": Exchange(
+            method="PATCH",
+            path=_GROUP,
+            body=_remove,
+            read_path=_GROUP,
+            state=_membership,
+            wanted=lambda params: {"member": False, "until": ""},
+            undo=_undo_revoke,
+            summary=lambda params: f"{text(params, 'user')} is not in {text(params, 'group')}.",
+            receipt=_change,
+            evidence=_EVIDENCE,
+        ),
+    },
+)

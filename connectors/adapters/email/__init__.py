@@ -1,0 +1,1 @@
+"""E-mail to customers: SMTP out, the mail archive to read back."""

@@ -1,0 +1,1 @@
+"""The logistics system: shipments between depots, robots in the warehouse."""

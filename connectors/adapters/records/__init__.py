@@ -1,0 +1,1 @@
+"""The company's CRM and order records, in a SQL database of their own."""

@@ -1,0 +1,181 @@
+"""One change per key in somebody else's database: the key and the change commit together."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from sqlalchemy import Connection, NullPool, Table, create_engine, insert, select, update
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+
+from audit.canonical import JsonObject, canonical
+from connectors import http
+from connectors.adapters.records.tables import ACCOUNTS, APPLIED_CHANGES
+from connectors.base import ConnectorError, OutcomeUnknown
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one write replaced and what it left, as read inside its own transaction."""
+
+    record: str
+    before: JsonObject
+    after: JsonObject
+
+
+class RecordsClient:
+    """The records database. Reads raise ConnectorError; `apply_once` also OutcomeUnknown."""
+
+    def __init__(self, url: str) -> None:
+        self._url = _with_driver(make_url(url))
+
+    def row(self, table: Table, record: str) -> Row:
+        """The record as it is now; raises ConnectorError(permanent=True) when there is none."""
+        with self._reading() as connection:
+            return find(connection, table, record)
+
+    def account_by_email(self, address: str) -> Row | None:
+        with self._reading() as connection:
+            query = select(ACCOUNTS).where(ACCOUNTS.c.email == address.lower())
+            found = connection.execute(query).mappings().first()
+        return dict(found) if found else None
+
+    def exists(self, table: Table, **values: str) -> bool:
+        with self._reading() as connection:
+            query = select(table).filter_by(**values)
+            return connection.execute(query).first() is not None
+
+    def applied(self, key: str) -> Change | None:
+        """The change made under that key, or None when none was."""
+        with self._reading() as connection:
+            query = select(APPLIED_CHANGES).where(APPLIED_CHANGES.c.key == key)
+            found = connection.execute(query).mappings().first()
+        if found is None:
+            return None
+        return Change(found["record"], json.loads(found["before"]), json.loads(found["after"]))
+
+    def apply_once(self, key: str, kind: str, change: Callable[[Connection], Change]) -> Change:
+        """Run the change in one transaction with its key; a key seen before changes nothing.
+
+        The key is inserted first: its primary key makes a second writer wait for the first and
+        then fail, and on SQLite it takes the write lock before anything is read.
+        """
+        try:
+            return self._apply(key, kind, change)
+        except IntegrityError as error:
+            if earlier := self.applied(key):
+                return earlier
+            raise ConnectorError(
+                "The records database refused the change; nothing was changed.",
+                permanent=True,
+                code="constraint",
+            ) from error
+
+    def _apply(self, key: str, kind: str, change: Callable[[Connection], Change]) -> Change:
+        with self._connected() as connection:
+            transaction = connection.begin()
+            try:
+                now = datetime.now(UTC).isoformat()
+                place = {"kind": kind, "record": "", "before": "{}", "after": "{}", "at": now}
+                connection.execute(insert(APPLIED_CHANGES).values(key=key, **place))
+                made = change(connection)
+                connection.execute(
+                    update(APPLIED_CHANGES)
+                    .where(APPLIED_CHANGES.c.key == key)
+                    .values(
+                        record=made.record,
+                        before=canonical(made.before),
+                        after=canonical(made.after),
+                    )
+                )
+            except IntegrityError:
+                transaction.rollback()
+                raise
+            except SQLAlchemyError as error:
+                # Not committed, so not done: whatever the connection's fate, it is rolled back.
+                _unavailable(error)
+            try:
+                transaction.commit()
+            except SQLAlchemyError as error:
+                raise OutcomeUnknown(
+                    f"The records database did not confirm the commit ({type(error).__name__})."
+                ) from error
+            return made
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._connected() as connection:
+            try:
+                yield connection
+            except SQLAlchemyError as error:
+                _unavailable(error)
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        # A connection per call: none goes stale, none crosses a fork, and the timeout is today's.
+        engine = create_engine(
+            self._url, poolclass=NullPool, connect_args=_timeouts(self._url, http.timeout_seconds())
+        )
+        try:
+            connection = engine.connect()
+        except DBAPIError as error:
+            _unavailable(error)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+def find(connection: Connection, table: Table, record: str, *, lock: bool = False) -> Row:
+    """The row of that id; with `lock`, nobody else changes it until the transaction ends."""
+    query = select(table).where(table.c.id == record)
+    found = connection.execute(query.with_for_update() if lock else query).mappings().first()
+    if found is None:
+        raise ConnectorError(
+            f"There is no record {record} in {table.name}.", permanent=True, code="not_found"
+        )
+    return dict(found)
+
+
+def only(row: Mapping[str, Any], names: Mapping[str, object]) -> Row:
+    """Those columns of the row."""
+    return {name: row[name] for name in names}
+
+
+def _with_driver(url: URL) -> URL:
+    # Plain postgresql:// means psycopg 3 here, the driver this project installs.
+    return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+
+
+def _timeouts(url: URL, seconds: float) -> dict[str, Any]:
+    """Each engine's own way to bound a call; for others, state one in the URL's query."""
+    match url.get_backend_name():
+        case "sqlite":
+            return {"timeout": seconds}
+        case "postgresql":
+            # Half for connecting and half for the statements, of which there are at most four.
+            milliseconds = max(1, int(seconds * 1000 / 8))
+            return {
+                "connect_timeout": max(2, math.ceil(seconds / 2)),
+                "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}",
+            }
+        case "mysql" | "mariadb":
+            whole = max(1, int(seconds / 4))
+            return {"connect_timeout": whole, "read_timeout": whole, "write_timeout": whole}
+    return {}
+
+
+def _unavailable(error: SQLAlchemyError) -> NoReturn:
+    raise ConnectorError(
+        f"The records database could not be used ({type(error).__name__}); nothing was changed.",
+        permanent=False,
+        code="unavailable",
+    ) from error
