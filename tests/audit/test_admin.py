@@ -68,7 +68,7 @@ def test_what_an_event_says_is_escaped() -> None:
         html = auditor.get(address).content.decode()
         assert "<script>alert(1)" not in html
         assert "<img src=x" not in html
-        assert "<i>" not in html.replace("<i>", "", 0) or "&lt;i&gt;" in html
+        assert "&lt;i&gt;" in html
 
 
 @pytest.mark.parametrize("superuser", [False, True])
@@ -125,7 +125,8 @@ def test_a_lookup_that_is_no_filter_is_refused(query: str) -> None:
         ("code=roles.synced", 6), ("code=request.approved", 0), ("since=2020-01-01", 6),
         ("until=2020-01-01", 0), ("since=2999-01-01T00:00", 0), ("until=2999-01-01T00:00Z", 6),
         ("since=yesterday", 0), ("since=2026-13-45", 0), ("until=9999-12-31", 0), ("since=", 6),
-        ("q=roles", 4), ("q=mar", 6), ("q=aria", 0), ("q=", 6), ("subject_id=roles&code=roles.synced", 4),
+        ("q=roles", 4), ("q=mar", 6), ("q=aria", 0), ("q=", 6),
+        ("subject_id=roles&code=roles.synced", 4),
     ],
 )  # fmt: skip
 def test_filters_and_search_show_what_they_say(query: str, seen: int) -> None:
