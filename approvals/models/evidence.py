@@ -1,4 +1,4 @@
-"""The evidence pack: what was known about a request, from where, and how we know it is unchanged."""
+"""The evidence pack: what was known about a request, from where, and kept unchanged."""
 
 from __future__ import annotations
 

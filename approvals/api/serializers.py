@@ -1,0 +1,155 @@
+"""The shape of what agents send: every field known, of exactly its type, within its size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from approvals.proposal import Proposal, SuppliedEvidence
+
+_ASCII_ID = r"\A[\x21-\x7e]*\Z"
+
+
+class Text(serializers.CharField):
+    """A JSON string. Numbers and booleans are not quietly turned into text."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("trim_whitespace", False)
+        super().__init__(**kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return str(super().to_internal_value(data))
+
+
+class Number(serializers.FloatField):
+    """A JSON number, not a string that looks like one."""
+
+    def to_internal_value(self, data: Any) -> float:
+        if isinstance(data, bool) or not isinstance(data, (int, float)):
+            self.fail("invalid")
+        return float(super().to_internal_value(data))
+
+
+class Object(serializers.DictField):
+    """A JSON object of anything; its meaning is checked elsewhere."""
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Refuses keys it does not know: a misspelt or smuggled field is never ignored."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, dict):
+            raise serializers.ValidationError({"non_field_errors": ["Must be a JSON object."]})
+        known = ", ".join(self.fields)
+        unknown = {
+            key[:60]: [f"Unknown field. Known are: {known}."]
+            for key in data
+            if key not in self.fields
+        }
+        try:
+            value = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            detail = error.detail
+            raise serializers.ValidationError(
+                {**(detail if isinstance(detail, dict) else {}), **unknown}
+            ) from None
+        if unknown:
+            raise serializers.ValidationError(unknown)
+        return value
+
+
+class EvidenceSerializer(StrictSerializer):
+    """A source the agent points to."""
+
+    kind = serializers.RegexField(r"\A[a-z][a-z0-9_]{0,39}\Z", max_length=40)
+    title = Text(max_length=200)
+    uri = Text(max_length=500, required=False, default="", allow_blank=True)
+    retrieved_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    authority = Text(max_length=60, required=False, default="", allow_blank=True)
+    excerpt = Text(max_length=20_000, required=False, default="", allow_blank=True)
+
+    def validate_uri(self, value: str) -> str:
+        if value and not value.startswith("https://"):
+            raise serializers.ValidationError("Only https:// addresses, or none.")
+        return value
+
+
+class ModelSerializer(StrictSerializer):
+    """Which model and prompt produced the proposal."""
+
+    id = Text(max_length=80)
+    prompt_template = Text(max_length=80, required=False, allow_blank=True)
+    prompt_version = Text(max_length=40, required=False, allow_blank=True)
+
+
+class AlternativeSerializer(StrictSerializer):
+    """Something else that could be done."""
+
+    summary = Text(max_length=500)
+    risk = Text(max_length=200, required=False, allow_blank=True)
+
+
+class ProposalSerializer(StrictSerializer):
+    """The message an agent sends. Amount, target and risk are derived, never sent."""
+
+    action_type = serializers.RegexField(r"\A[a-z][a-z0-9_.]{0,59}\Z", max_length=60)
+    params = Object()
+    intent = Text(max_length=1000)
+    on_behalf_of = Text(max_length=150, required=False, default="", allow_blank=True)
+    confidence = Number(min_value=0, max_value=1, required=False, allow_null=True, default=None)
+    model = ModelSerializer(required=False)
+    evidence = EvidenceSerializer(many=True, required=False, default=list, max_length=50)
+    alternatives = AlternativeSerializer(many=True, required=False, default=list, max_length=20)
+    undo_note = Text(max_length=1000, required=False, default="", allow_blank=True)
+    session = serializers.RegexField(
+        _ASCII_ID, max_length=100, required=False, default="", allow_blank=True
+    )
+    supersedes = serializers.UUIDField(required=False, allow_null=True, default=None)
+    callback_url = serializers.URLField(
+        max_length=500, required=False, default="", allow_blank=True
+    )
+    decide_by = serializers.DateTimeField(required=False, allow_null=True, default=None)
+
+    def proposal(self) -> Proposal:
+        """The validated message as the value services take; `body` as it was sent."""
+        data = self.validated_data
+        return Proposal(
+            action_type=data["action_type"],
+            params=data["params"],
+            body=dict(self.initial_data),
+            intent=data["intent"],
+            on_behalf_of=data["on_behalf_of"],
+            confidence=data["confidence"],
+            evidence=supplied(data["evidence"]),
+            session=data["session"],
+            supersedes=data["supersedes"],
+            decide_by=data["decide_by"],
+            texts=(
+                data["intent"],
+                data["undo_note"],
+                data["on_behalf_of"],
+                *(text for e in data["evidence"] for text in (e["title"], e["excerpt"])),
+                *(text for a in data["alternatives"] for text in a.values()),
+            ),
+        )
+
+
+class AnswerSerializer(StrictSerializer):
+    """The agent's answer to a reviewer."""
+
+    answer = Text(max_length=5000)
+    evidence = EvidenceSerializer(many=True, required=False, default=list, max_length=20)
+
+
+class ReasonSerializer(StrictSerializer):
+    """Why something is withdrawn or undone."""
+
+    reason = Text(max_length=500, required=False, default="", allow_blank=True)
+
+
+def supplied(items: list[dict[str, Any]]) -> tuple[SuppliedEvidence, ...]:
+    """Validated evidence as values."""
+    return tuple(SuppliedEvidence(**item) for item in items)
