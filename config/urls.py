@@ -1,0 +1,24 @@
+"""Every address of the system."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+
+from approvals.admin.links import open_review
+from config import probes
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("admin/", admin.site.urls),
+    path("review/<uuid:request_id>/", open_review, name="review"),
+    path("api/v1/", include("approvals.api.urls")),
+    path("healthz", probes.live, name="healthz"),
+    path("readyz", probes.ready, name="readyz"),
+]
+
+handler400 = "config.errors.bad_request"
+handler403 = "config.errors.permission_denied"
+handler404 = "config.errors.not_found"
+handler500 = "config.errors.server_error"
