@@ -68,8 +68,9 @@ class _GuardedAdmin(ModelAdmin):  # type: ignore[misc]
     show_facets = None
     ordering: Sequence[str] = ("-pk",)
     sortable_by: Sequence[str] = ()
-    # Query-string lookups beyond those of this admin's own filters. Deny by default: a lookup
-    # like ?params__startswith= tells a patient reader what no column shows.
+    # Query-string lookups beyond the parameter_name of this admin's own filter classes; what a
+    # (field, filter) pair in list_filter sends is named here. Deny by default: a lookup like
+    # ?params__startswith= tells a patient reader what no column shows.
     allowed_lookups: ClassVar[Sequence[str]] = ()
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:

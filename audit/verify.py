@@ -267,7 +267,7 @@ def _row_problem(end: ChainEnd, row: tuple[int, str, str | None] | None) -> Prob
     return Problem(check, end.subject, end.seq, end.event_id, sentence)
 
 
-def _first_without_chain(label: str, rows: Iterator[tuple[Any, ...]]) -> Problem | None:
+def _first_without_chain(label: str, rows: Iterator[tuple[Any, ...]]) -> Problem:
     while batch := list(islice(rows, _BATCH)):
         ids = [str(pk) for pk, *_ in batch]
         chained = set(
@@ -282,4 +282,4 @@ def _first_without_chain(label: str, rows: Iterator[tuple[Any, ...]]) -> Problem
                 if state:
                     sentence += f" It is in state {state!r}."
                 return Problem(Check.CHAIN_MISSING, Subject(label, str(pk)), None, None, sentence)
-    return None
+    raise RuntimeError("The trail changed while it was read: verify it inside one_snapshot().")

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from audit import chain
-from audit.actors import Actor
+from audit.actors import Actor, ActorKind
 from audit.events import AuditCode
 from audit.models import AuditEvent, AuditStream
 from audit.services import (
@@ -21,6 +21,13 @@ from audit.services import (
     subject_label,
 )
 from tests.audit.make import MARIA, Paper, make_chain
+
+
+class Helper:
+    """What an Actor needs to know of an agent."""
+
+    pk = "a1"
+    name = "refund-helper"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -153,6 +160,7 @@ def test_actors_keep_their_names() -> None:
     user = get_user_model()(pk=7, username="bob")
 
     assert Actor.human(user) == Actor(Actor.human(user).kind, "7", "bob")
+    assert Actor.agent(Helper()) == Actor(ActorKind.AGENT, "a1", "refund-helper")
     assert str(Actor.human(user)) == "person bob"
     assert str(Actor.system("policy")) == "system policy"
 

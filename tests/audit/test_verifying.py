@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from audit import chain
 from audit.models import AuditEvent
 from audit.reading import EVERYTHING, Row, Subject, rows_in_chain_order, spans
-from audit.verify import Check, Problem, Report, check_chains, verify
+from audit.verify import Check, Problem, Report, check_chains, check_no_chain_is_missing, verify
 from tests.audit.make import KINDS, make_chain, make_paper, make_paper_table
 from tests.database import triggers_off
 
@@ -246,6 +247,14 @@ def test_a_bad_record_far_behind_many_good_ones_is_named(monkeypatch: pytest.Mon
     assert str(found().problem).startswith(f"{STREAM} c: The record counts 4 events")
 
 
+@pytest.mark.django_db
+def test_counts_that_cannot_be_explained_are_not_passed_over() -> None:
+    make_trail()
+
+    with pytest.raises(RuntimeError, match="one_snapshot"):
+        check_no_chain_is_missing(Counter({STREAM: 2}), {STREAM: KINDS[STREAM]})
+
+
 # --- Any change of any column --------------------------------------------------------------------
 
 _TEXT = st.text(
@@ -331,6 +340,18 @@ def test_events_signed_with_a_retired_or_a_long_key_still_verify() -> None:
     (problem,) = check_chains(rows, chain.Keyring("new", {"new": keys["new"]}))
     assert isinstance(problem, Problem)
     assert (problem.check, problem.seq) == (Check.KEY, 1)
+
+
+@pytest.mark.parametrize(
+    ("seq", "mac", "check"), [(2, "f00", Check.SEQUENCE), (1, "f00", Check.MAC)]
+)
+def test_nothing_is_said_after_the_first_problem(seq: int, mac: str, check: Check) -> None:
+    rows = [Row("t", name, seq, 1, "", "key", mac, b"") for name in "ab"]
+
+    (problem,) = check_chains(rows, chain.Keyring("key", {"key": b"k"}))
+
+    assert isinstance(problem, Problem)
+    assert (problem.check, problem.subject.id) == (check, "a")
 
 
 @pytest.mark.django_db

@@ -3,7 +3,7 @@
 Run it by hand against a database whose name you choose; it is created by the tests' machinery
 and dropped again:
 
-    DATABASE_URL=postgres://... python -m tests.bench.trail --events 1000000 --seconds 5
+    DEBUG=1 DATABASE_URL=postgres://... python -m tests.bench.trail --events 1000000 --seconds 5
 
 Runs with and without events alternate, so that a busy machine slows both. Read the ratios, not
 the absolute numbers.
@@ -12,6 +12,7 @@ the absolute numbers.
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import threading
 import time
@@ -23,6 +24,7 @@ from itertools import islice
 import django
 from django.conf import settings
 
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
 from django.db import connection, connections, transaction  # noqa: E402 - needs the settings
