@@ -1,0 +1,39 @@
+"""Registers the composition: system checks, and the admin site with the pages of our own rooms."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.util import find_spec
+
+from django.apps import AppConfig
+from django.contrib.admin.apps import SimpleAdminConfig
+
+_ROOMS_WITH_PAGES = ("audit", "policies", "approvals")
+
+
+class ConfigConfig(AppConfig):
+    """Commands, system checks and error pages of the running system."""
+
+    name = "config"
+    verbose_name = "Countersign"
+
+    def ready(self) -> None:
+        from config import logs
+
+        logs.configure()
+
+
+class CountersignAdminConfig(SimpleAdminConfig):
+    """Django's admin on our site.
+
+    Only our own rooms register pages. Django's autodiscovery would also take in the pages other
+    packages bring along, such as a group form with which anybody may give themselves anything.
+    """
+
+    default_site = "config.admin_site.CountersignSite"
+
+    def ready(self) -> None:
+        super().ready()
+        for room in _ROOMS_WITH_PAGES:
+            if find_spec(f"{room}.admin") is not None:
+                import_module(f"{room}.admin")

@@ -1,0 +1,137 @@
+"""What every request passes: its id, a content policy, a guard against NUL, and outages as 503."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import structlog
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponseBase, UnreadablePostError
+from uuid6 import uuid7
+
+from config import errors
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+logger = structlog.get_logger("countersign.request")
+
+_SANE_ID = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._:-]{0,99}\Z", re.ASCII)
+_QUIET_PATHS = ("/static/", "/healthz", "/readyz", "/metrics")
+_CONTENT_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self' 'unsafe-eval'",  # the admin theme's Alpine evaluates attributes
+        "style-src 'self' 'unsafe-inline'",  # and writes its colours into a style element
+        "img-src 'self' data:",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "object-src 'none'",
+    )
+)
+
+
+class RequestIdMiddleware:
+    """Give every request an id, on every log line and in the answer.
+
+    A caller's own `X-Request-Id` is kept when it is short and plain: anything else would let
+    callers write into our logs.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        offered = request.headers.get("X-Request-Id", "")
+        request_id = offered if _SANE_ID.match(offered) else uuid7().hex
+        started = time.monotonic()
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            response = self._get_response(request)
+            if not request.path.startswith(_QUIET_PATHS):
+                logger.info(
+                    "request",
+                    method=request.method,
+                    path=request.path,  # never the query string: it may carry personal data
+                    status=response.status_code,
+                    milliseconds=round((time.monotonic() - started) * 1000),
+                )
+        response["X-Request-Id"] = request_id
+        return response
+
+
+class ContentSecurityPolicyMiddleware:
+    """Nothing loads from elsewhere, nobody frames us, forms stay here."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self._get_response(request)
+        response.setdefault("Content-Security-Policy", _CONTENT_POLICY)
+        return response
+
+
+class NulByteMiddleware:
+    """Refuse NUL in path, query, cookies and form values with 400.
+
+    PostgreSQL cannot store it and the driver raises ValueError, which would be a 500; SQLite
+    would keep it. Bodies of the API are read by its own strict parser.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        cookies = (*request.COOKIES, *request.COOKIES.values())
+        if "\0" in request.path_info or _has_nul(_texts(request.GET)) or _has_nul(cookies):
+            return errors.bad_request(request)
+        return self._get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
+    ) -> HttpResponseBase | None:
+        """Forms are looked at here, where the CSRF check has read them anyway."""
+        if request.content_type not in _FORM_TYPES:
+            return None
+        try:
+            unusable = _has_nul(_texts(request.POST)) or _has_nul(request.FILES)
+        except UnreadablePostError:  # the client went away in the middle of its form
+            unusable = True
+        return errors.bad_request(request) if unusable else None
+
+
+_FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+def _texts(values: Any) -> Iterable[str]:
+    for name, texts in values.lists():
+        yield name
+        yield from texts
+
+
+def _has_nul(texts: Iterable[str]) -> bool:
+    return any("\0" in text for text in texts)
+
+
+class DatabaseOutageMiddleware:
+    """A database that does not answer is 503 with Retry-After, never a 500.
+
+    What fails outside a view (saving the session, say) ends in `errors.server_error`, which
+    makes the same distinction.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self._get_response(request)
+
+    def process_exception(
+        self, request: HttpRequest, exception: Exception
+    ) -> HttpResponseBase | None:
+        if isinstance(exception, (OperationalError, InterfaceError)):
+            return errors.unavailable(request, exception)
+        return None

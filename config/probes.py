@@ -1,0 +1,59 @@
+"""Is this process alive, and can the system do its work? For load balancers and people on call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import Error, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
+
+from policies.models import PolicyVersion
+from policies.models.versions import VersionStatus
+
+
+@require_safe
+def live(request: HttpRequest) -> HttpResponse:
+    """200 as long as the process answers at all."""
+    return JsonResponse({"status": "alive"})
+
+
+@require_safe
+def ready(request: HttpRequest) -> HttpResponse:
+    """200 with the posture, or 503 with the part that keeps the system from working.
+
+    Parts are checked in the order in which they depend on each other; after the first failure
+    the rest could only repeat it.
+    """
+    try:
+        posture = _posture()
+    except Error:
+        return _not_ready("database", "The database does not answer.")
+    except _NotReady as missing:
+        return _not_ready(missing.part, missing.reason)
+    return JsonResponse({"status": "ready", **posture})
+
+
+class _NotReady(Exception):
+    def __init__(self, part: str, reason: str) -> None:
+        super().__init__(reason)
+        self.part = part
+        self.reason = reason
+
+
+def _posture() -> dict[str, Any]:
+    connection.ensure_connection()
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise _NotReady("migrations", "Migrations wait to be applied: run manage.py migrate.")
+    policy = PolicyVersion.objects.filter(status=VersionStatus.PUBLISHED).only("label").first()
+    if policy is None:
+        raise _NotReady("policy", "No policy version is published: every proposal is refused.")
+    return {"policy": {"version": policy.label}}
+
+
+def _not_ready(part: str, reason: str) -> HttpResponse:
+    response = JsonResponse({"status": "not ready", "part": part, "reason": reason}, status=503)
+    response["Retry-After"] = "5"
+    return response
