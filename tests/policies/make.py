@@ -1,0 +1,120 @@
+"""People, roles and documents for tests of this room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth.models import Group
+
+import policies
+from audit.actors import Actor
+from audit.models import AuditEvent, Chained
+from audit.services import subject_label
+from policies.document import Document
+from policies.facts import Facts
+from policies.models import User
+from policies.parser import parse_document
+from policies.roles import ROLES
+from policies.services.people import create_user
+
+SYSTEM = Actor.system("test")
+DEFAULT_TEXT = (Path(policies.__file__).parent / "default.yaml").read_text()
+
+SMALL = """\
+rules:
+- id: small
+  owner: finance
+  reason: Small amounts run by themselves.
+  when: [action.amount <= 100]
+  effect: allow
+- id: large
+  owner: finance
+  reason: Large amounts need finance.
+  when: [action.amount > 100]
+  effect: require_approval
+  requirements: [{group: finance, within_limit: true}]
+tiers:
+- tier: 3
+  reason: Moves money.
+  when: ["true"]
+matrix:
+"""
+TIER = """\
+- tier: {tier}
+  requirements: [{who}]
+  evidence: []
+  decide_by: 4h
+  execute_by: 1d
+  reason_required: false
+  operating_model: in the loop
+  pattern: single
+"""
+SMALL += "".join(
+    TIER.format(tier=tier, who="" if tier < 2 else "{group: manager}") for tier in range(5)
+) + TIER.format(tier=5, who="{group: operations}, {group: manager}")
+
+
+def make_document(text: str = SMALL, *replacements: tuple[str, str]) -> Document:
+    """The document with each replacement made exactly once."""
+    return parse_document(changed(text, *replacements))
+
+
+def changed(text: str, *replacements: tuple[str, str]) -> str:
+    for old, new in replacements:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    return text
+
+
+def make_facts(**values: Any) -> Facts:
+    """Facts by dotted name, with `__` for the dot: make_facts(action__amount=5)."""
+    return Facts.from_flat({name.replace("__", "."): value for name, value in values.items()})
+
+
+def clean_refund(**changes: Any) -> Facts:
+    """A refund the default policy allows, but for the changes."""
+    facts = make_facts(
+        action__type="refund.issue",
+        action__verb="pay",
+        action__amount=20_000,
+        action__currency="EUR",
+        customer__known=True,
+        velocity__target_sum_24h=20_000,
+    )
+    flat: dict[str, object] = dict(facts.flat())
+    flat.update({name.replace("__", "."): value for name, value in changes.items()})
+    return Facts.from_flat(flat)
+
+
+def make_roles() -> None:
+    for role in ROLES:
+        Group.objects.get_or_create(name=role.name)
+
+
+def make_user(username: str, *roles: str, person: str = "", **changes: Any) -> User:
+    make_roles()
+    user = create_user(actor=SYSTEM, username=username, roles=roles, person=person)
+    if changes:
+        User.objects.filter(pk=user.pk).update(**changes)
+        user = User.objects.get(pk=user.pk)
+    return user
+
+
+def codes(subject: Chained) -> list[str]:
+    """The subject's event codes, oldest first."""
+    events = AuditEvent.objects.filter(
+        subject_type=subject_label(subject), subject_id=str(subject.pk)
+    )
+    return list(events.order_by("seq").values_list("code", flat=True))
+
+
+def groups(requirements: Iterable[Any]) -> list[str]:
+    return sorted(spec.group for spec in requirements)
+
+
+def without_type(facts: Facts, **broken: Any) -> Facts:
+    """Facts with a value no declaration accepts, past every check."""
+    return replace(facts, action=replace(facts.action, **broken))

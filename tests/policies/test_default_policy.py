@@ -1,0 +1,222 @@
+"""What the default policy answers on the demo world."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from policies.evaluate import evaluate
+from policies.facts import Facts
+from policies.selftest import failed_tests
+from policies.verdicts import Evaluation, Verdict
+from tests.policies.make import DEFAULT_TEXT, clean_refund, groups, make_document, make_facts
+
+DOCUMENT = make_document(DEFAULT_TEXT)
+ALLOW, ASK, DENY = Verdict.ALLOW, Verdict.REQUIRE_APPROVAL, Verdict.DENY
+
+
+def judge(facts: Facts) -> Evaluation:
+    return evaluate(DOCUMENT, facts, version="2026-01-01.1")
+
+
+def action(key: str, **values: Any) -> Facts:
+    return make_facts(action__type=key, **values)
+
+
+def test_its_own_tests_pass() -> None:
+    assert failed_tests(DOCUMENT) == ()
+
+
+def test_every_role_it_names_decides_and_every_override_window_exists() -> None:
+    for cell in DOCUMENT.matrix.tiers:
+        assert not cell.window or cell.window in DOCUMENT.windows
+
+
+def test_a_small_clean_refund_is_allowed_at_tier_three() -> None:
+    found = judge(clean_refund())
+
+    assert (found.verdict, found.tier, found.requirements) == (ALLOW, 3, ())
+    assert [rule.rule for rule in found.matched] == ["refund-clean"]
+    assert found.failed_closed == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"action__amount": 25_001}, "refund-above-automatic"),
+        ({"customer__known": False}, "refund-unknown-customer"),
+        ({"customer__refunds_90d": 2}, "refund-repeated"),
+        ({"customer__complaints_90d": 1}, "refund-complaints"),
+        ({"evidence__flags": ["bidi"]}, "flagged-text"),
+        ({"agent__confidence": 0.69}, "unsure"),
+        ({"agent__confidence": 0.0}, "unsure"),
+        ({"velocity__target_count_24h": 2}, "refund-split"),
+        ({"velocity__target_sum_24h": 25_001}, "refund-split"),
+        ({"velocity__duplicates": 1}, "duplicate"),
+    ],
+)
+def test_every_blemish_sends_a_refund_to_finance_and_says_which(
+    change: dict[str, Any], rule: str
+) -> None:
+    found = judge(clean_refund(**change))
+
+    assert found.verdict == ASK
+    assert groups(found.requirements) == ["finance"]
+    assert found.requirements[0].within_limit
+    assert rule in {entry.rule for entry in found.matched}
+    assert found.failed_closed == ""
+
+
+@pytest.mark.parametrize("confidence", [-1.0, 0.7, 1.0])
+def test_confidence_stated_high_or_not_at_all_is_fine(confidence: float) -> None:
+    assert judge(clean_refund(agent__confidence=confidence)).verdict == ALLOW
+
+
+@pytest.mark.parametrize("confidence", [-0.5, -2.0])
+def test_a_confidence_that_means_nothing_falls_to_people_at_the_highest_tier(
+    confidence: float,
+) -> None:
+    found = judge(clean_refund(agent__confidence=confidence))
+
+    assert (found.verdict, found.tier) == (ASK, 5)
+    assert found.failed_closed == "No rule matched."
+
+
+@pytest.mark.parametrize(
+    ("amount", "verdict", "who", "limited"),
+    [
+        (25_000, ALLOW, [], []),
+        (25_001, ASK, ["finance"], ["finance"]),
+        (50_000, ASK, ["finance"], ["finance"]),
+        (50_001, ASK, ["manager"], ["manager"]),
+        (200_000, ASK, ["manager"], ["manager"]),
+        (500_000, ASK, ["manager"], ["manager"]),
+        (500_001, ASK, ["finance", "manager"], ["manager"]),
+        (2_000_000, ASK, ["finance", "manager"], ["manager"]),
+        (2_000_001, DENY, [], []),
+    ],
+)
+def test_refunds_climb_with_their_amount(
+    amount: int, verdict: Verdict, who: list[str], limited: list[str]
+) -> None:
+    found = judge(clean_refund(action__amount=amount))
+
+    assert (found.verdict, groups(found.requirements)) == (verdict, who)
+    assert groups(spec for spec in found.requirements if spec.within_limit) == limited
+
+
+@pytest.mark.parametrize("amount", [1, 60_000, 900_000])
+def test_money_in_another_currency_needs_a_manager_within_limit(amount: int) -> None:
+    found = judge(clean_refund(action__amount=amount, action__currency="USD"))
+
+    assert found.verdict == ASK
+    assert [(s.group, s.within_limit) for s in found.requirements] == [("manager", True)]
+
+
+@pytest.mark.parametrize(
+    ("key", "verdict", "tier", "who"),
+    [
+        ("email.send", ASK, 3, ["support"]),
+        ("crm.update", ASK, 2, ["operations"]),
+        ("order.correct", ASK, 2, ["operations"]),
+        ("shipment.reroute", ASK, 2, ["operations"]),
+        ("crm.tag", ALLOW, 1, []),
+        ("draft.reply", ALLOW, 1, []),
+        ("access.grant", ASK, 4, ["operations", "security"]),
+        ("access.revoke", ASK, 4, ["operations", "security"]),
+        ("config.change", ASK, 4, ["operations", "security"]),
+        ("robot.run", ASK, 5, ["manager", "operations"]),
+        ("moon.launch", ASK, 5, ["manager", "operations"]),
+        ("", ASK, 5, ["manager", "operations"]),
+    ],
+)
+def test_each_kind_of_action_finds_its_people(
+    key: str, verdict: Verdict, tier: int, who: list[str]
+) -> None:
+    found = judge(action(key))
+
+    assert (found.verdict, found.tier, groups(found.requirements)) == (verdict, tier, who)
+
+
+def test_undoing_a_record_change_needs_the_same_people() -> None:
+    found = judge(action("crm.update", action__is_undo=True))
+
+    assert groups(found.requirements) == ["operations"]
+
+
+@pytest.mark.parametrize("key", ["vendor.pay", "vendor.reverse"])
+def test_vendor_money_needs_finance_and_a_manager_within_limit(key: str) -> None:
+    found = judge(action(key, action__amount=118_000, action__currency="EUR"))
+
+    assert groups(found.requirements) == ["finance", "manager"]
+    assert groups(s for s in found.requirements if s.within_limit) == ["manager"]
+    assert found.categories == ()
+
+
+def test_an_invoice_without_purchase_order_is_an_exception_with_the_same_people() -> None:
+    found = judge(
+        action(
+            "vendor.pay",
+            action__amount=1,
+            action__currency="EUR",
+            evidence__missing_purchase_order=True,
+        )
+    )
+
+    assert groups(found.requirements) == ["finance", "manager"]
+    assert found.categories == ("no purchase order",)
+
+
+@pytest.mark.parametrize(
+    ("facts", "who"),
+    [
+        (clean_refund(evidence__flags=["injection"]), ["finance", "security"]),
+        (action("crm.tag", evidence__flags=["injection"]), ["operations", "security"]),
+        (action("access.grant", evidence__flags=["injection"]), ["operations", "security"]),
+        (action("email.send", evidence__flags=["injection"]), ["security", "support"]),
+    ],
+)
+def test_an_injection_adds_security_and_never_runs_by_itself(facts: Facts, who: list[str]) -> None:
+    found = judge(facts)
+
+    assert found.verdict == ASK
+    assert groups(found.requirements) == who
+    assert "injection" in found.categories
+
+
+def test_an_agent_over_its_ceiling_brings_a_manager_in() -> None:
+    found = judge(clean_refund(agent__over_ceiling=True))
+
+    assert groups(found.requirements) == ["finance", "manager"]
+
+
+@pytest.mark.parametrize("target", ["group domain-admins", "group Domain-Admins"])
+def test_nobody_becomes_domain_admin_through_an_agent(target: str) -> None:
+    assert judge(action("access.grant", action__target=target)).verdict == DENY
+    assert judge(action("access.grant", action__counterparty=target)).verdict == DENY
+    assert judge(action("access.revoke", action__target=target)).verdict == ASK
+
+
+def test_clocks_reasons_and_windows_follow_the_tier() -> None:
+    hours = {
+        key: tuple(
+            int(clock.total_seconds() // 3600)
+            for clock in (
+                judge(action(key)).clocks.decide_by,
+                judge(action(key)).clocks.execute_by,
+            )
+        )
+        for key in ("crm.tag", "crm.update", "email.send", "access.grant", "robot.run")
+    }
+
+    assert hours == {
+        "crm.tag": (24, 24),
+        "crm.update": (8, 24),
+        "email.send": (4, 24),
+        "access.grant": (2, 8),
+        "robot.run": (1, 2),
+    }
+    assert judge(action("config.change")).window == "changes"
+    assert judge(action("config.change")).reason_required
+    assert not judge(action("crm.update")).reason_required

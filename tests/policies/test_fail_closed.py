@@ -1,0 +1,155 @@
+"""Whatever keeps policy from knowing sends the action to people at the highest tier."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from audit.canonical import digest
+from policies.document import Document
+from policies.evaluate import evaluate, fail_closed
+from policies.facts import Facts
+from policies.matrix import Matrix
+from policies.models import PolicyVersion
+from policies.services.evaluation import (
+    evaluate_active,
+    evaluate_version,
+    next_window_opening,
+    window_is_open,
+)
+from policies.services.versions import install_default
+from policies.verdicts import Evaluation, Verdict
+from tests.policies.make import (
+    DEFAULT_TEXT,
+    SMALL,
+    SYSTEM,
+    clean_refund,
+    groups,
+    make_document,
+    make_facts,
+    without_type,
+)
+
+
+def assert_people_decide_at_the_top(found: Evaluation) -> None:
+    assert found.verdict == Verdict.REQUIRE_APPROVAL
+    assert found.tier == 5
+    assert groups(found.requirements) == ["manager", "operations"]
+    assert found.failed_closed
+    assert found.matched[-1].rule == "fail-closed"
+    assert found.matched[-1].reason == found.failed_closed
+
+
+def test_one_when_nothing_matches() -> None:
+    document = make_document(SMALL, ("action.amount > 100", "action.amount > 200"))
+
+    found = evaluate(document, make_facts(action__amount=150), version="1")
+
+    assert_people_decide_at_the_top(found)
+    assert found.failed_closed == "No rule matched."
+
+
+def test_two_when_a_clause_errs_even_if_another_rule_allows() -> None:
+    document = make_document(SMALL, ("[action.amount > 100]", "[100 / action.amount == 7]"))
+
+    found = evaluate(document, make_facts(action__amount=0), version="1")
+
+    assert "small" in {rule.rule for rule in found.matched}
+    assert_people_decide_at_the_top(found)
+    assert "large" in found.failed_closed
+    assert [c.outcome for c in found.trace[-1].clauses] == ["error"]
+    assert "divide by zero" in found.trace[-1].clauses[0].detail
+
+
+def test_three_when_no_tier_rule_matches_or_one_errs() -> None:
+    facts = make_facts(action__amount=50)
+    nothing = make_document(SMALL, ('when: ["true"]', "when: [customer.known]"))
+    error = make_document(SMALL, ('when: ["true"]', "when: [1 / (action.amount - 50) == 1]"))
+
+    assert_people_decide_at_the_top(evaluate(nothing, facts, version="1"))
+    assert_people_decide_at_the_top(evaluate(error, facts, version="1"))
+
+
+@pytest.mark.parametrize("amount", ["50", 50.0, True, None, 2**63, [50]])
+def test_four_when_a_fact_is_of_the_wrong_type(amount: object) -> None:
+    found = evaluate(make_document(), without_type(Facts(), amount=amount), version="1")
+
+    assert_people_decide_at_the_top(found)
+    assert "action.amount is a whole number" in found.failed_closed
+
+
+def test_four_and_a_half_when_confidence_is_not_a_number() -> None:
+    facts = clean_refund()
+    facts = replace(facts, agent=replace(facts.agent, confidence=math.nan))
+
+    assert_people_decide_at_the_top(evaluate(make_document(DEFAULT_TEXT), facts, version="1"))
+
+
+def test_five_when_the_engine_itself_fails(caplog: pytest.LogCaptureFixture) -> None:
+    broken: Document = replace(make_document(), matrix=Matrix((), ()))
+
+    found = evaluate(broken, make_facts(action__amount=50), version="1")
+
+    assert_people_decide_at_the_top(found)
+    assert found.failed_closed == "The policy engine failed: IndexError"
+    assert "people must decide" in caplog.text
+
+
+@pytest.mark.django_db
+def test_six_when_no_policy_is_published() -> None:
+    version, found = evaluate_active(clean_refund())
+
+    assert version is None
+    assert_people_decide_at_the_top(found)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "text", ["", "rules: []", "rules: [", DEFAULT_TEXT.replace("action.type", "action.tpye", 1)]
+)
+def test_seven_when_the_stored_document_cannot_be_read(text: str) -> None:
+    version = PolicyVersion(label="x", document=text, digest=digest(text))
+
+    assert_people_decide_at_the_top(evaluate_version(version, clean_refund()))
+
+
+@pytest.mark.django_db
+def test_eight_when_the_stored_document_is_not_the_one_published() -> None:
+    version = PolicyVersion(label="x", document=DEFAULT_TEXT, digest="0" * 64)
+
+    found = evaluate_version(version, clean_refund())
+
+    assert_people_decide_at_the_top(found)
+    assert "does not match its digest" in found.failed_closed
+
+
+def test_denial_still_wins_over_a_failure() -> None:
+    document = make_document(
+        SMALL,
+        ("rules:\n", "rules:\n- {id: no, owner: x, reason: No., when: ['true'], effect: deny}\n"),
+        ("[action.amount > 100]", "[100 / action.amount == 7]"),
+    )
+
+    found = evaluate(document, make_facts(action__amount=0), version="1")
+
+    assert (found.verdict, found.tier) == (Verdict.DENY, 5)
+
+
+def test_the_built_in_answer_names_its_reason() -> None:
+    assert_people_decide_at_the_top(fail_closed("The engine is on fire."))
+
+
+@pytest.mark.django_db
+def test_a_window_nobody_describes_stays_closed() -> None:
+    now = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+    assert window_is_open("", now)
+    assert not window_is_open("changes", now)
+    install_default(actor=SYSTEM)
+    assert window_is_open("changes", now)
+    assert next_window_opening("changes", now) == now
+    assert not window_is_open("weekends", now)
+    assert next_window_opening("weekends", now) is None
