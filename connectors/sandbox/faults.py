@@ -31,6 +31,7 @@ class Fault:
     seconds: float = 30.0
     times: int = 1
     path: str = "/"
+    method: str = ""  # any, when empty
 
     @classmethod
     def parse(cls, body: Any) -> Fault:
@@ -42,10 +43,11 @@ class Fault:
             seconds=float(body.get("seconds", 30.0)),
             times=int(body.get("times", 1)),
             path=str(body.get("path", "/")),
+            method=str(body.get("method", "")).upper(),
         )
 
     def matches(self, method: str, path: str) -> bool:
-        if not path.startswith(self.path):
+        if not path.startswith(self.path) or self.method not in {"", method}:
             return False
         return method not in {"GET", "HEAD"} or self.mode not in _WRITES_ONLY
 

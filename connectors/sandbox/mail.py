@@ -19,7 +19,7 @@ from connectors.sandbox.web import Call, WebSystem
 
 
 class MailArchive(WebSystem):
-    """`GET /messages?message_id=...`; faults planned for the path `/smtp` strike the mail server."""
+    """`GET /messages?message_id=...`; faults planned for `/smtp` strike the mail server."""
 
     name = "email"
 

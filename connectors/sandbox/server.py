@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -142,8 +143,8 @@ class Sandbox:
 
     def stop(self) -> None:
         """Stop serving; waits for nothing that hangs on purpose."""
-        for web in self._web:
-            web.stop()
+        with ThreadPoolExecutor() as pool:  # each waits for its server's poll
+            list(pool.map(_WebThread.stop, self._web))
         self._web.clear()
         if self._smtp is not None:
             self._smtp.stop()

@@ -1,0 +1,305 @@
+"""What every connector promises, asked of every action type, over the real protocols."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from connectors.base import Action, ConnectorError
+from connectors.catalogue import Reversibility
+from connectors.params import validate_params
+from connectors.registry import action_type, action_types, connector_for
+from connectors.sandbox.server import Sandbox
+from tests.connectors.make import EXAMPLES, Example, change_row, effects_of
+
+
+def _each(examples: Iterable[Example]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("example", list(examples), ids=lambda example: example.key)
+
+
+every = _each(EXAMPLES)
+# A mail sent twice is two mails; its connector says so and is looked up instead.
+idempotent = _each(example for example in EXAMPLES if example.key != "email.send")
+changing = _each(
+    example
+    for example in EXAMPLES
+    if example.key not in {"email.send", "draft.reply", "robot.run"}  # they only add
+)
+
+
+def test_every_action_type_has_an_example_here() -> None:
+    assert {example.key for example in EXAMPLES} == {item.key for item in action_types()}
+
+
+@every
+def test_the_example_is_valid_and_has_a_target_and_a_sentence(
+    sandbox: Sandbox, example: Example
+) -> None:
+    action, kind = example.prepared(), action_type(example.key)
+
+    assert validate_params(kind, action.params) == []
+    assert kind.target(action.params)
+    assert kind.effect(action.params).endswith(".")
+    assert "\n" not in kind.effect(action.params)
+    assert kind.undo.endswith(".")
+
+
+@every
+def test_a_preview_shows_the_target_before_and_after(sandbox: Sandbox, example: Example) -> None:
+    action = example.prepared()
+
+    preview = example.connector.preview(action)
+
+    assert preview.after
+    assert "problem" not in preview.after
+    assert preview.before != preview.after
+    assert len(preview.target_version) == 64
+    assert preview.target_version == example.connector.preview(action).target_version
+    assert preview.unavailable == ""
+
+
+@every
+def test_previewing_changes_nothing(sandbox: Sandbox, example: Example) -> None:
+    action = example.prepared()
+    before = effects_of(sandbox, example)
+
+    example.connector.preview(action)
+
+    assert effects_of(sandbox, example) == before
+
+
+@every
+def test_an_executed_action_has_one_effect_and_is_read_back(
+    sandbox: Sandbox, example: Example
+) -> None:
+    action = example.prepared()
+
+    receipt = example.connector.execute(action, idempotency_key="key-1")
+
+    assert receipt.reference
+    assert receipt.summary
+    assert len(effects_of(sandbox, example)) == 1
+    read_back = example.connector.verify(action, receipt)
+    assert read_back.differences == ()
+    assert read_back.matches
+    assert read_back.observed
+
+
+def test_mail_says_that_it_is_not_idempotent(sandbox: Sandbox) -> None:
+    assert not connector_for(action_type("email.send")).idempotent
+
+
+@idempotent
+def test_the_same_key_again_has_no_second_effect(sandbox: Sandbox, example: Example) -> None:
+    action = example.prepared()
+    first = example.connector.execute(action, idempotency_key="key-1")
+
+    again = example.connector.execute(action, idempotency_key="key-1")
+
+    assert again == first
+    assert len(effects_of(sandbox, example)) == 1
+
+
+@idempotent
+def test_eight_callers_with_one_key_have_one_effect(sandbox: Sandbox, example: Example) -> None:
+    action = example.prepared()
+
+    def execute(_: int) -> str:
+        return example.connector.execute(action, idempotency_key="key-1").reference
+
+    with ThreadPoolExecutor(8) as pool:
+        references = set(pool.map(execute, range(8)))
+
+    assert len(references) == 1
+    assert len(effects_of(sandbox, example)) == 1
+
+
+@every
+def test_a_key_can_be_looked_up_after_and_not_before(sandbox: Sandbox, example: Example) -> None:
+    action = example.prepared()
+    assert example.connector.can_look_up
+    assert example.connector.look_up(action, idempotency_key="key-1") is None
+
+    receipt = example.connector.execute(action, idempotency_key="key-1")
+
+    found = example.connector.look_up(action, idempotency_key="key-1")
+    assert found is not None
+    assert found.reference == receipt.reference
+    assert found.pre_image == receipt.pre_image
+    assert example.connector.look_up(action, idempotency_key="key-2") is None
+
+
+@every
+def test_verification_notices_a_target_changed_behind_our_back(
+    sandbox: Sandbox, example: Example
+) -> None:
+    action = example.prepared()
+    receipt = example.connector.execute(action, idempotency_key="key-1")
+
+    example.tamper(sandbox, receipt)
+
+    read_back = example.connector.verify(action, receipt)
+    assert not read_back.matches
+    assert read_back.differences
+
+
+@every
+def test_an_effect_is_undone_or_its_undo_honestly_refused(
+    sandbox: Sandbox, example: Example
+) -> None:
+    action, kind = example.prepared(), action_type(example.key)
+    assert kind.undo_type == example.undone_by
+    before = example.connector.preview(action).before
+    receipt = example.connector.execute(action, idempotency_key="key-1")
+
+    if not example.undone_by:
+        assert kind.reversibility is Reversibility.IRREVERSIBLE
+        with pytest.raises(ConnectorError) as refusal:
+            example.connector.compensate(action, receipt)
+        assert refusal.value.permanent
+        return
+
+    undo = example.connector.compensate(action, receipt)
+    assert undo.type == example.undone_by
+    assert validate_params(action_type(undo.type), undo.params) == []
+    connector = connector_for(action_type(undo.type))
+    undone = connector.execute(undo, idempotency_key="key-2")
+    assert connector.verify(undo, undone).matches
+    if example.key not in {"vendor.pay", "draft.reply"}:  # their target keeps the history
+        assert example.connector.preview(action).before == before
+
+
+@changing
+def test_the_target_version_changes_with_what_the_action_depends_on(
+    sandbox: Sandbox, example: Example
+) -> None:
+    action = example.prepared()
+    earlier = example.connector.preview(action).target_version
+
+    example.connector.execute(action, idempotency_key="somebody-else")
+
+    assert example.connector.preview(action).target_version != earlier
+
+
+@every
+def test_a_refused_connection_means_nothing_was_sent(
+    sandbox: Sandbox, settings: Settings, example: Example
+) -> None:
+    action = example.prepared()
+    settings.CONNECTORS = _nobody_listens(settings.CONNECTORS)
+    connector = connector_for(action_type(example.key))
+
+    with pytest.raises(ConnectorError) as refusal:
+        connector.execute(action, idempotency_key="key-1")
+
+    assert not refusal.value.permanent
+    assert effects_of(sandbox, example) == []
+
+
+@every
+def test_an_unreachable_target_cannot_be_looked_up_or_verified(
+    sandbox: Sandbox, settings: Settings, example: Example
+) -> None:
+    action = example.prepared()
+    receipt = example.connector.execute(action, idempotency_key="key-1")
+    settings.CONNECTORS = _nobody_listens(settings.CONNECTORS)
+    connector = connector_for(action_type(example.key))
+
+    with pytest.raises(ConnectorError) as unread:
+        connector.look_up(action, idempotency_key="key-1")
+    assert not unread.value.permanent
+    with pytest.raises(ConnectorError):
+        connector.verify(action, receipt)
+
+
+@pytest.mark.parametrize(
+    ("key", "params"),
+    [
+        (
+            "refund.issue",
+            {"charge": "ch_9999", "amount": "1.00", "currency": "EUR", "reason": "x"},
+        ),
+        (
+            "refund.issue",
+            {"charge": "ch_1002", "amount": "99999.00", "currency": "EUR", "reason": "x"},
+        ),
+        (
+            "refund.issue",
+            {"charge": "ch_1002", "amount": "1.00", "currency": "USD", "reason": "x"},
+        ),
+        (
+            "vendor.pay",
+            {"vendor": "acct_5005", "amount": "1.00", "currency": "EUR", "invoice": "I-1"},
+        ),
+        (
+            "vendor.pay",
+            {"vendor": "acct_5001", "amount": "1.00", "currency": "USD", "invoice": "I-1"},
+        ),
+        ("email.send", {"to": "nobody@invalid.example", "subject": "s", "body": "b"}),
+        ("crm.update", {"record": "acct_9999", "fields": {"stage": "won"}}),
+        ("order.correct", {"order": "ord_9999", "fields": {"quantity": 1}}),
+        ("crm.tag", {"record": "acct_9999", "tag": "vip"}),
+        ("draft.reply", {"ticket": "tick_9999", "body": "b"}),
+        (
+            "access.grant",
+            {"user": "former.employee", "group": "crm-editors", "until": "2026-12-31"},
+        ),
+        ("access.grant", {"user": "mia.keller", "group": "no-group", "until": "2026-12-31"}),
+        ("config.change", {"service": "checkout", "key": "no_such_key", "value": "1"}),
+        ("shipment.reroute", {"shipment": "shp_6001", "depot": "XXX-9", "reason": "r"}),
+        ("robot.run", {"robot": "robot-3", "task": "pick", "zone": "A"}),
+    ],
+)
+def test_a_definite_refusal_is_permanent_and_changes_nothing(
+    sandbox: Sandbox, key: str, params: dict[str, Any]
+) -> None:
+    kind = action_type(key)
+    assert validate_params(kind, params) == []
+
+    with pytest.raises(ConnectorError) as refusal:
+        connector_for(kind).execute(Action(key, params), idempotency_key="key-1")
+
+    assert refusal.value.permanent
+    assert sandbox.effects("all") == []
+
+
+def test_a_refused_record_change_leaves_its_key_unused(sandbox: Sandbox) -> None:
+    action = Action("crm.update", {"record": "acct_9999", "fields": {"stage": "won"}})
+    connector = connector_for(action_type("crm.update"))
+    with pytest.raises(ConnectorError):
+        connector.execute(action, idempotency_key="key-1")
+
+    assert connector.look_up(action, idempotency_key="key-1") is None
+
+
+def test_the_pre_image_is_what_the_write_replaced_not_what_was_previewed(sandbox: Sandbox) -> None:
+    action = Action("crm.update", {"record": "acct_2001", "fields": {"stage": "won"}})
+    connector = connector_for(action_type("crm.update"))
+    connector.preview(action)
+    change_row(sandbox, "UPDATE accounts SET stage = 'negotiation' WHERE id = 'acct_2001'")
+
+    receipt = connector.execute(action, idempotency_key="key-1")
+
+    assert receipt.pre_image == {"stage": "negotiation"}
+
+
+def _nobody_listens(config: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    with socket.socket() as probe:  # bound but not listening, then freed: connecting is refused
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    silent = {
+        "base_url": f"http://{address}",
+        "archive_url": f"http://{address}",
+        "url": f"smtp://{address}",
+    }
+    changed = {
+        system: {name: silent.get(name, value) for name, value in values.items()}
+        for system, values in config.items()
+    }
+    changed["records"] = {"url": "sqlite:////nonexistent-directory/records.sqlite3"}
+    return changed
