@@ -66,7 +66,7 @@ def _from_framework(exception: drf.APIException) -> HttpResponse:
         )
     return problem_response(
         status=exception.status_code,
-        code=_own_code(exception) or code or "refused",
+        code=_own_code(exception) or code or exception.default_code,
         detail=str(exception.detail),
         headers=headers,
     )

@@ -1,0 +1,329 @@
+"""Proposing over HTTP: what is answered, what is stored, what is refused."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from approvals.models import ActionRequest, RequestContent
+from tests.api.make import AgentClient, a_proposal
+from tests.approvals.make import (
+    make_agent,
+    make_house,
+    make_key,
+    make_limit,
+    make_person,
+    refund,
+)
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sandbox")]
+
+
+@pytest.fixture
+def client() -> AgentClient:
+    make_house()
+    mona = make_person("mona", "manager")
+    make_limit(mona, "5000.00")
+    return AgentClient(make_key(make_agent(make_person("olga", "agent owner"))))
+
+
+def test_a_proposal_answers_with_everything_the_agent_needs(client: AgentClient) -> None:
+    answer = client.propose(a_proposal(refund("ch_1001", "800.00")))
+
+    body = answer.json()
+    assert answer.status_code == 201, body
+    assert body["state"] == "pending_approval"
+    assert body["risk_tier"] == 3
+    assert body["verdict"] == "require_approval"
+    assert body["requirements"] == [
+        {"group": "manager", "quorum": 1, "minimum": "800.00 EUR", "met": False}
+    ]
+    assert body["policy"]["matched"]
+    assert body["decide_by"].endswith("Z")
+    assert body["status_url"].endswith(f"/api/v1/actions/{body['id']}/")
+    assert body["review_url"].endswith(f"/review/{body['id']}/")
+    assert answer.headers["Location"] == body["status_url"]
+
+
+def test_the_same_key_and_body_answers_the_first_request(client: AgentClient) -> None:
+    first = client.propose(key="once")
+    again = client.propose(key="once")
+
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert again.json()["id"] == first.json()["id"]
+    assert ActionRequest.objects.count() == 1
+
+
+def test_key_order_and_spacing_make_no_other_body(client: AgentClient) -> None:
+    body = a_proposal()
+    first = client.propose(body, key="once")
+    again = client.propose(dict(reversed(body.items())), key="once")
+
+    assert again.status_code == 200
+    assert again.json()["id"] == first.json()["id"]
+
+
+def test_the_same_key_with_another_body_is_a_mismatch(client: AgentClient) -> None:
+    client.propose(key="once")
+    other = client.propose(a_proposal(refund(amount="181.00")), key="once")
+
+    assert other.status_code == 422
+    assert other.json()["code"] == "idempotency_mismatch"
+    assert ActionRequest.objects.count() == 1
+
+
+def test_a_key_of_another_agent_is_another_key(client: AgentClient) -> None:
+    other = AgentClient(make_key(make_agent(make_person("otto", "agent owner"), "other-bot")))
+
+    first, second = client.propose(key="once"), other.propose(key="once")
+
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert first.json()["id"] != second.json()["id"]
+
+
+def test_without_a_key_nothing_is_stored(client: AgentClient) -> None:
+    answer = client.post("actions/", a_proposal())
+
+    assert answer.status_code == 400
+    assert answer.json()["code"] == "idempotency_key_missing"
+    assert not ActionRequest.objects.exists()
+
+
+BAD_BODIES: list[tuple[bytes | str, int, str]] = [
+    ("{", 400, "malformed_json"),
+    ("[]", 400, "invalid_request"),
+    ('"text"', 400, "invalid_request"),
+    ("", 400, "invalid_request"),
+    (b"\xff\xfe", 400, "malformed_json"),
+    ('{"a": NaN}', 400, "malformed_json"),
+    ('{"a": Infinity}', 400, "malformed_json"),
+    ('{"a": 1e400}', 400, "number_out_of_range"),
+    ('{"a": 123456789012345678901234567890}', 400, "number_out_of_range"),
+    ('{"a": 1, "a": 2}', 400, "duplicate_key"),
+    ('{"a": "\\u0000"}', 400, "nul_in_text"),
+    ('{"a": "\\ud800"}', 400, "surrogate_in_text"),
+    ('{"\\udfff": 1}', 400, "surrogate_in_text"),
+    ("[" * 100_000, 400, "too_deep"),
+    ('{"a":' * 40 + "1" + "}" * 40, 400, "too_deep"),
+    ("{" + ",".join(f'"k{i}": 1' for i in range(5000)) + "}", 400, "too_many_keys"),
+    (b'{"a": "' + b"x" * 300_000 + b'"}', 413, "body_too_large"),
+]
+
+
+@pytest.mark.parametrize(("body", "status", "code"), BAD_BODIES)
+def test_what_is_not_strict_json_is_refused_and_nothing_is_stored(
+    client: AgentClient, body: bytes | str, status: int, code: str
+) -> None:
+    answer = client.post_raw("actions/", body)
+
+    assert answer.status_code == status, answer.content[:300]
+    problem = json.loads(answer.content)
+    assert problem["code"] == code
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert not ActionRequest.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/x-www-form-urlencoded", "application/xml"]
+)
+def test_only_json_is_read(client: AgentClient, content_type: str) -> None:
+    answer = client.post_raw("actions/", json.dumps(a_proposal()), content_type=content_type)
+
+    assert answer.status_code == 415
+    assert not ActionRequest.objects.exists()
+
+
+def test_another_charset_is_refused(client: AgentClient) -> None:
+    body = json.dumps(a_proposal())
+    answer = client.post_raw("actions/", body, content_type="application/json; charset=utf-16")
+
+    assert answer.status_code == 400
+    assert json.loads(answer.content)["code"] == "wrong_charset"
+
+
+AMOUNTS: list[Any] = [
+    "NaN", "Infinity", "-1.00", "+1.00", "1e3", "1_000.00", " 1.00", "1.00 ", "1,00", "1.0",
+    "1.000", "1", "01.00", ".50", "1.", "１.００", "٣.٠٠", "", "0x10", "1.00\n", 1.0, 180, None,
+    True, ["1.00"], {"value": "1.00"}, "9" * 40 + ".00",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("amount", AMOUNTS)
+def test_only_decimal_strings_with_the_currencys_decimals_are_money(
+    client: AgentClient, amount: Any
+) -> None:
+    answer = client.propose(a_proposal({**refund(), "amount": amount}))
+
+    assert answer.status_code in (400, 422), answer.json()
+    assert any(e["field"].startswith("params.amount") for e in answer.json()["errors"])
+    assert not ActionRequest.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "field", ["approved", "risk_tier", "amount", "state", "verdict", "__class__"]
+)
+def test_unknown_fields_are_refused_by_name(client: AgentClient, field: str) -> None:
+    answer = client.propose(a_proposal(**{field: "1"}))
+
+    assert answer.status_code == 400
+    assert [e["field"] for e in answer.json()["errors"]] == [field]
+    assert not ActionRequest.objects.exists()
+
+
+def test_all_problems_come_at_once_each_with_its_path(client: AgentClient) -> None:
+    answer = client.propose(
+        a_proposal({"charge": 5, "amount": "1.5", "currency": "EUR", "more": 1})
+    )
+
+    fields = {e["field"] for e in answer.json()["errors"]}
+    assert answer.status_code == 422
+    assert {"params.charge", "params.more", "params.reason"} <= fields
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"confidence": 1.5}, "confidence"),
+        ({"confidence": "0.9"}, "confidence"),
+        ({"confidence": True}, "confidence"),
+        ({"intent": 5}, "intent"),
+        ({"intent": ""}, "intent"),
+        ({"params": []}, "params"),
+        ({"evidence": {}}, "evidence"),
+        ({"evidence": [{"kind": "x"}]}, "evidence.0.title"),
+        ({"evidence": [{"kind": "x", "title": "t", "uri": "file:///etc/passwd"}]}, "evidence.0.uri"),
+        ({"evidence": [{"kind": "x", "title": "t", "extra": 1}]}, "evidence.0.extra"),
+        ({"decide_by": "soon"}, "decide_by"),
+        ({"decide_by": "2001-01-01T00:00:00Z"}, "decide_by"),
+        ({"supersedes": "00000000-0000-0000-0000-000000000000"}, "supersedes"),
+        ({"action_type": "refund.everything"}, "action_type"),
+        ({"action_type": "../../etc"}, "action_type"),
+        ({"session": "a b"}, "session"),
+    ],
+)  # fmt: skip
+def test_a_bad_field_is_named(client: AgentClient, fields: dict[str, Any], named: str) -> None:
+    answer = client.propose({**a_proposal(), **fields})
+
+    assert answer.status_code in (400, 422), answer.json()
+    assert [e["field"] for e in answer.json()["errors"]] == [named]
+    assert not ActionRequest.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", "Bearer", "Bearer x", "Basic abc", "Bearer csk_a_b", "Bearer csk_\x00_b"]
+)
+def test_without_a_valid_key_there_is_nothing(client: AgentClient, header: str | None) -> None:
+    headers = {} if header is None else {"Authorization": header}
+
+    answer = Client(raise_request_exception=False).get("/api/v1/actions/", headers=headers)
+
+    assert answer.status_code == 401
+    assert answer.json()["code"] == "not_authenticated"
+    assert "WWW-Authenticate" in answer.headers
+
+
+def test_a_persons_session_means_nothing_to_the_api(client: AgentClient) -> None:
+    person = Client()
+    person.force_login(make_person("max", "manager"))
+
+    answer = person.get("/api/v1/actions/")
+
+    assert answer.status_code == 401
+
+
+def test_an_action_type_the_agent_was_not_given_is_refused(client: AgentClient) -> None:
+    narrow = make_agent(make_person("otto", "agent owner"), "mail-bot", action_types=["email.send"])
+    answer = AgentClient(make_key(narrow)).propose()
+
+    assert answer.status_code == 403
+    assert answer.json()["code"] == "action_not_allowed"
+    assert not ActionRequest.objects.exists()
+
+
+def test_check_stores_nothing_and_says_what_would_happen(client: AgentClient) -> None:
+    answer = client.post("actions/check/", a_proposal(refund("ch_1001", "800.00")))
+
+    body = answer.json()
+    assert answer.status_code == 200, body
+    assert (body["verdict"], body["risk_tier"]) == ("require_approval", 3)
+    assert body["requirements"][0]["group"] == "manager"
+    assert any(rule["clauses"] for rule in body["trace"])
+    assert not ActionRequest.objects.exists()
+    assert not RequestContent.objects.exists()
+
+
+def test_another_agents_request_does_not_exist(client: AgentClient) -> None:
+    mine = client.propose().json()["id"]
+    other = AgentClient(make_key(make_agent(make_person("otto", "agent owner"), "other-bot")))
+
+    answers = [
+        other.get(f"actions/{mine}/"),
+        other.post(f"actions/{mine}/withdraw/", {}),
+        other.post(f"actions/{mine}/answer/", {"answer": "x"}),
+        other.post(f"actions/{mine}/undo/", {}),
+    ]
+
+    assert [a.status_code for a in answers] == [404] * 4
+    assert other.get("actions/").json()["results"] == []
+
+
+def test_lists_are_filtered_and_paged_without_a_query_per_row(
+    client: AgentClient, django_assert_max_num_queries: Any
+) -> None:
+    for number in range(6):
+        client.propose(a_proposal(refund(f"ch_10{10 + number}", "900.00")))
+
+    with django_assert_max_num_queries(10):
+        answer = client.get("actions/", state="pending_approval")
+
+    assert len(answer.json()["results"]) == 6
+    assert client.get("actions/", state="executed").json()["results"] == []
+    assert client.get("actions/", state="nonsense").status_code == 400
+
+
+def test_withdrawing_is_its_own_ending(client: AgentClient) -> None:
+    found = client.propose(a_proposal(refund("ch_1001", "800.00"))).json()
+
+    first = client.post(f"actions/{found['id']}/withdraw/", {"reason": "customer called"})
+    again = client.post(f"actions/{found['id']}/withdraw/", {})
+
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert first.json()["state"] == "withdrawn"
+
+
+def test_the_schema_is_openapi_and_its_page_is_served(client: AgentClient) -> None:
+    schema = Client().get("/api/v1/schema/?format=json")
+    page = Client().get("/api/v1/docs/")
+
+    assert schema.json()["openapi"].startswith("3.1")
+    assert "/api/v1/actions/" in schema.json()["paths"]
+    assert page.status_code == 200
+    assert b"cdn." not in page.content
+
+
+def test_action_types_come_with_their_schemas(client: AgentClient) -> None:
+    results = client.get("action-types/").json()["results"]
+
+    refunds = next(r for r in results if r["key"] == "refund.issue")
+    assert refunds["schema"]["additionalProperties"] is False
+    assert refunds["reversibility"] == "irreversible"
+
+
+def test_an_irreversible_action_says_so_when_undoing_is_asked_for(client: AgentClient) -> None:
+    found = client.propose().json()
+
+    answer = client.post(f"actions/{found['id']}/undo/", {})
+
+    assert answer.status_code == 409
+    assert answer.json()["code"] in ("wrong_state", "not_reversible")
+
+
+@pytest.mark.parametrize("wait", ["soon", "-1", "1.5", "99999", "３"])
+def test_a_bad_wait_is_named(client: AgentClient, wait: str) -> None:
+    found = client.propose(a_proposal(refund("ch_1001", "800.00"))).json()
+
+    assert client.get(f"actions/{found['id']}/", wait=wait).status_code == 400
