@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -47,7 +48,11 @@ class Activation:
 
     @classmethod
     def of(cls, facts: Facts) -> Activation:
-        return cls(_environment().Activation(facts.flat()))
+        """Raises FactError for a fact of the wrong type: it must not be compared by luck."""
+        flat = facts.flat()
+        for name, declaration in declared().items():
+            declaration.accept(flat[name])
+        return cls(_environment().Activation(flat))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +63,56 @@ class Condition:
     program: Any
 
     def ask(self, facts: Activation) -> Answer:
-        """Never raises for what the facts hold: CEL answers with an ERROR value instead."""
-        value = self.program.eval(facts.inner).value()
+        """Never raises: errors come as CEL's ERROR value, an exhausted budget as an exception."""
+        try:
+            value = self.program.eval(facts.inner).value()
+        except RuntimeError as error:
+            return Answer("error", str(error))
         if value is True:
             return TRUE
         if value is False:
             return FALSE
         return Answer("error", str(value))
+
+
+class Battery:
+    """All clauses of a document, asked together.
+
+    Crossing into CEL once for a list of conditions costs a third of crossing once for each. One
+    error spoils the whole list, so then each is asked by itself.
+    """
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        self.conditions = {text: compile_clause(text) for text in dict.fromkeys(texts)}
+        self._together = self._joined()
+
+    def ask(self, facts: Activation) -> dict[str, Answer]:
+        """Every clause's answer, by its text."""
+        values = self._values(facts)
+        if values is None:
+            return {text: condition.ask(facts) for text, condition in self.conditions.items()}
+        return {
+            text: TRUE if value is True else FALSE
+            for text, value in zip(self.conditions, values, strict=True)
+        }
+
+    def _values(self, facts: Activation) -> list[object] | None:
+        """All answers in order, or None when they have to be asked for one by one."""
+        if self._together is None:
+            return None
+        try:
+            values = self._together.eval(facts.inner).plain_value()
+        except RuntimeError:  # the budget is for all together; each by itself may be within it
+            return None
+        return values if isinstance(values, list) else None
+
+    def _joined(self) -> Any | None:
+        # Each clause ends with its line: it may end in a comment.
+        listed = ",".join(f"({text}\n)" for text in self.conditions)
+        try:
+            return _environment().compile(f"[{listed}]")
+        except RuntimeError:  # over CEL's size limits taken together: asked one by one
+            return None
 
 
 def compile_clause(text: str) -> Condition:

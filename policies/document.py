@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from policies.cel import Condition, compile_clause
+from policies.cel import Battery
 from policies.facts import Facts
 from policies.matrix import Matrix
-from policies.verdicts import RequirementSpec, Verdict
+from policies.verdicts import RequirementSpec, RuleTrace, Verdict
 from policies.windows import Window
 
 
@@ -64,8 +64,12 @@ class Document:
     tests: tuple[Expectation, ...]
 
     @cached_property
-    def conditions(self) -> Mapping[str, Condition]:
-        """Every clause by its text, compiled once however many rules share it."""
-        clauses = [c for rule in self.rules for c in rule.when]
-        clauses += [c for rule in self.tiers for c in rule.when]
-        return {text: compile_clause(text) for text in dict.fromkeys(clauses)}
+    def clauses(self) -> Battery:
+        """Every clause, compiled once however many rules share it."""
+        texts = [clause for rule in self.rules for clause in rule.when]
+        return Battery(texts + [clause for rule in self.tiers for clause in rule.when])
+
+    @cached_property
+    def known_traces(self) -> dict[tuple[object, ...], RuleTrace]:
+        """Traces of rules by their clauses' outcomes: most requests look like earlier ones."""
+        return {}

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from policies.cel import Activation, Answer
+from policies.cel import FALSE, TRUE, Activation, Answer
 from policies.document import Document, Rule
-from policies.facts import FactError, Facts, declared
+from policies.facts import FactError, Facts
 from policies.matrix import Cell, OperatingModel, Pattern
 from policies.verdicts import (
     HIGHEST_TIER,
@@ -30,6 +30,7 @@ logger = logging.getLogger(__name__)
 ENGINE = "countersign"
 """Owner of the trace entries no document wrote."""
 LOWEST_TIER_NEVER_ALLOWED = 4
+_MOST_KNOWN_TRACES = 10_000
 _STRICTNESS = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
 BUILT_IN_HIGHEST = Cell(
@@ -50,7 +51,6 @@ BUILT_IN_HIGHEST = Cell(
 def evaluate(document: Document, facts: Facts, *, version: str) -> Evaluation:
     """Judge one request. Never raises for what document or facts hold: it fails closed instead."""
     try:
-        _check_types(facts)
         return _judge(document, facts, version)
     except FactError as error:
         return fail_closed(f"A fact is unusable: {error}", version=version)
@@ -88,8 +88,8 @@ class _Tier:
 
 def _judge(document: Document, facts: Facts, version: str) -> Evaluation:
     activation = Activation.of(facts)
-    answers = {text: c.ask(activation) for text, c in document.conditions.items()}
-    trace = [_trace(rule, answers) for rule in document.rules]
+    answers = document.clauses.ask(activation)
+    trace = [_trace(rule, answers, document.known_traces) for rule in document.rules]
     matched = [rule for rule, entry in zip(document.rules, trace, strict=True) if entry.matched]
     tier = _tier(document, answers, matched)
     verdict = _strictest(matched)
@@ -129,25 +129,38 @@ def _judge(document: Document, facts: Facts, version: str) -> Evaluation:
     )
 
 
-def _trace(rule: Rule, answers: Mapping[str, Answer]) -> RuleTrace:
-    clauses = tuple(Clause(text, answers[text].outcome, answers[text].detail) for text in rule.when)
-    matched = all(clause.outcome == "true" for clause in clauses)
-    return RuleTrace(rule.id, rule.owner, rule.reason, rule.effect, matched, clauses)
+def _trace(
+    rule: Rule, answers: Mapping[str, Answer], known: dict[tuple[object, ...], RuleTrace]
+) -> RuleTrace:
+    found = [answers[text] for text in rule.when]
+    key = (rule.id, *[answer is TRUE for answer in found])
+    is_plain = all(answer is TRUE or answer is FALSE for answer in found)
+    trace = known.get(key) if is_plain else None
+    if trace is None:
+        clauses = tuple(
+            Clause(text, answer.outcome, answer.detail)
+            for text, answer in zip(rule.when, found, strict=True)
+        )
+        matched = all(answer is TRUE for answer in found)
+        trace = RuleTrace(rule.id, rule.owner, rule.reason, rule.effect, matched, clauses)
+        if is_plain and len(known) < _MOST_KNOWN_TRACES:
+            known[key] = trace
+    return trace
 
 
 def _tier(document: Document, answers: Mapping[str, Answer], matched: list[Rule]) -> _Tier:
     """The highest tier any tier rule gives, raised by the floors of matching rules."""
     number, reason = -1, ""
-    errors = []
+    errors: list[Clause] = []
     for rule in document.tiers:
-        outcomes = [answers[text].outcome for text in rule.when]
-        if "error" in outcomes:
-            errors += [
-                Clause(text, "error", answers[text].detail)
-                for text in rule.when
-                if answers[text].outcome == "error"
-            ]
-        elif rule.tier > number and all(outcome == "true" for outcome in outcomes):
+        found = [answers[text] for text in rule.when]
+        broken = [
+            Clause(text, answer.outcome, answer.detail)
+            for text, answer in zip(rule.when, found, strict=True)
+            if answer.outcome == "error"
+        ]
+        errors += broken
+        if not broken and rule.tier > number and all(answer is TRUE for answer in found):
             number, reason = rule.tier, rule.reason
     if number < 0:
         return _Tier(HIGHEST_TIER, "", tuple(errors))
@@ -165,7 +178,7 @@ def _strictest(matched: Iterable[Rule]) -> Verdict:
 
 def _failure(trace: list[RuleTrace], tier: _Tier, matched: list[Rule]) -> str:
     """Why policy cannot know, in one sentence; empty when it can."""
-    broken = [t.rule for t in trace if any(c.outcome == "error" for c in t.clauses)]
+    broken = [t.rule for t in trace if "error" in [c.outcome for c in t.clauses]]
     if broken:
         return f"A condition of {', '.join(broken)} could not be evaluated."
     if tier.errors:
@@ -213,13 +226,6 @@ def merged(specs: Iterable[RequirementSpec]) -> tuple[RequirementSpec, ...]:
             within_limit=other.within_limit or spec.within_limit,
         )
     return tuple(result.values())
-
-
-def _check_types(facts: Facts) -> None:
-    """Facts come from many places; one of a wrong type must not be compared by luck."""
-    declarations = declared()
-    for name, value in facts.flat().items():
-        declarations[name].accept(value)
 
 
 def _engine_entry(rule: str, reason: str, clauses: tuple[Clause, ...] = ()) -> RuleTrace:

@@ -89,13 +89,10 @@ class Facts:
     def flat(self) -> dict[str, bool | int | float | str | list[str]]:
         """The facts by CEL name, as CEL and canonical JSON take them."""
         result: dict[str, bool | int | float | str | list[str]] = {}
-        for group in fields(self):
-            values = getattr(self, group.name)
-            for item in fields(values):
-                value = getattr(values, item.name)
-                result[f"{group.name}.{item.name}"] = (
-                    list(value) if isinstance(value, tuple) else value
-                )
+        for name in declared():
+            group, _, item = name.partition(".")
+            value = getattr(getattr(self, group), item)
+            result[name] = list(value) if isinstance(value, tuple) else value
         return result
 
     @classmethod
