@@ -22,8 +22,9 @@ def forbid_changes(table: str) -> migrations.RunPython:
     settings turn it on for every connection.
 
     SQLite also forgets triggers when Django rebuilds a table, which any later migration that
-    alters a column or constraint of it does: such a migration ends with this operation again.
-    The system check `audit.E001` looks for what was forgotten.
+    alters a column or constraint of it does: such a migration ends with this operation again,
+    and a test that tries to change a row of the table (tests run all migrations) notices when it
+    was forgotten.
     """
 
     def add(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:

@@ -3,7 +3,22 @@
 Each event's HMAC-SHA-256 (RFC 2104) covers the previous event's MAC and every column of its own,
 joined by line feeds. No column can contain a line feed: canonical JSON escapes it, and
 `audit.services` refuses control characters in the others. So two different events never have
-the same message.
+the same message. The row's id is not covered: it says where the row lies, not what happened.
+
+There is one chain per subject and its head lies in the subject's row, which its writer has
+locked anyway: different subjects share nothing. Measured with `python -m tests.bench.trail`
+(two busy cores for client and server together, Python 3.11, PostgreSQL 15, a million events in
+chains of 12 with five-event writers before them):
+
+- Chaining is 1.4 % of a writer's transaction on PostgreSQL, 3 % on SQLite. Keeping events at all
+  is not free: a transaction that inserts a 4 kB row and its subject takes 1.9 times as long with
+  five events (five indexed rows) as without on PostgreSQL, 3.4 times on SQLite.
+- Eight writers of different subjects reach 1.15 to 1.35 of one writer's rate, the two cores being
+  full; with one lock around them, which is what a single global chain needs, 0.3 to 0.9.
+- Verification: the arithmetic checks 1.0 M events a second and core. With reading and with every
+  record compared to its chain, one process spends a CPU second on 0.48 M events from PostgreSQL;
+  the server works about as long on sending them, so 0.19 to 0.28 M pass by the clock. From SQLite
+  0.25 M. `--jobs` helps only where cores are idle: each process takes seconds to start.
 """
 
 from __future__ import annotations
