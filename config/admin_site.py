@@ -4,21 +4,40 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from unfold.sites import UnfoldAdminSite
 
 
-class CountersignSite(UnfoldAdminSite):
-    """Unfold's site under our name."""
+class CountersignSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme is untyped
+    """The theme's site under our name.
+
+    Who is not signed in is asked to; who is, and may not be here, gets 403 rather than a second
+    sign-in page that would only lead back.
+    """
 
     site_title = "Countersign"
     site_header = "Countersign"
     index_title = "Today"
-    enable_nav_sidebar = True
+
+    def __init__(self, name: str = "admin") -> None:
+        super().__init__(name)
+        self.disable_action("delete_selected")
 
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:
         """The landing page."""
-        return super().index(request, extra_context)
+        page: TemplateResponse = super().index(request, extra_context)
+        return page
+
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The sign-in page, for people who are not signed in."""
+        known = request.method == "GET" and request.user.is_authenticated
+        if known and not self.has_permission(request):
+            raise PermissionDenied
+        answer: HttpResponse = super().login(request, extra_context)
+        return answer

@@ -18,7 +18,7 @@ class ConfigConfig(AppConfig):
     verbose_name = "Countersign"
 
     def ready(self) -> None:
-        from config import logs
+        from config import admin_checks, checks, logs  # noqa: F401  # importing registers checks
 
         logs.configure()
 

@@ -63,12 +63,15 @@ else:
     }
     # A file, not memory: threads and child processes of the tests must be able to meet in it.
     _database["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}
+    VAR_DIR.mkdir(parents=True, exist_ok=True)
 
 BROKER_URL: str = env.str("BROKER_URL", "filesystem://")
 
 vars().update(env.dj_email_url("EMAIL_URL", "consolemail://"))
 DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", "countersign@localhost")
-BASE_URL: str = env.str("BASE_URL", "http://127.0.0.1:8000")
+BIND_HOST: str = env.str("BIND_HOST", "127.0.0.1")
+PORT = env.int("PORT", 8000)
+BASE_URL: str = env.str("BASE_URL", f"http://127.0.0.1:{PORT}")
 
 # Addresses and credentials of the systems connectors talk to. Agents never hold these.
 CONNECTORS: dict[str, dict[str, Any]] = {
@@ -228,6 +231,9 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 CELERY_BROKER_URL = BROKER_URL
 if BROKER_URL.startswith("filesystem"):
     _broker_dir = VAR_DIR / "broker"
+    for _folder in ("messages", "control", "processed"):  # kombu expects them to be there
+        (_broker_dir / _folder).mkdir(parents=True, exist_ok=True)
+    CELERY_WORKER_ENABLE_REMOTE_CONTROL = False  # broadcasts would pile up as files
     CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
         "data_folder_in": str(_broker_dir / "messages"),
         "data_folder_out": str(_broker_dir / "messages"),
@@ -270,4 +276,38 @@ LOGGING: dict[str, Any] = {
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {"django.server": {"handlers": ["stderr"], "level": "WARNING", "propagate": False}},
+}
+
+# --- The admin's look -------------------------------------------------------------------------
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Countersign",
+    "SITE_HEADER": "Countersign",
+    "SITE_SUBHEADER": "People decide what agents may do",
+    "SITE_SYMBOL": "approval",
+    "SITE_URL": None,
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "BORDER_RADIUS": "6px",
+    "COLORS": {
+        "primary": {  # a calm slate blue: red, amber and green stay free to mean something
+            "50": "oklch(97% .013 245)",
+            "100": "oklch(94% .025 245)",
+            "200": "oklch(89% .045 245)",
+            "300": "oklch(81% .075 245)",
+            "400": "oklch(70% .105 245)",
+            "500": "oklch(60% .12 245)",
+            "600": "oklch(52% .12 247)",
+            "700": "oklch(45% .105 249)",
+            "800": "oklch(39% .085 251)",
+            "900": "oklch(34% .068 252)",
+            "950": "oklch(25% .05 253)",
+        },
+    },
+    "SIDEBAR": {
+        "show_search": False,
+        "show_all_applications": False,
+        "navigation": "config.navigation.sidebar",
+    },
 }

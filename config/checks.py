@@ -1,0 +1,175 @@
+"""Mistakes of deployment as system checks: every command, and the web server, refuses to start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.exceptions import ImproperlyConfigured
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
+_SANDBOX_CREDENTIALS = frozenset(
+    {"sk_test_sandbox", "directory-sandbox", "changes-sandbox", "logistics-sandbox"}
+)
+_SANDBOX_DOMAINS = (".example", ".invalid", ".test")  # RFC 2606: nobody's real systems
+LEASE_MARGIN = timedelta(seconds=5)
+"""What a worker needs before and after the call, with the lease still its own."""
+
+
+@register(Tags.security)
+def check_deployment(**kwargs: Any) -> list[CheckMessage]:
+    """What must hold before anybody but the developer may use this."""
+    found = [*_clocks()]
+    if settings.DEBUG:
+        return found
+    found += _keys()
+    found += _demo_stays_here() if settings.DEMO else _production()
+    return found
+
+
+def refuse_unsafe_start() -> None:
+    """Raise ImproperlyConfigured for what the checks call an error.
+
+    For processes that start without a management command, which would have run the checks.
+    """
+    errors = [message for message in check_deployment() if message.is_serious()]
+    if errors:
+        raise ImproperlyConfigured("\n".join(str(error) for error in errors))
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody outside this machine can be meant; "" and paths are Unix sockets."""
+    return host in _LOOPBACK or host.startswith(("127.", "/")) or host == ""
+
+
+def _error(number: int, message: str, hint: str) -> CheckMessage:
+    return Error(message, hint=hint, id=f"countersign.E{number:03}")
+
+
+def _warning(number: int, message: str, hint: str) -> CheckMessage:
+    return Warning(message, hint=hint, id=f"countersign.W{number:03}")
+
+
+def _clocks() -> Iterator[CheckMessage]:
+    lease = settings.EXECUTION_LEASE
+    if lease <= settings.CONNECTOR_TIMEOUT + LEASE_MARGIN:
+        yield _error(
+            11,
+            "The execution lease ends before a call to the outside may.",
+            "EXECUTION_LEASE_SECONDS must exceed CONNECTOR_TIMEOUT_SECONDS by more than "
+            f"{int(LEASE_MARGIN.total_seconds())}, or two workers may hold one execution.",
+        )
+    limit = timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT)
+    if not settings.CONNECTOR_TIMEOUT < limit < lease:
+        yield _error(
+            12,
+            "The tasks' time limit does not lie between connector timeout and lease.",
+            "Set TASK_TIME_LIMIT_SECONDS above CONNECTOR_TIMEOUT_SECONDS, so that ordinary calls "
+            "end, and below EXECUTION_LEASE_SECONDS, so that a stuck worker is gone before "
+            "another takes over.",
+        )
+
+
+def _keys() -> Iterator[CheckMessage]:
+    for name in ("SECRET_KEY", "AUDIT_KEY"):
+        key = getattr(settings, name)
+        if len(key) < 32 or len(set(key)) < 10 or key.startswith(("debug-only", "django-insecure")):
+            yield _error(1, f"{name} can be guessed.", "Use 48 random characters.")
+    if settings.SECRET_KEY == settings.AUDIT_KEY:
+        yield _error(
+            1,
+            "SECRET_KEY and AUDIT_KEY are the same.",
+            "Who can sign a session must not thereby be able to forge the trail.",
+        )
+    if settings.AUDIT_KEY in settings.AUDIT_RETIRED_KEYS:
+        yield _error(1, "AUDIT_KEY has been retired.", "Use a new key.")
+
+
+def _demo_stays_here() -> Iterator[CheckMessage]:
+    hosts = [settings.BIND_HOST, *settings.ALLOWED_HOSTS]
+    if any(host == "" or not is_loopback(host) for host in hosts):
+        yield _error(
+            9,
+            "DEMO is on and others could reach it.",
+            "The demo has published passwords: BIND_HOST and ALLOWED_HOSTS must name this "
+            "machine's loopback only. For real use set DEMO=0.",
+        )
+    if settings.IS_POSTGRES and not is_loopback(settings.DATABASES["default"]["HOST"]):
+        yield _error(
+            10,
+            "DEMO is on and the database is on another machine.",
+            "Demo data belongs into a database of its own, on this machine.",
+        )
+
+
+def _production() -> Iterator[CheckMessage]:
+    hosts = settings.ALLOWED_HOSTS
+    if not hosts or "*" in hosts or all(is_loopback(host) for host in hosts):
+        yield _error(
+            2,
+            "ALLOWED_HOSTS does not name this installation.",
+            "Set it to the host names people and agents use, never to *.",
+        )
+    yield from _connectors()
+    broker_is_local = settings.BROKER_URL.startswith(("filesystem", "memory"))
+    if broker_is_local and settings.IS_POSTGRES:
+        yield _error(
+            5,
+            "PostgreSQL together with a broker that only this machine can see.",
+            "Set BROKER_URL to a Redis address.",
+        )
+    if not settings.IS_POSTGRES:
+        yield _warning(
+            6,
+            "SQLite serves one machine only.",
+            "With a second web or worker host, use PostgreSQL: set DATABASE_URL.",
+        )
+    cookies = ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SESSION_COOKIE_HTTPONLY")
+    if not all(getattr(settings, name) for name in cookies):
+        yield _error(7, "Cookies may travel unprotected.", f"{', '.join(cookies)} must be on.")
+    if not settings.SECURE_HSTS_SECONDS:
+        yield _warning(
+            8,
+            "Browsers are not told to insist on HTTPS.",
+            "Set SECURE_HSTS_SECONDS, small at first, unless the proxy sends the header.",
+        )
+    if not settings.BASE_URL.startswith("https://"):
+        yield _warning(
+            13, "Links in messages do not use HTTPS.", "Set BASE_URL to the address people use."
+        )
+    if settings.EMAIL_BACKEND.endswith(("console.EmailBackend", "locmem.EmailBackend")):
+        yield _warning(
+            14, "Nobody is notified of anything.", "Set EMAIL_URL, such as smtp+tls://mail:587."
+        )
+
+
+def _connectors() -> Iterator[CheckMessage]:
+    for system, values in settings.CONNECTORS.items():
+        for name, value in values.items():
+            if not isinstance(value, str):
+                continue
+            if value in _SANDBOX_CREDENTIALS:
+                yield _error(
+                    4,
+                    f"The {system} connector uses the sandbox's published credentials ({name}).",
+                    "Give it its own, or an empty value when you have no such system.",
+                )
+            elif "://" in value and _is_sandbox(value):
+                yield _error(
+                    3,
+                    f"The {system} connector's {name} leads to this machine.",
+                    "Effects would go to the sandbox, or nowhere. Set the real system's address, "
+                    "or an empty one when you have no such system.",
+                )
+
+
+def _is_sandbox(url: str) -> bool:
+    parts = urlsplit(url)
+    if parts.scheme.startswith("sqlite"):
+        return True
+    host = parts.hostname or ""
+    return is_loopback(host) or host.endswith(_SANDBOX_DOMAINS)

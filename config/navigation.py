@@ -1,0 +1,115 @@
+"""The sidebar: the same rooms for everybody, each showing what its reader may see.
+
+Built from what is registered and from the reader's permissions, so that no link leads to a 403.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.text import capfirst
+
+
+class Item(TypedDict):
+    """One link, as the theme takes it."""
+
+    title: str
+    icon: str
+    link: str
+
+
+class Section(TypedDict):
+    """One titled group of links."""
+
+    title: str
+    separator: bool
+    items: list[Item]
+
+
+@dataclass(frozen=True, slots=True)
+class _Room:
+    """`models` are labels; a `*` stands for anything, and takes what no room names outright."""
+
+    title: str
+    icon: str
+    models: tuple[str, ...]
+
+
+_ROOMS = (
+    _Room("Inboxes", "inbox", ("approvals.*inbox",)),
+    _Room(
+        "Records",
+        "receipt_long",
+        (
+            "approvals.actionrequest",
+            "approvals.decision",
+            "approvals.grant",
+            "approvals.execution",
+            "approvals.verification",
+            "approvals.compensation",
+            "approvals.escalation",
+            "approvals.*",
+        ),
+    ),
+    _Room("Agents", "smart_toy", ("approvals.agent", "approvals.agentkey")),
+    _Room("Limits", "speed", ("policies.approvallimit", "policies.delegation")),
+    _Room("Policies", "rule", ("policies.policyversion", "policies.*")),
+    _Room("Trail", "history", ("audit.*",)),
+    _Room("People", "group", ("policies.user", "auth.*")),
+)
+
+
+def sidebar(request: HttpRequest) -> list[Section]:
+    """The links this person may follow, room by room; empty rooms are left out."""
+    seen = _visible(request)
+    sections = [
+        Section(title="", separator=False, items=[_item("Today", "home", reverse("admin:index"))])
+    ]
+    placed = _placed(seen)
+    for room in _ROOMS:
+        items = [
+            _item(seen[label], room.icon, reverse(f"admin:{label.replace('.', '_')}_changelist"))
+            for label in placed[room.title]
+        ]
+        if items:
+            sections.append(Section(title=room.title, separator=True, items=items))
+    return sections
+
+
+def _visible(request: HttpRequest) -> dict[str, str]:
+    """Label to title of every page this person may open."""
+    return {
+        model._meta.label_lower: capfirst(str(model._meta.verbose_name_plural))
+        for model, page in admin.site._registry.items()
+        if page.has_module_permission(request) and page.has_view_permission(request)
+    }
+
+
+def _placed(labels: dict[str, str]) -> dict[str, list[str]]:
+    """Each label into one room: named ones first, then what a room takes in by its pattern."""
+    placed: dict[str, list[str]] = {room.title: [] for room in _ROOMS}
+    left = list(labels)
+    for wildcard in (False, True):
+        for room in _ROOMS:
+            for pattern in room.models:
+                if ("*" in pattern) is not wildcard:
+                    continue
+                taken = [label for label in left if _matches(label, pattern)]
+                placed[room.title] += sorted(taken, key=labels.__getitem__)
+                left = [label for label in left if label not in taken]
+    return placed
+
+
+def _matches(label: str, pattern: str) -> bool:
+    before, star, after = pattern.partition("*")
+    if not star:
+        return label == pattern
+    return label.startswith(before) and label.endswith(after)
+
+
+def _item(title: str, icon: str, link: str) -> Item:
+    return Item(title=title, icon=icon, link=link)
