@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import path, reverse
 from unfold.sites import UnfoldAdminSite
 
+import config.urls
 from audit.events import AuditCode
 from audit.models import AuditEvent, AuditStream
 from audit.read_only_admin import ReadOnlyAdmin, ServiceAdmin
@@ -54,17 +55,21 @@ class Closed(ReadOnlyAdmin):
     allowed_lookups = ("audit_seq__gte",)
 
 
-site, forgetful, closed = (
-    UnfoldAdminSite("admin"),
-    UnfoldAdminSite("forgetful"),
-    UnfoldAdminSite("closed"),
-)
-site.register(AuditStream, StreamAdmin)
+streams, forgetful, closed = (UnfoldAdminSite(name) for name in ("streams", "forgetful", "closed"))
+streams.register(AuditStream, StreamAdmin)
 forgetful.register(AuditStream, Forgetful)
 closed.register(AuditStream, Closed)
+# The real site stays under its own name: the pages' navigation leads there.
 urlpatterns = [
-    path("admin/", site.urls), path("forgetful/", forgetful.urls), path("closed/", closed.urls),
-]  # fmt: skip
+    *config.urls.urlpatterns,
+    path("streams/", streams.urls),
+    path("forgetful/", forgetful.urls),
+    path("closed/", closed.urls),
+]
+
+
+def address(page: str, *args: str, site: str = "streams") -> str:
+    return reverse(f"admin:audit_auditstream_{page}", args=args, current_app=site)
 
 
 @pytest.fixture
@@ -77,7 +82,7 @@ def root() -> Client:
 
 
 def test_a_save_is_the_service_s(root: Client) -> None:
-    answer = root.post(reverse("admin:audit_auditstream_add"), {"name": "Roles"})
+    answer = root.post(address("add"), {"name": "Roles"})
 
     assert answer.status_code == 302
     assert [stream.name for stream in AuditStream.objects.all()] == ["roles"]
@@ -85,7 +90,7 @@ def test_a_save_is_the_service_s(root: Client) -> None:
 
 
 def test_a_refusal_is_shown_in_the_form_and_leaves_nothing_behind(root: Client) -> None:
-    answer = root.post(reverse("admin:audit_auditstream_add"), {"name": "Reserved"})
+    answer = root.post(address("add"), {"name": "Reserved"})
 
     assert answer.status_code == 200
     assert "That name is reserved." in answer.content.decode()
@@ -96,15 +101,15 @@ def test_a_refusal_is_shown_in_the_form_and_leaves_nothing_behind(root: Client) 
 
 def test_any_other_error_stays_an_error(root: Client) -> None:
     with pytest.raises(NotImplementedError, match="Forgetful"):
-        root.post(reverse("admin:audit_auditstream_add", current_app="forgetful"), {"name": "x"})
+        root.post(address("add", site="forgetful"), {"name": "x"})
 
 
 def test_nothing_is_deleted_here_either(root: Client) -> None:
     make_chain("roles")
 
-    answer = root.post(reverse("admin:audit_auditstream_delete", args=["roles"]), {"post": "yes"})
+    answer = root.post(address("delete", "roles"), {"post": "yes"})
     root.post(
-        reverse("admin:audit_auditstream_changelist"),
+        address("changelist"),
         {"action": "delete_selected", "_selected_action": "roles", "post": "yes"},
     )
 
@@ -117,7 +122,7 @@ def test_only_named_columns_sort(root: Client) -> None:
         make_chain(name, length)
 
     def order(query: str) -> list[str]:
-        page = root.get(reverse("admin:audit_auditstream_changelist") + query)
+        page = root.get(address("changelist") + query)
         return [stream.name for stream in page.context["cl"].result_list]
 
     assert order("") == order("?o=1") == order("?o=-1") == order("?o=0.1") == ["c", "b", "a"]
@@ -126,8 +131,8 @@ def test_only_named_columns_sort(root: Client) -> None:
 
 def test_an_allowed_lookup_works_and_its_neighbours_do_not(root: Client) -> None:
     make_chain("roles", 2)
-    address = reverse("admin:audit_auditstream_changelist", current_app="closed")
+    page = address("changelist", site="closed")
 
-    assert root.get(f"{address}?audit_seq__gte=2").context["cl"].result_count == 1
-    assert root.get(f"{address}?audit_seq__lte=2").status_code == 400
-    assert root.get(f"{address}?audit_seq=2").status_code == 400
+    assert root.get(f"{page}?audit_seq__gte=2").context["cl"].result_count == 1
+    assert root.get(f"{page}?audit_seq__lte=2").status_code == 400
+    assert root.get(f"{page}?audit_seq=2").status_code == 400
