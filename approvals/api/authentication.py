@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import Any
 
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
@@ -11,7 +10,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from approvals.models import Agent, AgentKey
-from approvals.selectors import clock
+from approvals.selectors.keys import find_key
 
 _REFUSED = "The agent key is missing, wrong, expired or revoked."
 
@@ -29,25 +28,13 @@ class AgentKeyAuthentication(BaseAuthentication):
             presented = secret.decode("ascii").strip()
         except UnicodeDecodeError:
             raise AuthenticationFailed(_REFUSED) from None
-        key = _find(presented)
+        key = find_key(presented)
         if key is None:
             raise AuthenticationFailed(_REFUSED)
         return key.agent, key
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="countersign"'
-
-
-def _find(presented: str) -> AgentKey | None:
-    parts = presented.split("_", 2)
-    if len(parts) != 3 or parts[0] != "csk" or "\x00" in presented:
-        return None
-    key = AgentKey.objects.select_related("agent__owner").filter(prefix=parts[1]).first()
-    if key is None or not hmac.compare_digest(key.secret_sha256, AgentKey.hash(presented)):
-        return None
-    if key.revoked_at is not None or key.expires_at <= clock.now():
-        return None
-    return key
 
 
 class IsAgent(BasePermission):

@@ -1,0 +1,1 @@
+"""The demo world: a fictitious retailer's people, agents and a day's worth of proposals."""

@@ -1,0 +1,120 @@
+"""Calling Countersign the way its users do: agents by key, people by the admin's own forms."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import httpx
+
+_TIMEOUT = 40.0  # seconds; longer than the longest long poll
+
+
+class AgentClient:
+    """One agent on the REST API."""
+
+    def __init__(self, base_url: str, key: str) -> None:
+        self._http = httpx.Client(
+            base_url=f"{base_url}/api/v1/",
+            headers={"Authorization": f"Bearer {key}"},
+            timeout=_TIMEOUT,
+            trust_env=False,
+        )
+
+    def propose(self, body: dict[str, Any], *, key: str) -> dict[str, Any]:
+        """Propose, or get the answer the key already has. Raises httpx.HTTPStatusError."""
+        return self._json(self._http.post("actions/", json=body, headers={"Idempotency-Key": key}))
+
+    def find(self, *, session: str) -> dict[str, Any] | None:
+        """The newest request of that session, if there is one."""
+        page = self._json(self._http.get("actions/", params={"session": session}))
+        found: list[dict[str, Any]] = page["results"]
+        return found[0] if found else None
+
+    def get(self, request_id: str) -> dict[str, Any]:
+        return self._json(self._http.get(f"actions/{request_id}/"))
+
+    def post(self, request_id: str, what: str, body: dict[str, Any]) -> dict[str, Any]:
+        return self._json(self._http.post(f"actions/{request_id}/{what}/", json=body))
+
+    @staticmethod
+    def _json(answer: httpx.Response) -> dict[str, Any]:
+        answer.raise_for_status()
+        found: dict[str, Any] = answer.json()
+        return found
+
+
+class PersonClient:
+    """One person in the admin, through the same login and forms a browser uses."""
+
+    def __init__(self, base_url: str, username: str, password: str) -> None:
+        self._http = httpx.Client(
+            base_url=base_url, timeout=_TIMEOUT, follow_redirects=True, trust_env=False
+        )
+        page = self._http.get("/admin/login/")
+        self._post(page, "/admin/login/", {"username": username, "password": password})
+
+    def decide(self, request_id: str, what: str, fields: dict[str, str]) -> None:
+        """Open the request's page and send the form whose address ends in `what`."""
+        page = self._http.get(f"/review/{request_id}/")
+        page.raise_for_status()
+        form = next((f for f in _forms(page.text) if f.action.endswith(f"/{what}/")), None)
+        if form is None:
+            raise LookupError(f"No form to {what} on {page.url}.")
+        answer = self._post(page, form.action, {**form.fields, **fields})
+        answer.raise_for_status()
+
+    def _post(self, page: httpx.Response, address: str, fields: dict[str, str]) -> httpx.Response:
+        form = _forms(page.text)[0]
+        token = form.fields.get("csrfmiddlewaretoken", "")
+        return self._http.post(
+            address,
+            data={"csrfmiddlewaretoken": token, **fields},
+            headers={"Referer": str(page.url)},
+        )
+
+
+class _Form:
+    def __init__(self, action: str) -> None:
+        self.action = action
+        self.fields: dict[str, str] = {}
+
+
+class _FormReader(HTMLParser):
+    """The POST forms of a page with the values their fields have."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forms: list[_Form] = []
+        self._open: _Form | None = None
+        self._area: str = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if tag == "form" and given.get("method", "").lower() == "post":
+            self._open = _Form(given.get("action", ""))
+            self.forms.append(self._open)
+        elif self._open is not None and tag == "input" and given.get("type") != "submit":
+            self._open.fields[given.get("name", "")] = given.get("value", "")
+        elif self._open is not None and tag == "textarea":
+            self._area = given.get("name", "")
+            self._open.fields[self._area] = ""
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "form":
+            self._open = None
+        elif tag == "textarea":
+            self._area = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._open is not None and self._area:
+            # browsers drop the line break that follows the opening tag
+            so_far = self._open.fields[self._area] + data
+            self._open.fields[self._area] = re.sub(r"\A\r?\n", "", so_far)
+
+
+def _forms(html: str) -> list[_Form]:
+    reader = _FormReader()
+    reader.feed(html)
+    return reader.forms

@@ -1,0 +1,136 @@
+"""Bringing the demo world into an empty database, and writing down how to get in."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.db import transaction
+
+from approvals.demo.world import AGENTS, GROUP_LIMITS, PASSWORD, PEOPLE, DemoAgent, Person
+from approvals.models import Agent
+from approvals.selectors.keys import find_key
+from approvals.services.agents import issue_key, register_agent
+from audit.actors import Actor
+from audit.money import Money
+from policies.models import ApprovalLimit, User
+from policies.services.limits import set_limit
+from policies.services.people import create_user
+
+DEMO = Actor.system("demo")
+_KEY_LIFETIME = timedelta(days=90)
+
+
+def load_demo(path: Path, *, base_url: str, sandbox: dict[str, str]) -> dict[str, Any]:
+    """Create what is missing and write `path` (0600): addresses, accounts, agents with keys.
+
+    Keys are shown once; a later start reads them back from the file it wrote. Where the file is
+    gone, the agents get new keys and the old ones stay valid until they expire.
+    """
+    with transaction.atomic():
+        for person in PEOPLE:
+            _person(person)
+        for role, each in GROUP_LIMITS.items():
+            _group_limit(role, each)
+        for agent in AGENTS:
+            _agent(agent)
+    known = _known_keys(path)
+    summary = {
+        "base_url": base_url,
+        "accounts": [
+            {"username": p.username, "password": PASSWORD, "groups": list(p.groups)} for p in PEOPLE
+        ],
+        "agents": [
+            {
+                "name": agent.name,
+                "key": known.get(agent.name) or _new_key(agent),
+                "action_types": list(agent.action_types),
+            }
+            for agent in AGENTS
+        ],
+        "sandbox": sandbox,
+    }
+    _write(path, summary)
+    return summary
+
+
+def _person(person: Person) -> None:
+    if User.objects.filter(username=person.username).exists():
+        return
+    user = create_user(
+        actor=DEMO,
+        username=person.username,
+        password=PASSWORD,
+        roles=person.groups,
+        email=f"{person.username}@retailer.example",
+        first_name=person.first_name,
+        last_name=person.last_name,
+    )
+    if person.limit:
+        set_limit(
+            actor=DEMO,
+            user_id=user.pk,
+            action_type="*",
+            currency="EUR",
+            each_minor=Money.parse(person.limit, "EUR").minor,
+            reason="demo",
+        )
+
+
+def _group_limit(role: str, each: str) -> None:
+    group = Group.objects.get(name=role)
+    if ApprovalLimit.objects.filter(group=group, valid=True).exists():
+        return
+    set_limit(
+        actor=DEMO,
+        role=role,
+        action_type="*",
+        currency="EUR",
+        each_minor=Money.parse(each, "EUR").minor,
+        reason="demo",
+    )
+
+
+def _agent(agent: DemoAgent) -> None:
+    if Agent.objects.filter(name=agent.name).exists():
+        return
+    register_agent(
+        name=agent.name,
+        owner=User.objects.get(username=agent.owner),
+        team=agent.team,
+        model=agent.model,
+        action_types=agent.action_types,
+        ceiling=Money.parse(agent.ceiling, "EUR") if agent.ceiling else None,
+        actor=DEMO,
+    )
+
+
+def _new_key(agent: DemoAgent) -> str:
+    row = Agent.objects.get(name=agent.name)
+    return issue_key(row.pk, actor=DEMO, lifetime=_KEY_LIFETIME).secret
+
+
+def _known_keys(path: Path) -> dict[str, str]:
+    """Keys of an earlier start that this database still knows."""
+    try:
+        written = json.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    return {a["name"]: a["key"] for a in written["agents"] if find_key(a["key"]) is not None}
+
+
+def _write(path: Path, summary: dict[str, Any]) -> None:
+    partial = path.with_suffix(".partial")
+    partial.touch(mode=0o600)
+    partial.write_text(json.dumps(summary, indent=2) + "\n")
+    os.replace(partial, path)
+
+
+def demo_file() -> Path:
+    """Where scripts look for the demo's addresses and keys."""
+    return Path(settings.VAR_DIR) / "demo.json"

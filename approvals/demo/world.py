@@ -1,0 +1,79 @@
+"""Who works at the retailer, what they may approve, and which agents work for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PASSWORD = "countersign-demo"  # noqa: S105 - printed on purpose; demo systems bind to loopback
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One account of the demo."""
+
+    username: str
+    first_name: str
+    last_name: str
+    groups: tuple[str, ...]
+    limit: str = ""  # largest single approval in EUR, as a decimal string; empty: the group's
+
+
+@dataclass(frozen=True, slots=True)
+class DemoAgent:
+    """One agent of the demo."""
+
+    name: str
+    owner: str
+    team: str
+    model: str
+    action_types: tuple[str, ...]
+    ceiling: str = ""  # EUR
+
+
+PEOPLE = (
+    Person("fiona", "Fiona", "Finance", ("finance",)),
+    Person("felix", "Felix", "Finance", ("finance",)),
+    Person("sven", "Sven", "Security", ("security",)),
+    Person("sara", "Sara", "Security", ("security",)),
+    Person("susi", "Susi", "Support", ("support",)),
+    Person("sam", "Sam", "Support", ("support",)),
+    Person("omar", "Omar", "Operations", ("operations",)),
+    Person("olive", "Olive", "Operations", ("operations",)),
+    Person("lea", "Lea", "Legal", ("legal",)),
+    Person("mona", "Mona", "Manager", ("manager",), limit="1000.00"),
+    Person("max", "Max", "Director", ("manager",), limit="20000.00"),
+    # owns the refund agent and works in finance: the page tells her why she may not decide on it
+    Person("olga", "Olga", "Owner", ("agent owner", "finance")),
+    Person("anton", "Anton", "Owner", ("agent owner",)),
+    Person("petra", "Petra", "Opsadmin", ("ops admin",)),
+    Person("ada", "Ada", "Auditor", ("auditor",)),
+)
+
+GROUP_LIMITS = {"finance": "500.00", "manager": "1000.00"}
+
+AGENTS = (
+    DemoAgent(
+        "refund-bot",
+        "olga",
+        "support",
+        "support-llm 2026-09",
+        ("refund.issue", "email.send", "draft.reply"),
+        ceiling="5000.00",
+    ),
+    DemoAgent("sales-bot", "anton", "support", "sales-llm 2026-07", ("crm.update", "crm.tag")),
+    DemoAgent("invoice-bot", "anton", "finance", "invoice-llm 3.1", ("vendor.pay",)),
+    DemoAgent(
+        "platform-bot",
+        "anton",
+        "security",
+        "platform-llm 1.8",
+        ("access.grant", "access.revoke", "config.change"),
+    ),
+    DemoAgent(
+        "warehouse-bot",
+        "anton",
+        "operations",
+        "logistics-llm 2.0",
+        ("order.correct", "shipment.reroute", "robot.run"),
+    ),
+)
