@@ -73,28 +73,30 @@ BIND_HOST: str = env.str("BIND_HOST", "127.0.0.1")
 PORT = env.int("PORT", 8000)
 BASE_URL: str = env.str("BASE_URL", f"http://127.0.0.1:{PORT}")
 
-# Addresses and credentials of the systems connectors talk to. Agents never hold these.
+# Addresses and credentials of the systems connectors talk to. Agents never hold these. What is
+# left out leads to the sandbox, which `config.checks` refuses outside DEBUG and DEMO.
+SANDBOX_PORT_BASE = env.int("SANDBOX_PORT_BASE", PORT + 11)
 CONNECTORS: dict[str, dict[str, Any]] = {
     "payments": {
-        "base_url": env.str("PAYMENTS_URL", "http://127.0.0.1:8011"),
+        "base_url": env.str("PAYMENTS_URL", f"http://127.0.0.1:{SANDBOX_PORT_BASE}"),
         "api_key": env.str("PAYMENTS_API_KEY", "sk_test_sandbox"),
     },
     "email": {
-        "url": env.str("SMTP_URL", "smtp://127.0.0.1:8012"),
+        "url": env.str("SMTP_URL", f"smtp://127.0.0.1:{SANDBOX_PORT_BASE + 1}"),
         "sender": env.str("SMTP_SENDER", "service@retailer.example"),
-        "archive_url": env.str("MAIL_ARCHIVE_URL", "http://127.0.0.1:8013"),
+        "archive_url": env.str("MAIL_ARCHIVE_URL", f"http://127.0.0.1:{SANDBOX_PORT_BASE + 2}"),
     },
     "records": {"url": env.str("RECORDS_URL", f"sqlite:///{VAR_DIR / 'records.sqlite3'}")},
     "directory": {
-        "base_url": env.str("DIRECTORY_URL", "http://127.0.0.1:8014"),
+        "base_url": env.str("DIRECTORY_URL", f"http://127.0.0.1:{SANDBOX_PORT_BASE + 3}"),
         "token": env.str("DIRECTORY_TOKEN", "directory-sandbox"),
     },
     "changes": {
-        "base_url": env.str("CHANGES_URL", "http://127.0.0.1:8015"),
+        "base_url": env.str("CHANGES_URL", f"http://127.0.0.1:{SANDBOX_PORT_BASE + 4}"),
         "token": env.str("CHANGES_TOKEN", "changes-sandbox"),
     },
     "logistics": {
-        "base_url": env.str("LOGISTICS_URL", "http://127.0.0.1:8016"),
+        "base_url": env.str("LOGISTICS_URL", f"http://127.0.0.1:{SANDBOX_PORT_BASE + 5}"),
         "token": env.str("LOGISTICS_TOKEN", "logistics-sandbox"),
     },
 }
