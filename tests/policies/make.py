@@ -82,6 +82,7 @@ def clean_refund(**changes: Any) -> Facts:
         action__amount=20_000,
         action__currency="EUR",
         customer__known=True,
+        evidence__kinds=["charge"],
         velocity__target_sum_24h=20_000,
     )
     flat: dict[str, object] = dict(facts.flat())

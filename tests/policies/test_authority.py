@@ -305,6 +305,7 @@ def test_the_deciders_are_exactly_those_who_may_decide() -> None:
     give_limit(5_000, role="finance", day=5_000)
     for user in (everybody[0], everybody[5], everybody[7]):
         give_limit(20_000, user=user, day=20_000)
+    remove_limit(give_limit(20_000, user=everybody[1]), actor=SYSTEM, reason="cut")
     spent = {"hanna": 15_000}
     the_case = case(
         involved={"owner": "agent owner"}, spent_today=lambda user: spent.get(user.username, 0)

@@ -68,6 +68,13 @@ def test_every_blemish_sends_a_refund_to_finance_and_says_which(
     assert found.failed_closed == ""
 
 
+def test_a_clean_refund_whose_charge_could_not_be_read_goes_to_finance() -> None:
+    found = judge(clean_refund(evidence__kinds=["customer_record"]))
+
+    assert (found.verdict, groups(found.requirements)) == (ASK, ["finance"])
+    assert found.matched[-1].reason == "Required evidence is missing: charge."
+
+
 @pytest.mark.parametrize("confidence", [-1.0, 0.7, 1.0])
 def test_confidence_stated_high_or_not_at_all_is_fine(confidence: float) -> None:
     assert judge(clean_refund(agent__confidence=confidence)).verdict == ALLOW

@@ -41,6 +41,11 @@ def test_a_document_becomes_typed_values() -> None:
 
 
 MISTAKES = [
+    ("owner: finance", "owner: " + "x" * 61, "x", "rules[0].owner", "more than 60 characters"),
+    ("[action.amount <= 100]", "['']", "''", "rules[0].when[0]", "must not be empty"),
+    ("[action.amount <= 100]", "[" + "'true'," * 51 + "]", "[", "rules[0].when",
+     "more than 50 entries"),
+    ("effect: allow", "effect: allow\n  tier: 1_0:99", "1_0:99", "rules[0].tier", "from 0 to 5"),
     # what is written, what replaces it, where the error points, path, part of the message
     ("effect: allow", "efect: allow", "efect", "rules[0].efect", "Did you mean 'effect'?"),
     ("effect: allow", "effect: alow", "alow", "rules[0].effect", "Did you mean 'allow'?"),
@@ -204,6 +209,30 @@ def test_words_yaml_would_turn_into_something_else_stay_words() -> None:
 
 
 WINDOW = "windows:\n  nights: {days: [mon], from: '22:00', to: '04:00', tz: Europe/Berlin}\n"
+
+
+@pytest.mark.parametrize("pattern", ["'*'", "refund", "Refund.issue", "refund.*.x"])
+def test_an_override_is_for_one_action_type_or_a_family_and_given_once(pattern: str) -> None:
+    entry = "- {{tier: 3, action_type: {}, reason_required: true}}\n"
+
+    assert "a family (refund.*)" in str(DocumentError(problems_of(SMALL + entry.format(pattern))))
+    assert "already has 'refund.*'; keep one" in str(
+        DocumentError(problems_of(SMALL + entry.format("refund.*") * 2))
+    )
+
+
+def test_a_second_entry_for_a_whole_tier_is_refused() -> None:
+    again = SMALL[SMALL.index("- tier: 5\n") :]
+
+    assert "tier 5 is already there" in str(DocumentError(problems_of(SMALL + again)))
+
+
+def test_a_folded_clause_points_at_its_beginning() -> None:
+    text = changed(SMALL, ("[action.amount <= 100]", "\n  - >\n    action.amout\n    > 1"))
+
+    (problem,) = problems_of(text)
+
+    assert problem.line == place_of(text, "- >")[0]
 
 
 def test_windows_are_read_and_wrong_ones_refused() -> None:

@@ -69,8 +69,17 @@ def test_three_when_no_tier_rule_matches_or_one_errs() -> None:
     nothing = make_document(SMALL, ('when: ["true"]', "when: [customer.known]"))
     error = make_document(SMALL, ('when: ["true"]', "when: [1 / (action.amount - 50) == 1]"))
 
-    assert_people_decide_at_the_top(evaluate(nothing, facts, version="1"))
-    assert_people_decide_at_the_top(evaluate(error, facts, version="1"))
+    beside = make_document(
+        SMALL,
+        (
+            "tiers:\n",
+            "tiers:\n- {tier: 4, reason: Odd., when: [1 / (action.amount - 50) == 1]}\n",
+        ),
+    )
+
+    for document in (nothing, error, beside):
+        assert_people_decide_at_the_top(evaluate(document, facts, version="1"))
+    assert "decides the tier" in evaluate(beside, facts, version="1").failed_closed
 
 
 @pytest.mark.parametrize("amount", ["50", 50.0, True, None, 2**63, [50]])

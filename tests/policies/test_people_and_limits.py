@@ -173,6 +173,7 @@ def test_a_limit_is_set_replaced_and_taken_back_on_one_row() -> None:
     user = make_user("alice", "finance")
 
     first = give(user_id=user.pk)
+    assert str(first) == "alice: refund.issue EUR"
     second = give(user_id=user.pk, each_minor=20_000, per_day_minor=60_000)
     remove_limit(second.pk, actor=SYSTEM, reason="moved team")
     remove_limit(second.pk, actor=SYSTEM, reason="again")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.auth.models import Group, Permission
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from audit.actors import Actor
 from audit.models import AuditEvent, AuditStream
@@ -108,3 +108,12 @@ def test_the_command_prints_what_changed(
     assert first.strip().endswith("changes.")
     assert second.strip() == "Roles are up to date."
     assert set(DECIDING_ROLES) <= set(Group.objects.values_list("name", flat=True))
+
+
+@pytest.mark.django_db
+def test_the_command_fails_loudly_when_a_model_lost_its_permission() -> None:
+    Permission.objects.filter(codename="view_approvallimit").delete()
+    Permission.objects.filter(codename="add_approvallimit").delete()
+
+    with pytest.raises(CommandError, match="add_approvallimit"):
+        call_command("sync_roles")

@@ -62,6 +62,7 @@ def test_a_draft_is_published_by_somebody_else_and_takes_over(alice: User, bob: 
     assert codes(second) == ["policy.drafted", "policy.published"]
     assert second.label.rpartition(".")[2] == "2"
     assert second.document.endswith("# again\n")
+    assert str(second) == second.label
 
 
 def test_nobody_publishes_their_own_draft_under_any_account(alice: User) -> None:
