@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from audit.canonical import JsonObject, JsonValue, digest_of
 from audit.money import Money
 from connectors.adapters.payments.actions import money_of
-from connectors.adapters.payments.client import KEY_FIELD, Charge, Customer, PaymentsClient, Refund
+from connectors.adapters.payments.client import KEY_FIELD, PaymentsClient
+from connectors.adapters.payments.values import Charge, Customer, Refund
 from connectors.base import Action, ConnectorError, Preview, ReadBack, Receipt, SystemEvidence
 from connectors.dispatch import cannot_undo, compare, read_now
 from connectors.wording import text

@@ -5,7 +5,8 @@ from __future__ import annotations
 from audit.canonical import JsonValue, digest_of
 from audit.money import Money
 from connectors.adapters.payments.actions import money_of
-from connectors.adapters.payments.client import KEY_FIELD, PaymentsClient, Reversal, Transfer
+from connectors.adapters.payments.client import KEY_FIELD, PaymentsClient
+from connectors.adapters.payments.values import Reversal, Transfer
 from connectors.base import Action, ConnectorError, Preview, ReadBack, Receipt
 from connectors.dispatch import cannot_undo, compare, read_now
 from connectors.wording import text
