@@ -12,13 +12,16 @@ from django.contrib.auth.models import Group
 import policies
 from audit.actors import Actor
 from audit.models import AuditEvent, Chained
+from audit.money import Money
 from audit.services import subject_label
+from policies.authority import Case
 from policies.document import Document
 from policies.facts import Facts
 from policies.models import User
 from policies.parser import parse_document
 from policies.roles import ROLES
 from policies.services.people import create_user
+from policies.verdicts import RequirementSpec
 
 SYSTEM = Actor.system("test")
 DEFAULT_TEXT = (Path(policies.__file__).parent / "default.yaml").read_text()
@@ -88,6 +91,15 @@ def clean_refund(**changes: Any) -> Facts:
     flat: dict[str, object] = dict(facts.flat())
     flat.update({name.replace("__", "."): value for name, value in changes.items()})
     return Facts.from_flat(flat)
+
+
+FINANCE = RequirementSpec("finance", within_limit=True)
+ANYBODY = RequirementSpec("finance")
+
+
+def make_case(minor: int | None = 10_000, **changes: Any) -> Case:
+    amount = None if minor is None else Money(minor, "EUR")
+    return Case(action_type="refund.issue", amount=amount, tier=3, **changes)
 
 
 def make_roles() -> None:

@@ -6,8 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.actors import Actor, ActorKind
-from audit.money import Money
 from policies.authority import (
     Authority,
     Case,
@@ -15,28 +13,10 @@ from policies.authority import (
     Limit,
     Refusal,
     best_limit,
-    deciders_for,
     judge,
-    limit_for,
-    may_configure,
-    may_decide,
 )
-from policies.models import User
-from policies.services.limits import remove_limit, set_limit
 from policies.verdicts import RequirementSpec
-from tests.policies.make import SYSTEM, make_user
-
-FINANCE = RequirementSpec("finance", within_limit=True)
-ANYBODY = RequirementSpec("finance")
-
-
-def euro(minor: int) -> Money:
-    return Money(minor, "EUR")
-
-
-def case(minor: int | None = 10_000, **changes: object) -> Case:
-    amount = None if minor is None else euro(minor)
-    return Case(action_type="refund.issue", amount=amount, tier=3, **changes)  # type: ignore[arg-type]
+from tests.policies.make import ANYBODY, FINANCE, make_case
 
 
 def limit(
@@ -50,33 +30,31 @@ def alice(*groups: str, active: bool = True) -> Decider:
     return Decider("alice", active, frozenset(groups or ("finance",)))
 
 
-# --- The pure judgement ------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("decider", "limits", "the_case", "requirement", "spent", "expected"),
     [
-        (alice(), [limit(1, 10_000)], case(), FINANCE, 0, "ok"),
-        (alice(active=False), [limit(1, 10_000)], case(), FINANCE, 0, "inactive"),
-        (alice("support"), [limit(1, 10_000)], case(), FINANCE, 0, "not_in_group"),
-        (alice("finance", "ops admin"), [limit(1, 10_000)], case(), FINANCE, 0, "never_decides"),
-        (alice("finance", "auditor"), [limit(1, 10_000)], case(), FINANCE, 0, "never_decides"),
-        (alice("finance", "agent owner"), [limit(1, 10_000)], case(), FINANCE, 0, "ok"),
-        (alice(), [limit(1, 10_000)], case(involved={"alice": "agent owner"}), FINANCE, 0,
+        (alice(), [limit(1, 10_000)], make_case(), FINANCE, 0, "ok"),
+        (alice(active=False), [limit(1, 10_000)], make_case(), FINANCE, 0, "inactive"),
+        (alice("support"), [limit(1, 10_000)], make_case(), FINANCE, 0, "not_in_group"),
+        (alice("finance", "ops admin"), [limit(1, 10_000)], make_case(), FINANCE, 0,
+         "never_decides"),
+        (alice("finance", "auditor"), [limit(1, 10_000)], make_case(), FINANCE, 0, "never_decides"),
+        (alice("finance", "agent owner"), [limit(1, 10_000)], make_case(), FINANCE, 0, "ok"),
+        (alice(), [limit(1, 10_000)], make_case(involved={"alice": "agent owner"}), FINANCE, 0,
          "four_eyes"),
-        (alice(), [limit(1, 10_000)], case(involved={"bob": "agent owner"}), FINANCE, 0, "ok"),
-        (alice(), [limit(1, 10_000)], case(decided=frozenset({"alice"})), FINANCE, 0,
+        (alice(), [limit(1, 10_000)], make_case(involved={"bob": "agent owner"}), FINANCE, 0, "ok"),
+        (alice(), [limit(1, 10_000)], make_case(decided=frozenset({"alice"})), FINANCE, 0,
          "already_decided"),
-        (alice(), [], case(), FINANCE, 0, "no_limit"),
-        (alice(), [], case(), ANYBODY, 0, "ok"),
-        (alice(), [], case(None), FINANCE, 0, "ok"),
-        (alice(), [limit(1, 9_999)], case(), FINANCE, 0, "over_limit"),
-        (alice(), [limit(1, 10_000, currency="USD")], case(), FINANCE, 0, "no_limit"),
-        (alice(), [limit(1, 10_000, kind="vendor.*")], case(), FINANCE, 0, "no_limit"),
-        (alice(), [limit(1, 10_000, day=15_000)], case(), FINANCE, 5_000, "ok"),
-        (alice(), [limit(1, 10_000, day=15_000)], case(), FINANCE, 5_001, "over_daily_limit"),
-        (alice("auditor"), [], case(), RequirementSpec("auditor"), 0, "never_decides"),
-        (alice("agent owner"), [], case(), RequirementSpec("agent owner"), 0, "not_in_group"),
+        (alice(), [], make_case(), FINANCE, 0, "no_limit"),
+        (alice(), [], make_case(), ANYBODY, 0, "ok"),
+        (alice(), [], make_case(None), FINANCE, 0, "ok"),
+        (alice(), [limit(1, 9_999)], make_case(), FINANCE, 0, "over_limit"),
+        (alice(), [limit(1, 10_000, currency="USD")], make_case(), FINANCE, 0, "no_limit"),
+        (alice(), [limit(1, 10_000, kind="vendor.*")], make_case(), FINANCE, 0, "no_limit"),
+        (alice(), [limit(1, 10_000, day=15_000)], make_case(), FINANCE, 5_000, "ok"),
+        (alice(), [limit(1, 10_000, day=15_000)], make_case(), FINANCE, 5_001, "over_daily_limit"),
+        (alice("auditor"), [], make_case(), RequirementSpec("auditor"), 0, "never_decides"),
+        (alice("agent owner"), [], make_case(), RequirementSpec("agent owner"), 0, "not_in_group"),
     ],
 )  # fmt: skip
 def test_the_decision_table(
@@ -93,11 +71,13 @@ def test_the_decision_table(
 
 
 def test_the_answer_names_its_grounds_and_a_refusal_reads_as_a_sentence() -> None:
-    assert judge(alice(), [limit(7, 50_000)], case(), FINANCE, spent_today=0) == Authority(
+    assert judge(alice(), [limit(7, 50_000)], make_case(), FINANCE, spent_today=0) == Authority(
         group="finance", limit_minor=50_000, limit_id=7
     )
-    assert judge(alice(), [], case(), ANYBODY, spent_today=0) == Authority("finance", None, None)
-    refusal = judge(alice(), [limit(7, 50_000)], case(50_001), FINANCE, spent_today=0)
+    assert judge(alice(), [], make_case(), ANYBODY, spent_today=0) == Authority(
+        "finance", None, None
+    )
+    refusal = judge(alice(), [limit(7, 50_000)], make_case(50_001), FINANCE, spent_today=0)
     assert refusal == Refusal("over_limit", "This is above your approval limit (500.00 EUR).")
 
 
@@ -190,7 +170,7 @@ limits = st.lists(
 def test_it_agrees_with_an_oracle(  # type: ignore[no-untyped-def]
     decider, limits, minor, involved, decided, requirement, spent
 ) -> None:
-    the_case = case(minor, involved=involved, decided=decided)
+    the_case = make_case(minor, involved=involved, decided=decided)
 
     answer = judge(decider, limits, the_case, requirement, spent_today=spent)
 
@@ -206,143 +186,8 @@ def test_who_may_approve_an_amount_may_approve_a_smaller_one(
     limits: list[Limit], minor: int, spent: int
 ) -> None:
     decider = alice("finance", "manager")
-    larger = judge(decider, limits, case(minor), FINANCE, spent_today=spent)
+    larger = judge(decider, limits, make_case(minor), FINANCE, spent_today=spent)
 
     if isinstance(larger, Authority):
-        smaller = judge(decider, limits, case(minor - 1), FINANCE, spent_today=spent)
+        smaller = judge(decider, limits, make_case(minor - 1), FINANCE, spent_today=spent)
         assert isinstance(smaller, Authority)
-
-
-# --- With the database ----------------------------------------------------------------------------
-
-
-def give_limit(
-    each: int, *, user: User | None = None, role: str = "", day: int | None = None
-) -> int:
-    return set_limit(
-        actor=SYSTEM,
-        action_type="refund.*",
-        currency="EUR",
-        each_minor=each,
-        per_day_minor=day,
-        user_id=user.pk if user else None,
-        role=role,
-        reason="test",
-    ).pk
-
-
-def code(answer: Authority | Refusal) -> str:
-    return answer.code if isinstance(answer, Refusal) else "ok"
-
-
-@pytest.mark.django_db
-def test_authority_is_read_fresh_whatever_the_instance_in_hand_remembers() -> None:
-    user = make_user("alice", "finance")
-    held = give_limit(50_000, user=user)
-    assert code(may_decide(user, case(), FINANCE)) == "ok"
-
-    remove_limit(held, actor=SYSTEM, reason="cut")
-    assert code(may_decide(user, case(), FINANCE)) == "no_limit"
-
-    user.groups.clear()
-    assert code(may_decide(user, case(), FINANCE)) == "not_in_group"
-
-    User.objects.filter(pk=user.pk).update(is_active=False)
-    assert user.is_active
-    assert code(may_decide(user, case(), FINANCE)) == "inactive"
-
-
-@pytest.mark.django_db
-def test_a_superuser_has_no_way_around() -> None:
-    root = make_user("root", is_superuser=True)
-
-    assert root.has_perm("approvals.anything")
-    assert code(may_decide(root, case(), ANYBODY)) == "not_in_group"
-    assert deciders_for(case(), ANYBODY) == []
-    assert may_configure(Actor.human(root)) is not None
-
-
-@pytest.mark.django_db
-def test_a_second_account_of_an_involved_person_changes_nothing() -> None:
-    second = make_user("alice.two", "finance", person="  Alice ")
-
-    answer = may_decide(second, case(involved={"alice": "agent owner"}), ANYBODY)
-
-    assert code(answer) == "four_eyes"
-    assert (
-        code(may_decide(second, case(decided=frozenset({"alice"})), ANYBODY)) == "already_decided"
-    )
-
-
-@pytest.mark.django_db
-def test_limits_of_groups_one_has_left_count_no_more() -> None:
-    user = make_user("alice", "finance", "manager")
-    give_limit(20_000, role="finance")
-    give_limit(90_000, role="manager")
-
-    before = limit_for(user, "refund.issue", "EUR")
-    user.groups.remove(user.groups.get(name="manager"))
-    after = limit_for(user, "refund.issue", "EUR")
-
-    assert before is not None
-    assert after is not None
-    assert (before.each_minor, after.each_minor) == (90_000, 20_000)
-    assert limit_for(user, "vendor.pay", "EUR") is None
-
-
-@pytest.mark.django_db
-def test_the_deciders_are_exactly_those_who_may_decide() -> None:
-    everybody = [
-        make_user("alice", "finance"),
-        make_user("bob", "finance"),
-        make_user("charlie", "finance", "auditor"),
-        make_user("dora", "finance", is_active=False),
-        make_user("emil", "support"),
-        make_user("frieda", "finance", person="owner"),
-        make_user("gustav", "finance", is_superuser=True),
-        make_user("hanna", "finance", "agent owner"),
-    ]
-    give_limit(5_000, role="finance", day=5_000)
-    for user in (everybody[0], everybody[5], everybody[7]):
-        give_limit(20_000, user=user, day=20_000)
-    remove_limit(give_limit(20_000, user=everybody[1]), actor=SYSTEM, reason="cut")
-    spent = {"hanna": 15_000}
-    the_case = case(
-        involved={"owner": "agent owner"}, spent_today=lambda user: spent.get(user.username, 0)
-    )
-
-    found = deciders_for(the_case, FINANCE)
-
-    assert [user.username for user in found] == ["alice"]
-    for requirement in (FINANCE, ANYBODY, RequirementSpec("manager")):
-        expected = [u for u in everybody if code(may_decide(u, the_case, requirement)) == "ok"]
-        assert deciders_for(the_case, requirement) == expected
-
-
-@pytest.mark.django_db
-def test_finding_the_deciders_costs_the_same_queries_however_many_there_are(
-    django_assert_num_queries: object,
-) -> None:
-    for number in range(5):
-        make_user(f"user{number}", "finance")
-    give_limit(90_000, role="finance")
-
-    with django_assert_num_queries(3):  # type: ignore[operator]
-        assert len(deciders_for(case(), FINANCE)) == 5
-
-
-@pytest.mark.django_db
-def test_only_ops_admins_and_the_system_configure() -> None:
-    admin, manager = make_user("olga", "ops admin"), make_user("max", "manager")
-    former = make_user("fred", "ops admin", is_active=False)
-
-    assert may_configure(SYSTEM) is None
-    assert may_configure(Actor.human(admin)) is None
-    for actor in (
-        Actor.human(manager),
-        Actor.human(former),
-        Actor(ActorKind.AGENT, str(admin.pk), "clever agent"),
-    ):
-        refusal = may_configure(actor)
-        assert refusal is not None
-        assert refusal.code == "not_ops_admin"
