@@ -232,6 +232,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 
 CELERY_BROKER_URL = BROKER_URL
 if BROKER_URL.startswith("filesystem"):
+    CELERY_BROKER_URL = "filesystem://localhost//"  # kombu warns when no host is named
     _broker_dir = VAR_DIR / "broker"
     for _folder in ("messages", "control", "processed"):  # kombu expects them to be there
         (_broker_dir / _folder).mkdir(parents=True, exist_ok=True)
@@ -277,7 +278,18 @@ LOGGING: dict[str, Any] = {
     "formatters": {"json": {"()": "config.logs.formatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {"django.server": {"handlers": ["stderr"], "level": "WARNING", "propagate": False}},
+    "loggers": {
+        "django.server": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        # RequestIdMiddleware writes one line per request, with its id; two would be noise
+        "gunicorn.access": {"level": "WARNING"},
+        "gunicorn.error": {"level": LOG_LEVEL},
+        "django.request": {"level": "ERROR"},
+        # three lines per beat say nothing; what a task does is logged where it is done
+        "celery.beat": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+        "httpx": {"level": "WARNING"},  # its lines carry whole addresses
+    },
 }
 
 # --- The admin's look -------------------------------------------------------------------------

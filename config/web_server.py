@@ -23,10 +23,4 @@ max_requests = 0
 accesslog = None  # RequestIdMiddleware writes one line per request, with its id
 control_socket_disable = True
 proc_name = "countersign-web"
-logconfig_dict: dict[str, Any] = {
-    **settings.LOGGING,
-    "loggers": {
-        "gunicorn.error": {"level": "INFO", "propagate": True},
-        "gunicorn.access": {"level": "INFO", "propagate": True},
-    },
-}
+logconfig_dict: dict[str, Any] = settings.LOGGING

@@ -72,7 +72,7 @@ class Command(BaseCommand):
 def _children(demo: bool) -> list[Child]:
     """Everything that runs, the outside systems first."""
     python = (sys.executable, "-m")
-    celery = (*python, "celery", "-A", "config")
+    celery = (*python, "celery", "--quiet", "-A", "config")
     level = ("--loglevel", settings.LOG_LEVEL)
     children = [
         Child("web", (*python, "gunicorn", "-c", "python:config.web_server", "config.wsgi")),
