@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
+from tests import programs
+
 pytest_plugins = ["tests.database"]
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
@@ -51,10 +53,10 @@ def _settle_environment() -> None:
         # One numbered Redis database per worker: they share nothing, like their SQL databases.
         number = int(WORKER.removeprefix("gw")) + 1 if WORKER.startswith("gw") else 0
         os.environ["BROKER_URL"] = f"{redis_url.rstrip('/')}/{number}"
-    if (
-        bool(database_url) != settings.IS_POSTGRES
-    ):  # reading them here is what pytest-django waits for
+    if bool(database_url) != settings.IS_POSTGRES:  # from here on they are read
         raise pytest.UsageError("TEST_DATABASE_URL must be a postgresql:// address.")
+    # xdist's workers inherit the environment, and must come by here before anybody reads theirs
+    del os.environ["DJANGO_SETTINGS_MODULE"]
 
 
 _settle_environment()
@@ -62,19 +64,11 @@ _settle_environment()
 
 def _missing(item: pytest.Item) -> str:
     """Why this test cannot run here; empty when it can."""
-    if item.get_closest_marker("redis") and shutil.which("redis-server") is None:
+    if item.get_closest_marker("redis") and programs.redis_server() is None:
         return "needs the redis-server program"
-    if item.get_closest_marker("browser") and chromium() is None:
+    if item.get_closest_marker("browser") and programs.chromium() is None:
         return "needs Chromium"
     return ""
-
-
-def chromium() -> str | None:
-    """The system's Chromium, wherever its packagers put it."""
-    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
-        if path := shutil.which(name):
-            return path
-    return None
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

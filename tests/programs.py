@@ -1,0 +1,29 @@
+"""Where this machine keeps the programs that some tests need."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+_CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+def chromium() -> str | None:
+    """The system's Chromium, whatever its packagers call it."""
+    return next((path for name in _CHROMIUM if (path := shutil.which(name))), None)
+
+
+def redis_server() -> str | None:
+    """The Redis server program."""
+    return shutil.which("redis-server")
+
+
+def postgres_folder() -> Path | None:
+    """The folder with `initdb` and `postgres`: Debian keeps them off PATH."""
+    if (initdb := shutil.which("initdb")) and shutil.which("postgres"):
+        return Path(initdb).parent
+    packaged = sorted(
+        Path("/usr/lib/postgresql").glob("*/bin/initdb"),
+        key=lambda path: int(path.parts[-3]) if path.parts[-3].isdecimal() else 0,
+    )
+    return packaged[-1].parent if packaged else None
