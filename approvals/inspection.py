@@ -122,7 +122,7 @@ def _is_control(char: str) -> bool:
 
 
 def _mixes_scripts(word: str) -> bool:
-    scripts = set()
+    scripts: set[str] = set()
     for char in word:
         if char.isalpha() and (ord(char) > 127 or char.isascii()):
             name = unicodedata.name(char, "")

@@ -200,6 +200,15 @@ def save_with_history(
         del instance._history_user  # type: ignore[attr-defined]
 
 
+def save_without_history(instance: models.Model) -> None:
+    """Save only; the caller inserts the history rows itself (`history_row`), in one statement."""
+    instance.skip_history_when_saving = True  # type: ignore[attr-defined]
+    try:
+        instance.save()
+    finally:
+        del instance.skip_history_when_saving  # type: ignore[attr-defined]
+
+
 def history_row(instance: Any, *, actor: Actor, reason: str, kind: str = "~") -> models.Model:
     """Build (not save) the history row of the instance as it is now.
 

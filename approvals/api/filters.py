@@ -11,7 +11,7 @@ from approvals.choices import State
 from approvals.models import ActionRequest
 
 
-class ActionFilter(filters.FilterSet):
+class ActionFilter(filters.FilterSet):  # type: ignore[misc]
     """Filters on indexed columns; a bad value is a 400 that names the field."""
 
     backends: ClassVar[list[type[filters.DjangoFilterBackend]]] = [filters.DjangoFilterBackend]

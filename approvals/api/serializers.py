@@ -101,8 +101,12 @@ class ProposalSerializer(StrictSerializer):
     on_behalf_of = Text(max_length=150, required=False, default="", allow_blank=True)
     confidence = Number(min_value=0, max_value=1, required=False, allow_null=True, default=None)
     model = ModelSerializer(required=False)
-    evidence = EvidenceSerializer(many=True, required=False, default=list, max_length=50)
-    alternatives = AlternativeSerializer(many=True, required=False, default=list, max_length=20)
+    evidence = serializers.ListField(
+        child=EvidenceSerializer(), required=False, default=list, max_length=50
+    )
+    alternatives = serializers.ListField(
+        child=AlternativeSerializer(), required=False, default=list, max_length=20
+    )
     undo_note = Text(max_length=1000, required=False, default="", allow_blank=True)
     session = serializers.RegexField(
         _ASCII_ID, max_length=100, required=False, default="", allow_blank=True
@@ -141,7 +145,9 @@ class AnswerSerializer(StrictSerializer):
     """The agent's answer to a reviewer."""
 
     answer = Text(max_length=5000)
-    evidence = EvidenceSerializer(many=True, required=False, default=list, max_length=20)
+    evidence = serializers.ListField(
+        child=EvidenceSerializer(), required=False, default=list, max_length=20
+    )
 
 
 class ReasonSerializer(StrictSerializer):

@@ -125,7 +125,7 @@ class Problem(serializers.Serializer[Any]):
     status = serializers.IntegerField()
     code = serializers.CharField()
     detail = serializers.CharField()
-    errors = FieldProblem(many=True, required=False)
+    errors = FieldProblem(many=True, required=False)  # type: ignore[assignment]  # RFC 9457's name
 
 
 PROBLEMS: dict[tuple[int, str], type[Problem]] = {

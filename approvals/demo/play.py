@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,13 +83,13 @@ class Day:
             self._take(step)
         for case in CASES:
             if case.after:
-                self._await(f"{case.after} to be decided", lambda c=case: self._has_ended(c.after))
+                self._await(f"{case.after} to be decided", partial(self._has_ended, case.after))
                 self._propose(case)
         self._undo("demo-undone")
         for case in CASES:
             self._await(
                 f"{case.key} to be {' or '.join(case.becomes)}",
-                lambda c=case: self._state(c.key) in c.becomes,
+                partial(self._stands_at, case),
             )
         _say(f"{len(CASES)} cases stand where the walkthrough says.")
 
@@ -144,6 +145,9 @@ class Day:
 
     def _state(self, key: str) -> str:
         return str(self._story(key)["state"])
+
+    def _stands_at(self, case: Case) -> bool:
+        return self._state(case.key) in case.becomes
 
     def _has_ended(self, key: str) -> bool:
         return self._state(key) in ("rejected", "expired", "denied", "withdrawn")

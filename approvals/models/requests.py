@@ -26,7 +26,10 @@ class ActionRequestManager(models.Manager["ActionRequest"]):
 
     def locked(self, request_id: UUID) -> ActionRequest:
         """The row under FOR UPDATE. Lock first, then look."""
-        return self.select_for_update(of=("self",)).select_related("agent").get(pk=request_id)
+        found: ActionRequest = (
+            self.select_for_update(of=("self",)).select_related("agent").get(pk=request_id)
+        )
+        return found
 
 
 class ActionRequest(Chained, ConcurrentTransitionMixin, models.Model):
@@ -98,7 +101,7 @@ class ActionRequest(Chained, ConcurrentTransitionMixin, models.Model):
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
-    objects = ActionRequestManager()
+    objects: ClassVar[ActionRequestManager] = ActionRequestManager()
     history: ClassVar[Any] = kept_history(
         excluded_fields=["audit_seq", "audit_head", "effect", "body_digest", "business_key"]
     )

@@ -18,6 +18,7 @@ from approvals.exceptions import (
 from approvals.models import Agent, AgentKey
 from approvals.selectors import clock
 from audit.actors import Actor
+from audit.canonical import JsonValue
 from audit.events import AuditCode
 from audit.money import Money
 from audit.services import record, save_with_history
@@ -88,7 +89,7 @@ def change_agent(
     """Change what an agent is and may propose. Requests already open keep what they are."""
     agent = Agent.objects.select_for_update().get(pk=agent_id)
     _check(owner, team, action_types)
-    wanted = {
+    wanted: dict[str, JsonValue] = {
         "owner_id": owner.pk,
         "team": team,
         "model": model,

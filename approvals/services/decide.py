@@ -73,7 +73,7 @@ def refusals_recorded(
     """Keep a refused attempt in the trail, although its own transaction is gone."""
 
     @wraps(service)
-    def recording(request_id: UUID, *args: P.args, **kwargs: P.kwargs) -> Decision:
+    def recording(request_id: UUID, /, *args: P.args, **kwargs: P.kwargs) -> Decision:
         try:
             with transaction.atomic():
                 return service(request_id, *args, **kwargs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Count, Q, Sum
 
@@ -70,7 +71,7 @@ def _agent(candidate: Candidate, now: datetime) -> AgentFacts:
 
 def _customer(preview: Preview) -> CustomerFacts:
     known = {f.name for f in fields(CustomerFacts)}
-    values = {}
+    values: dict[str, Any] = {}  # the connector's; the dataclass's types are checked by evaluate
     for name, value in preview.facts.items():
         group, _, key = name.partition(".")
         if group != "customer" or key not in known:

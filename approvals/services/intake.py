@@ -6,11 +6,13 @@ crash between them leaves the row in `requested`; `continue_intake` picks it up.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Model
 
 from approvals.choices import State
 from approvals.exceptions import InvalidProposal
@@ -30,7 +32,7 @@ from approvals.services.route import (
 from audit.actors import Actor
 from audit.canonical import JsonObject
 from audit.events import AuditCode
-from audit.services import Entry, history_row, record_all
+from audit.services import Entry, history_row, record_all, save_without_history
 from connectors.base import Preview
 from policies.services.evaluation import evaluate_active
 from policies.verdicts import Evaluation, Verdict
@@ -161,19 +163,17 @@ class _Steps:
     def __init__(self, request: ActionRequest) -> None:
         self.request = request
         self._entries: list[Entry] = []
-        self._history: list[object] = []
+        self._history: list[Model] = []
 
-    def take(self, transition: object, code: AuditCode, actor: Actor, data: JsonObject) -> None:
-        transition()  # type: ignore[operator]
+    def take(
+        self, transition: Callable[[], None], code: AuditCode, actor: Actor, data: JsonObject
+    ) -> None:
+        transition()
         self.request.updated_at = clock.now()
         self._entries.append(Entry(code, actor, self.request.state, data))
         self._history.append(history_row(self.request, actor=actor, reason=code.value))
 
     def save(self) -> None:
         record_all(self._entries, subject=self.request)
-        self.request.skip_history_when_saving = True
-        try:
-            self.request.save()
-        finally:
-            del self.request.skip_history_when_saving
+        save_without_history(self.request)
         type(self.request).history.model.objects.bulk_create(self._history)
