@@ -13,6 +13,8 @@ _RECORDS = tuple(
     f"approvals.view_{model}"
     for model in (
         "actionrequest",
+        "evidenceitem",
+        "policydecision",
         "requirement",
         "decision",
         "grant",
@@ -21,10 +23,10 @@ _RECORDS = tuple(
         "verification",
         "compensation",
         "escalation",
-        "evidenceitem",
         "agent",
     )
 )
+"""Each page shows its reader their own requests' rows only: see approvals.selectors.visibility."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +61,12 @@ ROLES: tuple[Role, ...] = (
         "agent owner",
         "Registers agents and answers for them; never decides on their own agents' requests.",
         (
-            "approvals.view_agent",
+            *_RECORDS,
             "approvals.add_agent",
             "approvals.change_agent",
             "approvals.view_agentkey",
             "approvals.add_agentkey",
+            "approvals.change_agentkey",
         ),
     ),
     Role(
@@ -94,6 +97,8 @@ ROLES: tuple[Role, ...] = (
 )
 
 CONFIGURING_ROLE = "ops admin"
+AGENT_OWNER = "agent owner"
+AUDITOR = "auditor"
 DECIDING_ROLES: tuple[str, ...] = tuple(role.name for role in ROLES if role.decides)
 NEVER_DECIDE: frozenset[str] = frozenset({"ops admin", "auditor"})
 """Who configures or audits does not decide, whatever other role they hold."""

@@ -95,6 +95,59 @@ def change_roles(user_id: int, *, actor: Actor, roles: Iterable[str], reason: st
 
 
 @transaction.atomic
+def change_details(
+    user_id: int, *, actor: Actor, email: str, first_name: str, last_name: str
+) -> User:
+    """Change what the account is called and where its mail goes.
+
+    The same values again change and record nothing. Raises PolicyError: not_ops_admin, own_account.
+    """
+    user = _locked(user_id)
+    check_may_configure(actor)
+    _refuse_own(user, actor, "Nobody changes their own account; ask another ops admin.")
+    wanted = {
+        "email": User.objects.normalize_email(email),
+        "first_name": first_name,
+        "last_name": last_name,
+    }
+    changed = [name for name, value in wanted.items() if getattr(user, name) != value]
+    if not changed:
+        return user
+    for name in changed:
+        setattr(user, name, wanted[name])
+    save_with_history(user, actor=actor, reason=f"changed {', '.join(changed)}")
+    record(
+        AuditCode.USER_CHANGED,
+        actor=actor,
+        subject=user,
+        data={"fields": ", ".join(changed), "to": {name: wanted[name] for name in changed}},
+    )
+    return user
+
+
+@transaction.atomic
+def set_password(user_id: int, *, actor: Actor, password: str, reason: str) -> User:
+    """Give the account another password and end its sessions. The trail keeps that, not the word.
+
+    Raises PolicyError: not_ops_admin, own_account, reason_missing. The caller has checked the
+    password against the validators.
+    """
+    user = _locked(user_id)
+    check_may_configure(actor)
+    _refuse_own(user, actor, "Your own password is changed under your name, with the old one.")
+    _require(reason)
+    user.set_password(password)
+    save_with_history(user, actor=actor, reason=f"password set: {reason}")
+    record(
+        AuditCode.USER_CHANGED,
+        actor=actor,
+        subject=user,
+        data={"fields": "password", "reason": reason},
+    )
+    return user
+
+
+@transaction.atomic
 def deactivate(user_id: int, *, actor: Actor, reason: str) -> User:
     """Close the account; its decisions stay, and none is made with it from now on.
 

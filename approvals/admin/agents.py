@@ -1,0 +1,292 @@
+"""Agents and their keys: registered, changed, paused and given keys by who answers for them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, cast
+
+from django import forms
+from django.contrib import admin
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from approvals.exceptions import ApprovalError, InvalidProposal, NotFound
+from approvals.models import Agent, AgentKey
+from approvals.selectors import clock
+from approvals.selectors.visibility import (
+    keepable_agents,
+    may_register_agents,
+    visible_agents,
+)
+from approvals.services import agents
+from audit.actors import Actor
+from audit.doors import ReasonForm, ServiceAdminWithDoors
+from audit.filters import equal_to, one_of
+from audit.money import Money, MoneyError
+from audit.read_only_admin import ReadOnlyAdmin
+from connectors.registry import action_types
+from policies.models import User
+from policies.roles import CONFIGURING_ROLE, DECIDING_ROLES
+
+_TEAMS = [(role, role) for role in DECIDING_ROLES]
+
+
+class AgentForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable when run
+    """What an agent is and may propose. The ceiling is typed as money is written."""
+
+    team = forms.ChoiceField(
+        choices=_TEAMS,
+        widget=UnfoldAdminSelectWidget,
+        help_text="The role group the agent works for.",
+    )
+    action_types = forms.MultipleChoiceField(
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="What it may propose. It may propose nothing else, whoever asks it to.",
+    )
+    ceiling = forms.CharField(
+        required=False,
+        max_length=30,
+        widget=UnfoldAdminTextInputWidget,
+        help_text='Largest amount it may propose, such as "500.00". Empty: no ceiling of its own.',
+    )
+    ceiling_currency = forms.CharField(
+        required=False,
+        max_length=3,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="ISO 4217 code, such as EUR.",
+    )
+
+    class Meta:
+        model = Agent
+        fields = ("name", "owner", "team", "model", "action_types")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offered = cast(forms.MultipleChoiceField, self.fields["action_types"])
+        offered.choices = [(kind.key, f"{kind.title} ({kind.key})") for kind in action_types()]
+        agent = self.instance
+        if agent.pk and agent.ceiling_minor is not None:
+            self.initial["ceiling"] = Money(agent.ceiling_minor, agent.ceiling_currency).decimal
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        amount = cleaned.get("ceiling", "").strip()
+        currency = cleaned.get("ceiling_currency", "").strip().upper()
+        cleaned["money"] = None
+        if amount:
+            try:
+                cleaned["money"] = Money.parse(amount, currency)
+            except MoneyError as error:
+                raise ValidationError({"ceiling": str(error)}) from error
+        return cleaned
+
+
+class IssueKeyForm(forms.Form):
+    """How long the new key is to work."""
+
+    days = forms.IntegerField(min_value=1, max_value=agents.LONGEST_KEY_LIFE.days)
+
+
+class RevokeKeyForm(forms.Form):
+    """Which key of this agent ends."""
+
+    key = forms.IntegerField(min_value=1)
+
+
+@admin.register(Agent)
+class AgentAdmin(ServiceAdminWithDoors):
+    form = AgentForm
+    fields = ("name", "owner", "team", "model", "action_types", "ceiling", "ceiling_currency")
+    refusals = (ApprovalError,)
+    doors = (
+        ("pause", ReasonForm),
+        ("resume", forms.Form),
+        ("issue_key", IssueKeyForm),
+        ("revoke_key", RevokeKeyForm),
+    )
+    ordering = ("name",)
+    list_display = ("name", "owner", "team", "model", "ceiling", "status")
+    list_select_related = ("owner",)
+    list_filter = (
+        one_of("team", "team", lambda: _TEAMS),
+        equal_to("owner", "owner__username", parameter="owner"),
+    )
+    list_filter_submit = True
+    search_fields = ("name",)
+    search_help_text = "The beginning of a name."
+    change_form_outer_after_template = "admin/approvals/record_agent.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Agent]:
+        return visible_agents(_person(request)).order_by(*self.ordering)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Agent], search_term: str
+    ) -> tuple[QuerySet[Agent], bool]:
+        term = search_term.strip()
+        return (queryset.filter(name__startswith=term) if term else queryset), False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and may_register_agents(_person(request))
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        if not super().has_change_permission(request, obj):
+            return False
+        mine = keepable_agents(_person(request))
+        return mine.filter(pk=obj.pk).exists() if isinstance(obj, Agent) else mine.exists()
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Agent | None = None) -> Any:
+        """A name stays: keys and records carry it. Owners do not hand agents on by themselves."""
+        if not self.has_change_permission(request, obj) and obj is not None:
+            return self.fields
+        return ("name",) if obj is not None else ()
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "owner":
+            me = _person(request)
+            people = User.objects.filter(is_active=True).order_by("username")
+            kwargs["queryset"] = people if _configures(me) else people.filter(pk=me.pk)
+            kwargs["initial"] = me.pk
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def call_service(self, request: HttpRequest, obj: Any, form: Any, *, change: bool) -> Agent:
+        values = form.cleaned_data
+        given: dict[str, Any] = {
+            "owner": values["owner"],
+            "team": values["team"],
+            "model": values["model"],
+            "action_types": values["action_types"],
+            "ceiling": values["money"],
+            "actor": _actor(request),
+        }
+        try:
+            if change:
+                return agents.change_agent(obj.pk, **given)
+            return agents.register_agent(name=values["name"], **given)
+        except InvalidProposal as refusal:
+            sentences = " ".join(problem.message for problem in refusal.problems)
+            raise ApprovalError(sentences, code=refusal.code) from refusal
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        context = dict(extra_context or {})
+        if object_id is not None:
+            agent = self.get_object(request, object_id)
+            context |= {
+                "keys": agent.keys.all(),
+                "now": clock.now(),
+                "may_change": self.has_change_permission(request, agent),
+                "longest_days": agents.LONGEST_KEY_LIFE.days,
+            }
+        return super().changeform_view(request, object_id, form_url, context)
+
+    def pause(self, request: HttpRequest, agent: Agent, form: forms.Form) -> str:
+        agents.pause_agent(agent.pk, actor=_actor(request), reason=form.cleaned_data["reason"])
+        return f"{agent.name} is paused: nothing new is taken, nothing approved for it runs."
+
+    def resume(self, request: HttpRequest, agent: Agent, form: forms.Form) -> str:
+        agents.resume_agent(agent.pk, actor=_actor(request))
+        return f"{agent.name} may propose again."
+
+    def issue_key(self, request: HttpRequest, agent: Agent, form: forms.Form) -> HttpResponse:
+        """The secret exists in this answer and nowhere else: no session, no message, no cache."""
+        lifetime = timedelta(days=form.cleaned_data["days"])
+        issued = agents.issue_key(agent.pk, actor=_actor(request), lifetime=lifetime)
+        answer = TemplateResponse(
+            request,
+            "admin/approvals/record_key.html",
+            {
+                **self.admin_site.each_context(request),
+                "opts": self.opts,
+                "original": agent,
+                "title": agent.name,
+                "subtitle": "New key",
+                "issued": issued,
+            },
+        )
+        answer["Cache-Control"] = "no-store, private"
+        return answer
+
+    def revoke_key(self, request: HttpRequest, agent: Agent, form: forms.Form) -> str:
+        key = agent.keys.filter(pk=form.cleaned_data["key"]).first()
+        if key is None:
+            raise NotFound("This agent has no such key.")
+        agents.revoke_key(key.pk, actor=_actor(request))
+        return f"Key {key.prefix} is revoked; it stops working within seconds."
+
+    @display(description="ceiling")  # type: ignore[untyped-decorator]
+    def ceiling(self, agent: Agent) -> str:
+        if agent.ceiling_minor is None:
+            return ""
+        return str(Money(agent.ceiling_minor, agent.ceiling_currency))
+
+    @display(  # type: ignore[untyped-decorator]
+        description="status", label={"paused": "warning", "active": "success"}
+    )
+    def status(self, agent: Agent) -> str:
+        return "paused" if agent.is_paused else "active"
+
+
+@admin.register(AgentKey)
+class AgentKeyAdmin(ReadOnlyAdmin):
+    """Which keys exist. They are issued and revoked on their agent's page; no hash is shown."""
+
+    list_display = ("prefix", "agent", "created_at", "expires_at", "revoked_at", "status")
+    list_select_related = ("agent",)
+    list_filter = (equal_to("agent", "agent__name", parameter="agent"),)
+    list_filter_submit = True
+    search_fields = ("prefix",)
+    search_help_text = "The whole prefix, as logs show it."
+    fields = readonly_fields = (
+        "prefix", "agent", "created_at", "expires_at", "revoked_at", "status", "where",
+    )  # fmt: skip
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AgentKey]:
+        keys: QuerySet[AgentKey] = super().get_queryset(request)
+        return keys.filter(agent__in=visible_agents(_person(request)).order_by().values("pk"))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[AgentKey], search_term: str
+    ) -> tuple[QuerySet[AgentKey], bool]:
+        term = search_term.strip()
+        return (queryset.filter(prefix=term) if term else queryset), False
+
+    @display(  # type: ignore[untyped-decorator]
+        description="status",
+        label={"works": "success", "revoked": "danger", "expired": ""},
+    )
+    def status(self, key: AgentKey) -> str:
+        if key.revoked_at is not None:
+            return "revoked"
+        return "works" if key.expires_at > clock.now() else "expired"
+
+    @display(description="issued and revoked")  # type: ignore[untyped-decorator]
+    def where(self, key: AgentKey) -> SafeString:
+        return format_html("On the page of agent {}.", key.agent.name)
+
+
+def _person(request: HttpRequest) -> User:
+    return cast(User, request.user)
+
+
+def _actor(request: HttpRequest) -> Actor:
+    return Actor.human(_person(request))
+
+
+def _configures(user: User) -> bool:
+    return user.groups.filter(name=CONFIGURING_ROLE).exists()

@@ -1,0 +1,188 @@
+"""What was known, judged, asked and decided about requests, as read-only lists."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.utils.safestring import SafeString
+from unfold.decorators import display
+
+from approvals.admin.scoped import YES_OR_NO, ScopedRecords, money, pretty
+from approvals.choices import (
+    DecisionVerdict,
+    EscalationStep,
+    Origin,
+)
+from approvals.inspection import reveal
+from approvals.models import (
+    Decision,
+    Escalation,
+    EvidenceItem,
+    Notice,
+    PolicyDecision,
+    Requirement,
+)
+from audit.filters import between, equal_to, one_of
+from policies.roles import DECIDING_ROLES
+from policies.verdicts import HIGHEST_TIER, Verdict
+
+
+def _roles() -> list[tuple[str, str]]:
+    return [(role, role) for role in DECIDING_ROLES]
+
+
+@admin.register(Decision)
+class DecisionAdmin(ScopedRecords):
+    list_display = (
+        "created_at", "decider", "group", "verdict_badge", "request_link", "amount", "reason_code",
+    )  # fmt: skip
+    list_select_related = ("request", "decider")
+    list_filter = (
+        one_of("verdict", "verdict", lambda: list(DecisionVerdict.choices)),
+        one_of("role", "group", _roles),
+        equal_to("person", "person"),
+        *between("created_at"),
+    )
+    list_filter_submit = True
+    fields = readonly_fields = (
+        "request_link", "version", "decider", "person", "group", "verdict", "reason_code",
+        "comment", "pretty_edits", "amount", "limit", "digest", "opened_at", "created_at",
+        "shown_digest", "what_they_saw",
+    )  # fmt: skip
+
+    @display(  # type: ignore[untyped-decorator]
+        description="verdict",
+        label=dict.fromkeys(DecisionVerdict.values, "")
+        | {"approve": "success", "reject": "danger", "approve_with_edits": "success"},
+    )
+    def verdict_badge(self, decision: Decision) -> tuple[str, str]:
+        return decision.verdict, decision.get_verdict_display()
+
+    @display(description="amount")  # type: ignore[untyped-decorator]
+    def amount(self, decision: Decision) -> str:
+        return money(decision.amount_minor, decision.currency)
+
+    @display(description="limit relied on")  # type: ignore[untyped-decorator]
+    def limit(self, decision: Decision) -> str:
+        return money(decision.limit_minor, decision.currency)
+
+    @display(description="edits")  # type: ignore[untyped-decorator]
+    def pretty_edits(self, decision: Decision) -> SafeString | str:
+        return pretty(decision.edits)
+
+    @display(description="digest of what they saw")  # type: ignore[untyped-decorator]
+    def shown_digest(self, decision: Decision) -> str:
+        return decision.shown_id
+
+    @display(description="what they saw")  # type: ignore[untyped-decorator]
+    def what_they_saw(self, decision: Decision) -> SafeString | str:
+        return pretty(decision.shown.body)
+
+
+@admin.register(Requirement)
+class RequirementAdmin(ScopedRecords):
+    list_display = (
+        "request_link",
+        "version",
+        "stage",
+        "quorum",
+        "group",
+        "escalated_to",
+        "is_open",
+    )
+    list_display_links = ("version",)
+    list_filter = (
+        one_of("role", "group", _roles),
+        one_of("open", "is_open", lambda: YES_OR_NO),
+    )
+    list_filter_submit = True
+    fields = readonly_fields = (
+        "request_link", "version", "stage", "quorum", "group", "within_limit", "escalates_to",
+        "escalated_to", "is_open",
+    )  # fmt: skip
+
+
+@admin.register(PolicyDecision)
+class PolicyDecisionAdmin(ScopedRecords):
+    list_display = ("created_at", "request_link", "purpose", "verdict", "tier", "policy_version")
+    list_select_related = ("request", "policy_version")
+    list_filter = (
+        one_of("verdict", "verdict", lambda: [(v.value, v.value) for v in Verdict]),
+        one_of("tier", "tier", lambda: [(str(n), str(n)) for n in range(HIGHEST_TIER + 1)]),
+        one_of("purpose", "purpose", lambda: list(PolicyDecision.Purpose.choices)),
+        equal_to("policy version", "policy_version__label", parameter="policy"),
+        *between("created_at"),
+    )
+    list_filter_submit = True
+    fields = readonly_fields = (
+        "request_link", "version", "purpose", "policy_version", "verdict", "tier",
+        "reason_required", "window", "evidence_required", "decide_within", "execute_within",
+        "created_at", "pretty_trace", "pretty_facts",
+    )  # fmt: skip
+
+    @display(description="trace")  # type: ignore[untyped-decorator]
+    def pretty_trace(self, decision: PolicyDecision) -> SafeString | str:
+        return pretty(decision.trace)
+
+    @display(description="facts")  # type: ignore[untyped-decorator]
+    def pretty_facts(self, decision: PolicyDecision) -> SafeString | str:
+        return pretty(decision.facts)
+
+
+@admin.register(EvidenceItem)
+class EvidenceItemAdmin(ScopedRecords):
+    list_display = ("created_at", "request_link", "origin", "kind", "shown_title", "shown_flags")
+    list_filter = (
+        one_of("origin", "origin", lambda: list(Origin.choices)),
+        equal_to("kind", "kind"),
+        *between("created_at"),
+    )
+    list_filter_submit = True
+    fields = readonly_fields = (
+        "request_link", "version", "position", "origin", "kind", "shown_title", "shown_uri",
+        "authority", "retrieved_at", "shown_flags", "shown_body", "sha256", "created_at",
+    )  # fmt: skip
+
+    @display(description="title")  # type: ignore[untyped-decorator]
+    def shown_title(self, item: EvidenceItem) -> str:
+        return reveal(item.title)
+
+    @display(description="address, as text")  # type: ignore[untyped-decorator]
+    def shown_uri(self, item: EvidenceItem) -> str:
+        return reveal(item.uri)
+
+    @display(description="flags")  # type: ignore[untyped-decorator]
+    def shown_flags(self, item: EvidenceItem) -> str:
+        return ", ".join(str(flag) for flag in item.flags)
+
+    @display(description="content")  # type: ignore[untyped-decorator]
+    def shown_body(self, item: EvidenceItem) -> SafeString | str:
+        return pretty(item.body)
+
+
+@admin.register(Escalation)
+class EscalationAdmin(ScopedRecords):
+    list_display = ("created_at", "request_link", "step", "from_group", "to_group", "by")
+    list_select_related = ("request", "by")
+    list_filter = (
+        one_of("step", "step", lambda: list(EscalationStep.choices)),
+        one_of("escalated to", "to_group", _roles),
+        *between("created_at"),
+    )
+    list_filter_submit = True
+    fields = readonly_fields = (
+        "request_link", "version", "round", "step", "from_group", "to_group", "by", "reason",
+        "due_at", "created_at",
+    )  # fmt: skip
+
+
+@admin.register(Notice)
+class NoticeAdmin(ScopedRecords):
+    list_display = ("created_at", "recipient", "subject", "sent_at", "attempts", "problem")
+    list_select_related = ("recipient",)
+    list_filter = (equal_to("recipient", "recipient__username", parameter="recipient"),
+                   *between("created_at"))  # fmt: skip
+    list_filter_submit = True
+    fields = readonly_fields = (
+        "request_link", "recipient", "subject", "created_at", "sent_at", "attempts",
+        "next_attempt_at", "problem",
+    )  # fmt: skip

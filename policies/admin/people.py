@@ -1,0 +1,233 @@
+"""Accounts: created, given roles, deactivated. Never deleted, never changed by their owner."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.models import Group
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
+
+from audit.doors import ReasonForm, ServiceAdminWithDoors
+from audit.filters import one_of
+from policies.admin.access import actor_at, configures, person_at
+from policies.exceptions import PolicyError
+from policies.models import User
+from policies.roles import ROLES
+from policies.services import people
+
+
+class NewPersonForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable when run
+    """A new account. It has no password until somebody sets one on its page."""
+
+    roles = forms.MultipleChoiceField(
+        required=False,
+        choices=[(role.name, f"{role.name}: {role.description}") for role in ROLES],
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+    )
+    person = forms.CharField(
+        required=False,
+        max_length=64,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Who this is, when they have another account already: copy it from there. "
+        "Two accounts of one person count once.",
+    )
+
+    class Meta:
+        model = User
+        fields = ("username", "first_name", "last_name", "email", "person")
+
+
+class PersonForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable when run
+    """What an account is called and where its mail goes; everything else has its own door."""
+
+    class Meta:
+        model = User
+        fields = ("first_name", "last_name", "email")
+
+
+class RolesForm(ReasonForm):
+    """Exactly these roles from now on."""
+
+    roles = forms.MultipleChoiceField(
+        required=False, choices=[(role.name, role.name) for role in ROLES]
+    )
+
+
+class PasswordForm(ReasonForm):
+    """A password typed twice, held against the validators."""
+
+    password = forms.CharField(strip=False, max_length=128)
+    again = forms.CharField(strip=False, max_length=128)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if cleaned.get("password") != cleaned.get("again"):
+            raise ValidationError({"again": "The two passwords differ."})
+        return cleaned
+
+
+@admin.register(User)
+class UserAdmin(ServiceAdminWithDoors):
+    refusals = (PolicyError,)
+    doors = (
+        ("set_roles", RolesForm),
+        ("set_password", PasswordForm),
+        ("deactivate", ReasonForm),
+        ("reactivate", ReasonForm),
+    )
+    ordering = ("username",)
+    sortable_by = ("username",)
+    list_display = ("username", "full_name", "roles", "email", "status", "last_login")
+    list_filter = (
+        one_of("role", "groups__name", lambda: [(r.name, r.name) for r in ROLES], parameter="role"),
+        one_of("active", "is_active", lambda: [("1", "yes"), ("0", "no")]),
+    )
+    list_filter_submit = True
+    search_fields = ("username",)
+    search_help_text = "The beginning of a user name, or a whole mail address."
+    fields = (
+        "username", "first_name", "last_name", "email", "person", "roles", "status", "last_login",
+        "date_joined",
+    )  # fmt: skip
+    add_fieldsets = (
+        (None, {"fields": ("username", "first_name", "last_name", "email", "person", "roles")}),
+    )
+    change_form_outer_after_template = "admin/policies/person.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        users: QuerySet[User] = super().get_queryset(request)
+        return users.prefetch_related("groups")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[User], search_term: str
+    ) -> tuple[QuerySet[User], bool]:
+        term = search_term.strip()
+        if "@" in term:
+            return queryset.filter(email=term), False
+        return (queryset.filter(username__startswith=term) if term else queryset), False
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return super().has_add_permission(request) and configures(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Nobody changes themselves; the person counts, not the account."""
+        own = isinstance(obj, User) and obj.person == person_at(request).person
+        return super().has_change_permission(request, obj) and configures(request) and not own
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        if obj is None:
+            return ()
+        if self.has_change_permission(request, obj):
+            return ("username", "person", "roles", "status", "last_login", "date_joined")
+        return self.fields
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm[Any]]:
+        kwargs["form"] = PersonForm if change else NewPersonForm
+        return super().get_form(request, obj, change=change, **kwargs)
+
+    def call_service(self, request: HttpRequest, obj: Any, form: Any, *, change: bool) -> User:
+        values = form.cleaned_data
+        if change:
+            return people.change_details(
+                obj.pk,
+                actor=actor_at(request),
+                email=values["email"],
+                first_name=values["first_name"],
+                last_name=values["last_name"],
+            )
+        return people.create_user(
+            actor=actor_at(request),
+            username=values["username"],
+            roles=values["roles"],
+            person=values["person"],
+            email=values["email"],
+            first_name=values["first_name"],
+            last_name=values["last_name"],
+        )
+
+    def response_add(
+        self, request: HttpRequest, obj: User, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """On to the account's page, where its first password is set."""
+        if "_addanother" in request.POST or "_popup" in request.POST:
+            return super().response_add(request, obj, post_url_continue)  # type: ignore[no-any-return]
+        messages.success(request, f"{obj.username} has an account. Set its first password below.")
+        return HttpResponseRedirect(self.address_of(obj))
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        context = dict(extra_context or {})
+        if object_id is not None:
+            user = self.get_object(request, object_id)
+            held = {group.name for group in user.groups.all()}
+            context |= {
+                "may_change": self.has_change_permission(request, user),
+                "is_self": user.person == person_at(request).person,
+                "role_choices": [(r.name, r.description, r.name in held) for r in ROLES],
+            }
+        return super().changeform_view(request, object_id, form_url, context)
+
+    def set_roles(self, request: HttpRequest, user: User, form: forms.Form) -> str:
+        values = form.cleaned_data
+        # Groups that are no role are left alone: this page neither shows nor takes them.
+        others = Group.objects.filter(user=user).exclude(name__in=[role.name for role in ROLES])
+        people.change_roles(
+            user.pk,
+            actor=actor_at(request),
+            roles=[*values["roles"], *others.values_list("name", flat=True)],
+            reason=values["reason"],
+        )
+        return f"{user} has these roles now: {', '.join(values['roles']) or 'none'}."
+
+    def set_password(self, request: HttpRequest, user: User, form: forms.Form) -> str:
+        values = form.cleaned_data
+        try:
+            validate_password(values["password"], user)
+        except ValidationError as error:
+            raise PolicyError("weak_password", " ".join(error.messages)) from error
+        people.set_password(
+            user.pk,
+            actor=actor_at(request),
+            password=values["password"],
+            reason=values["reason"],
+        )
+        return f"{user} has another password, and is signed out everywhere."
+
+    def deactivate(self, request: HttpRequest, user: User, form: forms.Form) -> str:
+        people.deactivate(user.pk, actor=actor_at(request), reason=form.cleaned_data["reason"])
+        return f"{user} is deactivated; what they decided stays."
+
+    def reactivate(self, request: HttpRequest, user: User, form: forms.Form) -> str:
+        people.reactivate(user.pk, actor=actor_at(request), reason=form.cleaned_data["reason"])
+        return f"{user} is active again, with the roles they had."
+
+    @display(description="name")  # type: ignore[untyped-decorator]
+    def full_name(self, user: User) -> str:
+        return user.get_full_name()
+
+    @display(description="roles")  # type: ignore[untyped-decorator]
+    def roles(self, user: User) -> str:
+        names = sorted(group.name for group in user.groups.all())
+        if user.is_superuser:
+            names.append("superuser (reads everything, decides nothing)")
+        return ", ".join(names) or "none"
+
+    @display(  # type: ignore[untyped-decorator]
+        description="status", label={"active": "success", "deactivated": "danger"}
+    )
+    def status(self, user: User) -> str:
+        return "active" if user.is_active else "deactivated"
