@@ -20,6 +20,7 @@ class CountersignSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme is un
     site_title = "Countersign"
     site_header = "Countersign"
     index_title = "Today"
+    index_template = "approvals/landing.html"
 
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)
@@ -29,7 +30,11 @@ class CountersignSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme is un
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:
         """The landing page."""
-        page: TemplateResponse = super().index(request, extra_context)
+        # Here, because the rooms' pages register with this very site while they are imported.
+        from approvals.admin.dashboard import landing_context
+
+        context = {**landing_context(request), **(extra_context or {})}
+        page: TemplateResponse = super().index(request, context)
         return page
 
     def login(

@@ -100,7 +100,7 @@ CONNECTORS: dict[str, dict[str, Any]] = {
         "token": env.str("LOGISTICS_TOKEN", "logistics-sandbox"),
     },
 }
-CONNECTOR_TIMEOUT = timedelta(seconds=env.int("CONNECTOR_TIMEOUT_SECONDS", 20))
+CONNECTOR_TIMEOUT = timedelta(seconds=env.int("CONNECTOR_TIMEOUT_SECONDS", 8))
 
 # --- Django -----------------------------------------------------------------------------------
 
@@ -261,7 +261,12 @@ CELERY_DB_REUSE_MAX = 1000  # Celery closes the connection around every task oth
 CELERY_TASK_PUBLISH_RETRY = False  # the row is the outbox: a lost message loses nothing
 SWEEP_SECONDS = env.float("SWEEP_SECONDS", 5.0)
 CELERY_BEAT_SCHEDULE = {
-    "sweep": {"task": "approvals.sweep", "schedule": schedule(timedelta(seconds=SWEEP_SECONDS))}
+    "sweep": {
+        "task": "approvals.sweep",
+        "schedule": schedule(timedelta(seconds=SWEEP_SECONDS)),
+        # a sweep nobody took up before the next one is due has nothing to add to it
+        "options": {"expires": SWEEP_SECONDS},
+    }
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 
@@ -304,6 +309,8 @@ UNFOLD: dict[str, Any] = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "6px",
+    "STYLES": ["approvals.admin.look.stylesheet"],
+    "SCRIPTS": ["approvals.admin.look.script"],
     "COLORS": {
         "primary": {  # a calm slate blue: red, amber and green stay free to mean something
             "50": "oklch(97% .013 245)",

@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
+from typing import cast
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.views.decorators.http import require_safe
 
 from approvals.models import ActionRequest
+from approvals.selectors.inbox import asked_now, requests_of, teams_of
+from policies.models import User
 
 
+@require_safe
 @login_required
 def open_review(request: HttpRequest, request_id: UUID) -> HttpResponse:
-    """Redirect to the request's record."""
-    if not ActionRequest.objects.filter(pk=request_id).exists():
-        raise Http404
-    return HttpResponseRedirect(reverse("admin:approvals_actionrequest_change", args=[request_id]))
+    """To the inbox of a team that is asked; to the record for others who may read it; else 404."""
+    user = cast(User, request.user)
+    found = ActionRequest.objects.filter(pk=request_id)
+    team = _team_for(user, request_id)
+    if team:
+        return HttpResponseRedirect(
+            reverse(f"admin:approvals_{team}inbox_change", args=[request_id])
+        )
+    if user.has_perm("approvals.view_actionrequest") and found.exists():
+        return HttpResponseRedirect(
+            reverse("admin:approvals_actionrequest_change", args=[request_id])
+        )
+    raise Http404
+
+
+def _team_for(user: User, request_id: UUID) -> str:
+    """The user's team that is asked now; otherwise one that ever was."""
+    teams = teams_of(user)
+    this = ActionRequest.objects.filter(pk=request_id)
+    for team in teams:
+        if asked_now(team, this).exists():
+            return team
+    for team in teams:
+        if requests_of(team, this).exists():
+            return team
+    return ""

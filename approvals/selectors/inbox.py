@@ -1,0 +1,223 @@
+"""One team's requests: what waits, what is stuck, what was done, and the rows of the list."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet, prefetch_related_objects
+
+from approvals.choices import (
+    FINAL_VERDICTS,
+    INCIDENTS,
+    WAITING_FOR_PEOPLE,
+    DecisionVerdict,
+    Origin,
+    State,
+)
+from approvals.inspection import reveal
+from approvals.models import ActionRequest, Decision, EvidenceItem, PolicyDecision, Requirement
+from approvals.selectors.case import amount_of
+from policies.models import User
+from policies.quorum import Approval, progress
+from policies.roles import DECIDING_ROLES
+from policies.verdicts import Verdict
+
+MANAGER = "manager"
+MOST_COUNTED = 1_000
+RECENTLY = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One tab of an inbox: its key in the address, its name and its order."""
+
+    key: str
+    name: str
+    order: tuple[str, ...]
+    counted: bool = True
+
+
+TO_DECIDE = View("to-decide", "To decide", ("decide_by", "id"))
+WAITING = View("waiting", "Waiting for the agent", ("answer_by", "id"))
+ESCALATED = View("escalated", "Escalated", ("decide_by", "id"))
+CARRIED_OUT = View("running", "Approved and running", ("execute_by", "id"))
+NEEDS_CLOSING = View("incidents", "Incidents", ("id",))
+DONE = View("done", "Decided lately", ("-id",))
+VIEWS = (TO_DECIDE, ESCALATED, WAITING, CARRIED_OUT, NEEDS_CLOSING, DONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What the list says about one request."""
+
+    request: ActionRequest
+    effect: str
+    amount: str
+    progress: str
+    flags: tuple[str, ...]
+    escalated_to: str
+    asked_by_agent: bool
+    decided_by_viewer: bool
+
+    @property
+    def clock(self) -> datetime | None:
+        """The clock that runs now."""
+        if self.request.state == State.CHANGES_REQUESTED:
+            return self.request.answer_by
+        if self.request.state == State.APPROVED:
+            return self.request.execute_by
+        return self.request.decide_by if self.request.state == State.PENDING_APPROVAL else None
+
+
+def teams_of(user: User) -> tuple[str, ...]:
+    """The deciding roles the account is in now, by membership and nothing else."""
+    if not user.is_active:
+        return ()
+    names = set(user.groups.values_list("name", flat=True))
+    return tuple(team for team in DECIDING_ROLES if team in names)
+
+
+def requests_of(
+    team: str, requests: QuerySet[ActionRequest] | None = None
+) -> QuerySet[ActionRequest]:
+    """Everything the team was ever asked about.
+
+    Managers also have what policy allowed without anybody, and every incident: somebody must be
+    able to undo and to close those.
+    """
+    requests = ActionRequest.objects.all() if requests is None else requests
+    asked = Exists(_asked(team))
+    if team == MANAGER:
+        return requests.filter(asked | Q(state__in=INCIDENTS) | Q(verdict=Verdict.ALLOW.value))
+    return requests.filter(asked)
+
+
+def asked_now(team: str, requests: QuerySet[ActionRequest]) -> QuerySet[ActionRequest]:
+    """Those on whose current version the team still has to answer."""
+    return requests.filter(Exists(_open(team)))
+
+
+def in_view(
+    requests: QuerySet[ActionRequest], team: str, view: View, *, at: datetime
+) -> QuerySet[ActionRequest]:
+    """The requests one tab shows, unordered."""
+    open_now = _open(team)
+    if view is TO_DECIDE:
+        return requests.filter(Exists(open_now), state=State.PENDING_APPROVAL)
+    if view is ESCALATED:
+        return requests.filter(
+            Exists(open_now.exclude(escalated_to="")), state=State.PENDING_APPROVAL
+        )
+    if view is WAITING:
+        return requests.filter(Exists(open_now), state=State.CHANGES_REQUESTED)
+    if view is CARRIED_OUT:
+        # What an accountable person still has to sign off is waiting for somebody, too.
+        supervised = Q(state=State.VERIFIED, risk_tier__gte=4)
+        running = Q(state__in=[State.APPROVED, State.EXECUTING, State.EXECUTED])
+        return requests.filter(running | supervised)
+    if view is NEEDS_CLOSING:
+        return requests.filter(state__in=INCIDENTS)
+    decided = Decision.objects.filter(
+        request=OuterRef("pk"), group=team, created_at__gte=at - RECENTLY
+    )
+    return requests.filter(Exists(decided)).exclude(state__in=WAITING_FOR_PEOPLE)
+
+
+def next_to_decide(team: str, user: User, *, after: ActionRequest) -> ActionRequest | None:
+    """The next request of the inbox this person has not decided, in the inbox's order."""
+    decided = Decision.objects.filter(
+        request=OuterRef("pk"),
+        version=OuterRef("version"),
+        person=user.person,
+        verdict__in=FINAL_VERDICTS,
+    )
+    waiting = (
+        asked_now(team, ActionRequest.objects.filter(state=State.PENDING_APPROVAL))
+        .filter(~Exists(decided))
+        .exclude(pk=after.pk)
+        .order_by(*TO_DECIDE.order)
+    )
+    if after.decide_by is None:
+        return waiting.first()
+    later = waiting.filter(
+        Q(decide_by__gt=after.decide_by) | Q(decide_by=after.decide_by, pk__gt=after.pk)
+    )
+    return later.first() or waiting.first()
+
+
+def capped(requests: QuerySet[ActionRequest]) -> int:
+    """How many, or MOST_COUNTED: nobody needs to know whether it is 4,000 or 5,000."""
+    return requests.order_by()[:MOST_COUNTED].count()
+
+
+def rows_of(requests: Sequence[ActionRequest], *, viewer: User) -> list[Row]:
+    """The list's rows, in a fixed number of queries whatever their number."""
+    prefetch_related_objects(
+        list(requests),
+        Prefetch("requirements", Requirement.objects.filter(version=F("request__version"))),
+        Prefetch(
+            "decisions",
+            Decision.objects.filter(version=F("request__version")).select_related("requirement"),
+        ),
+        Prefetch("policy_decisions", PolicyDecision.objects.defer("trace").order_by("-id")),
+        Prefetch(
+            "evidence",
+            EvidenceItem.objects.filter(version=F("request__version"), origin=Origin.AGENT).only(
+                "request_id", "flags"
+            ),
+        ),
+        "thread",
+    )
+    return [_row(request, viewer) for request in requests]
+
+
+def flags_of(request: ActionRequest) -> tuple[str, ...]:
+    """What the detectors found, in the policy's facts and in the evidence, sorted."""
+    found = {flag for item in request.evidence.all() for flag in item.flags}
+    latest = next(iter(request.policy_decisions.all()), None)
+    if latest is not None:
+        found.update(json.loads(latest.facts).get("evidence.flags", ()))
+    return tuple(sorted(str(flag) for flag in found))
+
+
+def _asked(team: str) -> QuerySet[Requirement]:
+    return Requirement.objects.filter(Q(group=team) | Q(escalated_to=team), request=OuterRef("pk"))
+
+
+def _open(team: str) -> QuerySet[Requirement]:
+    return _asked(team).filter(is_open=True, version=OuterRef("version"))
+
+
+def _row(request: ActionRequest, viewer: User) -> Row:
+    requirements = list(request.requirements.all())
+    decisions = list(request.decisions.all())
+    amount = amount_of(request)
+    entries = list(request.thread.all())
+    return Row(
+        request=request,
+        effect=reveal(request.effect),
+        amount=str(amount) if amount else "",
+        progress=_progress(requirements, decisions),
+        flags=flags_of(request),
+        escalated_to=next((r.escalated_to for r in requirements if r.escalated_to), ""),
+        asked_by_agent=bool(entries) and entries[-1].actor_kind == "agent",
+        decided_by_viewer=any(
+            d.person == viewer.person and d.verdict in FINAL_VERDICTS for d in decisions
+        ),
+    )
+
+
+def _progress(requirements: Iterable[Requirement], decisions: Iterable[Decision]) -> str:
+    specs = [r.spec for r in requirements]
+    given = [
+        Approval(person=d.person, group=d.requirement.group if d.requirement else d.group)
+        for d in decisions
+        if d.verdict == DecisionVerdict.APPROVE
+    ]
+    if not specs:
+        return ""
+    met = sum(one.met_count for one in progress(specs, given))
+    return f"{met} of {sum(spec.quorum for spec in specs)}"

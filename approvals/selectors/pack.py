@@ -1,0 +1,207 @@
+"""The evidence pack as values to show: every string made visible, nothing cut, nothing trusted.
+
+Text from outside passes `reveal` here, whoever supplied it: a customer's name in our own CRM was
+typed by a customer.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from urllib.parse import urlsplit
+
+from approvals.choices import Origin
+from approvals.inspection import Flag, inspect, reveal
+from approvals.models import EvidenceItem, TargetReading
+from audit.canonical import JsonObject, JsonValue, canonical
+from audit.money import Money, MoneyError, exponent
+
+_SYMBOLS = {"€": "EUR", "$": "USD", "£": "GBP", "¥": "JPY"}
+_NUMBER = r"[0-9](?:[0-9.,\u00a0\u202f' ]*[0-9])?"
+_WITH_CURRENCY = re.compile(
+    rf"(?P<before>[€$£¥]|\b[A-Z]{{3}})\s?(?P<a>{_NUMBER})|(?P<b>{_NUMBER})\s?(?P<after>[€$£¥]|[A-Z]{{3}}\b)"
+)
+_FLAG_WORDS = {
+    Flag.BIDI: "text direction tricks",
+    Flag.INVISIBLE: "invisible characters",
+    Flag.LOOK_ALIKE: "look-alike letters",
+    Flag.INJECTION: "tries to give instructions",
+    Flag.LONG: "very long or padded",
+    Flag.CONTRADICTION: "contradicts the action",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One named value, complete."""
+
+    key: str
+    value: str
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field of the target, as it is and as it would be."""
+
+    key: str
+    before: str
+    after: str
+    is_changed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The target as the system read it, or why it could not."""
+
+    read_at: datetime
+    unavailable: str
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One evidence item. `lines` hold what the system read, `text` what the agent wrote."""
+
+    is_system: bool
+    kind: str
+    title: str
+    link: str  # an https address, or ""
+    host: str
+    address: str  # as text, when it is no link
+    authority: str
+    retrieved_at: datetime | None
+    sha256: str
+    flags: tuple[str, ...]
+    lines: tuple[Line, ...]
+    text: str
+
+
+def params_as_lines(params: JsonObject) -> tuple[Line, ...]:
+    """Every param by key, whole; what is not a string in its canonical JSON."""
+    return tuple(
+        Line(reveal(key), _shown(value), flag_words(inspect(_raw(value))))
+        for key, value in params.items()
+    )
+
+
+def reading_shown(reading: TargetReading | None) -> Reading | None:
+    """Before beside after, the changed fields first."""
+    if reading is None:
+        return None
+    before = dict(_flat(json.loads(reading.before or "{}")))
+    after = dict(_flat(json.loads(reading.after or "{}")))
+    changes = [
+        Change(
+            key=reveal(key),
+            before=_shown(before[key]) if key in before else "",
+            after=_shown(after[key]) if key in after else "",
+            is_changed=before.get(key) != after.get(key),
+        )
+        for key in {**before, **after}
+    ]
+    return Reading(
+        read_at=reading.read_at,
+        unavailable=reveal(reading.unavailable),
+        changes=tuple(sorted(changes, key=lambda change: not change.is_changed)),
+    )
+
+
+def source_shown(item: EvidenceItem) -> Source:
+    """One item, with its link only where a link is safe to follow."""
+    is_system = item.origin == Origin.SYSTEM
+    link, host = _safe_link(item.uri)
+    return Source(
+        is_system=is_system,
+        kind=reveal(item.kind),
+        title=reveal(item.title),
+        link=link,
+        host=host,
+        address="" if link else reveal(item.uri),
+        authority=reveal(item.authority),
+        retrieved_at=item.retrieved_at,
+        sha256=item.sha256,
+        flags=flag_words(item.flags),
+        lines=_body_lines(item.body) if is_system else (),
+        text="" if is_system else reveal(item.body),
+    )
+
+
+def flag_words(flags: object) -> tuple[str, ...]:
+    """The detectors' findings in words."""
+    found = flags if isinstance(flags, list | tuple) else ()
+    return tuple(_FLAG_WORDS.get(flag, str(flag)) for flag in found)
+
+
+def other_amounts(text: str, amount: Money | None) -> tuple[str, ...]:
+    """Amounts with a currency in the agent's words that are not the action's amount.
+
+    A hint and no more: "was 200.00 EUR before" is no contradiction, and people can tell.
+    """
+    if amount is None:
+        return ()
+    found = []
+    for match in _WITH_CURRENCY.finditer(text):
+        code = match["before"] or match["after"] or ""
+        money = _money(match["a"] or match["b"] or "", _SYMBOLS.get(code, code))
+        if money is not None and money != amount and str(money) not in found:
+            found.append(str(money))
+    return tuple(found)
+
+
+def _money(number: str, currency: str) -> Money | None:
+    try:
+        places = exponent(currency)
+    except MoneyError:
+        return None
+    digits = re.sub(r"[^0-9.,]", "", number)
+    whole, mark, fraction = digits.rpartition("." if digits.rfind(".") > digits.rfind(",") else ",")
+    if not mark or len(fraction) == 3:  # no decimals; a last group of three is a thousand
+        whole, fraction = digits, ""
+    whole = re.sub(r"[.,]", "", whole)
+    if len(fraction) > places or len(whole) > 15:
+        return None
+    return Money(int(whole + fraction.ljust(places, "0")), currency)
+
+
+def _safe_link(uri: str) -> tuple[str, str]:
+    if reveal(uri) != uri or not uri.isascii() or any(c in uri for c in "\\\r\n\t "):
+        return "", ""
+    try:
+        parts = urlsplit(uri)
+        host, user = parts.hostname or "", parts.username
+    except ValueError:
+        return "", ""
+    if parts.scheme != "https" or not host or user is not None:
+        return "", ""
+    return uri, host
+
+
+def _body_lines(body: str) -> tuple[Line, ...]:
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return (Line("", reveal(body)),)
+    return tuple(Line(reveal(key), _shown(item)) for key, item in _flat(value))
+
+
+def _flat(value: JsonValue, path: str = "") -> Iterator[tuple[str, JsonValue]]:
+    """Leaves by dotted path; an empty object or list is a leaf."""
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            yield from _flat(item, f"{path}.{key}" if path else str(key))
+    elif path:
+        yield path, value
+    elif value not in ({}, None):
+        yield "value", value
+
+
+def _raw(value: JsonValue) -> str:
+    return value if isinstance(value, str) else canonical(value)
+
+
+def _shown(value: JsonValue) -> str:
+    return reveal(_raw(value))
