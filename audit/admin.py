@@ -61,7 +61,9 @@ class AuditEventAdmin(ReadOnlyAdmin):
             pretty = json.dumps(json.loads(event.data), indent=2, ensure_ascii=True)
         except ValueError:
             pretty = event.data
-        return format_html('<pre class="whitespace-pre-wrap">{}</pre>', pretty)
+        return format_html(
+            '<pre style="white-space: pre-wrap; overflow-wrap: anywhere">{}</pre>', pretty
+        )
 
     @display(description="MAC of the event before it")  # type: ignore[untyped-decorator]
     def previous_mac(self, event: AuditEvent) -> str:

@@ -56,6 +56,7 @@ class ReadOnlyRows(TabularInline):  # type: ignore[misc]
     max_num = 0
     can_delete = False
     show_change_link = False
+    hide_title = True
 
     def has_add_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return False

@@ -54,6 +54,7 @@ class Judgement:
     """One evaluation of policy, with every rule's clauses."""
 
     decision: PolicyDecision
+    title: str
     verdict: str
     version: str
     matched: tuple[dict[str, Any], ...]
@@ -205,6 +206,7 @@ def _judgement(decision: PolicyDecision) -> Judgement:
     ]
     return Judgement(
         decision=decision,
+        title=f"What policy said at {decision.get_purpose_display().lower()}",
         verdict=_words(decision.verdict),
         version=str(trace.get("version") or "none was published"),
         matched=tuple(rule for rule in rules if rule["matched"]),

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
+from typing import Any
+
 from django.contrib import admin
 from django.utils.safestring import SafeString
 from unfold.decorators import display
@@ -75,7 +79,15 @@ class DecisionAdmin(ScopedRecords):
 
     @display(description="what they saw")  # type: ignore[untyped-decorator]
     def what_they_saw(self, decision: Decision) -> SafeString | str:
-        return pretty(decision.shown.body)
+        """The page's content, with the JSON inside it laid out too."""
+        try:
+            body: dict[str, Any] = json.loads(decision.shown.body)
+        except ValueError:
+            return pretty(decision.shown.body)
+        for key in ("action", "before", "after"):
+            with suppress(ValueError, TypeError):
+                body[key] = json.loads(body.get(key, ""))
+        return pretty(json.dumps(body))
 
 
 @admin.register(Requirement)

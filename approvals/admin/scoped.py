@@ -20,6 +20,7 @@ from audit.money import Money
 from audit.read_only_admin import ReadOnlyAdmin
 from policies.models import User
 
+_PRE = '<pre style="white-space: pre-wrap; overflow-wrap: anywhere">{}</pre>'
 YES_OR_NO = [("1", "yes"), ("0", "no")]
 
 
@@ -88,7 +89,7 @@ def pretty(text: str) -> SafeString | str:
     """Stored JSON laid out; anything else as it is, with hidden characters written out."""
     with suppress(ValueError):  # plain text, or damaged: shown as stored either way
         text = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    return format_html('<pre class="whitespace-pre-wrap">{}</pre>', reveal(text)) if text else ""
+    return format_html(_PRE, reveal(text)) if text else ""
 
 
 def money(minor: int | None, currency: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django import forms
@@ -20,6 +21,7 @@ from audit.filters import one_of
 from policies.admin.access import configures, person_at
 from policies.document import Document
 from policies.exceptions import PolicyError
+from policies.matrix import Cell
 from policies.models import PolicyVersion
 from policies.models.versions import VersionStatus
 from policies.parser import parse_document
@@ -34,7 +36,9 @@ class DraftForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable
 
     document = forms.CharField(
         strip=False,
-        widget=UnfoldAdminTextareaWidget({"rows": 40, "spellcheck": "false"}),
+        widget=UnfoldAdminTextareaWidget(
+            {"rows": 40, "spellcheck": "false", "style": "font-family: ui-monospace, monospace"}
+        ),
         help_text="YAML. It starts as the version in force; somebody else publishes the draft.",
     )
     reason = forms.CharField(
@@ -76,6 +80,7 @@ class VersionPage:
     unreadable: str
     failures: tuple[str, ...]
     changes: tuple[tuple[str, str], ...]
+    tiers: tuple[tuple[Cell, str, str], ...]
     compared_with: str
     why_not_publish: str
 
@@ -167,6 +172,10 @@ class PolicyVersionAdmin(ServiceAdminWithDoors):
             unreadable=parsed if isinstance(parsed, str) else "",
             failures=failures,
             changes=_difference(before, version) if before else (),
+            tiers=tuple(
+                (cell, _span(cell.clocks.decide_by), _span(cell.clocks.execute_by))
+                for cell in (document.matrix.tiers if document else ())
+            ),
             compared_with=before.label if before else "",
             why_not_publish=self._why_not(request, version, failures),
         )
@@ -196,6 +205,15 @@ class PolicyVersionAdmin(ServiceAdminWithDoors):
     @display(description="reason")  # type: ignore[untyped-decorator]
     def shown_reason(self, version: PolicyVersion) -> str:
         return version.reason
+
+
+def _span(length: timedelta) -> str:
+    """A length of time in the largest unit that has no rest: "8 hours"."""
+    seconds = int(length.total_seconds())
+    for unit, name in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
+        if seconds % unit == 0:
+            return f"{seconds // unit} {name}{'' if seconds == unit else 's'}"
+    raise AssertionError("every whole second is a number of seconds")
 
 
 def _version_before(version: PolicyVersion) -> PolicyVersion | None:
