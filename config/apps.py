@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
 
 from django.apps import AppConfig
 from django.contrib.admin.apps import SimpleAdminConfig
@@ -35,5 +34,4 @@ class CountersignAdminConfig(SimpleAdminConfig):
     def ready(self) -> None:
         super().ready()
         for room in _ROOMS_WITH_PAGES:
-            if find_spec(f"{room}.admin") is not None:
-                import_module(f"{room}.admin")
+            import_module(f"{room}.admin")

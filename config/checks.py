@@ -143,7 +143,9 @@ def _production() -> Iterator[CheckMessage]:
         )
     if settings.EMAIL_BACKEND.endswith(("console.EmailBackend", "locmem.EmailBackend")):
         yield _warning(
-            14, "Nobody is notified of anything.", "Set EMAIL_URL, such as smtp+tls://mail:587."
+            14,
+            "Nobody is notified of anything.",
+            "Set EMAIL_URL, such as submission://user:password@mail:587.",
         )
 
 

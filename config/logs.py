@@ -35,6 +35,31 @@ def configure() -> None:
     )
 
 
+def dict_config(level: str) -> dict[str, Any]:
+    """`settings.LOGGING`: everything as JSON on stderr, without what says nothing."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": "config.logs.formatter"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "root": {"handlers": ["stderr"], "level": level},
+        "loggers": {
+            "django.server": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+            # RequestIdMiddleware writes one line per request, with its id; two would be noise
+            "gunicorn.access": {"level": "WARNING"},
+            "gunicorn.error": {"level": level},
+            "django.request": {"level": "ERROR"},
+            # three lines per beat say nothing; what a task does is logged where it is done
+            "celery.beat": {"level": "WARNING"},
+            "celery.worker.strategy": {"level": "WARNING"},
+            "celery.app.trace": {"level": "WARNING"},
+            # their lines carry whole addresses
+            "httpx": {"level": "WARNING"},
+            "stripe": {"level": "WARNING"},
+        },
+    }
+
+
 def formatter() -> logging.Formatter:
     """The formatter of `settings.LOGGING`: one JSON object per line."""
     return structlog.stdlib.ProcessorFormatter(

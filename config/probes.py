@@ -7,8 +7,10 @@ from typing import Any
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from approvals.selectors.landing import posture
 from policies.models import PolicyVersion
 from policies.models.versions import VersionStatus
 
@@ -47,10 +49,16 @@ def _posture() -> dict[str, Any]:
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         raise _NotReady("migrations", "Migrations wait to be applied: run manage.py migrate.")
-    policy = PolicyVersion.objects.filter(status=VersionStatus.PUBLISHED).only("label").first()
-    if policy is None:
+    if not PolicyVersion.objects.filter(status=VersionStatus.PUBLISHED).exists():
         raise _NotReady("policy", "No policy version is published: every proposal is refused.")
-    return {"policy": {"version": policy.label}}
+    now = posture(at=timezone.now())
+    return {
+        "policy": {"version": now.policy},
+        "oldest_pending": {str(waiting.tier): waiting.since for waiting in now.oldest},
+        "incidents": now.incidents,
+        "paused_agents": len(now.paused_agents),  # how many; who is for people who are signed in
+        "last_event_at": now.last_event_at,
+    }
 
 
 def _not_ready(part: str, reason: str) -> HttpResponse:

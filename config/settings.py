@@ -8,7 +8,9 @@ from typing import Any
 from celery.schedules import schedule
 from django.core.exceptions import ImproperlyConfigured
 
+from config import logs
 from config.env import BASE_DIR, VAR_DIR, env
+from config.theme import UNFOLD as UNFOLD
 
 # --- What differs between deployments -------------------------------------------------------
 
@@ -67,7 +69,10 @@ else:
 
 BROKER_URL: str = env.str("BROKER_URL", "filesystem://")
 
-vars().update(env.dj_email_url("EMAIL_URL", "consolemail://"))
+_email = env.dj_email_url("EMAIL_URL", "console://")
+if "EMAIL_BACKEND" not in _email:  # the parser lets an unknown scheme pass as nothing
+    raise ImproperlyConfigured("EMAIL_URL must begin with submission://, smtp:// or console://.")
+vars().update(_email)
 DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", "countersign@localhost")
 BIND_HOST: str = env.str("BIND_HOST", "127.0.0.1")
 PORT = env.int("PORT", 8000)
@@ -184,11 +189,15 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = DEBUG or DEMO  # serve straight from the packages, no collectstatic step
 
-CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": BROKER_URL}
-    if BROKER_URL.startswith(("redis://", "rediss://"))
-    else {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
 }
+if BROKER_URL.startswith(("redis://", "rediss://")):
+    CACHES["default"] = {
+        "BACKEND": "config.cache.DispensableRedisCache",
+        "LOCATION": BROKER_URL,
+        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
+    }
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not (DEBUG or DEMO)
 SESSION_COOKIE_AGE = int(timedelta(hours=10).total_seconds())
@@ -277,58 +286,4 @@ EXECUTION_MAX_ATTEMPTS = env.int("EXECUTION_MAX_ATTEMPTS", 5)
 # --- Logging ----------------------------------------------------------------------------------
 
 LOG_LEVEL = env.str("LOG_LEVEL", "INFO")
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"json": {"()": "config.logs.formatter"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {
-        "django.server": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
-        # RequestIdMiddleware writes one line per request, with its id; two would be noise
-        "gunicorn.access": {"level": "WARNING"},
-        "gunicorn.error": {"level": LOG_LEVEL},
-        "django.request": {"level": "ERROR"},
-        # three lines per beat say nothing; what a task does is logged where it is done
-        "celery.beat": {"level": "WARNING"},
-        "celery.worker.strategy": {"level": "WARNING"},
-        "celery.app.trace": {"level": "WARNING"},
-        "httpx": {"level": "WARNING"},  # its lines carry whole addresses
-    },
-}
-
-# --- The admin's look -------------------------------------------------------------------------
-
-UNFOLD: dict[str, Any] = {
-    "SITE_TITLE": "Countersign",
-    "SITE_HEADER": "Countersign",
-    "SITE_SUBHEADER": "People decide what agents may do",
-    "SITE_SYMBOL": "approval",
-    "SITE_URL": None,
-    "SHOW_HISTORY": False,
-    "SHOW_VIEW_ON_SITE": False,
-    "SHOW_BACK_BUTTON": True,
-    "BORDER_RADIUS": "6px",
-    "STYLES": ["approvals.admin.look.stylesheet"],
-    "SCRIPTS": ["approvals.admin.look.script"],
-    "COLORS": {
-        "primary": {  # a calm slate blue: red, amber and green stay free to mean something
-            "50": "oklch(97% .013 245)",
-            "100": "oklch(94% .025 245)",
-            "200": "oklch(89% .045 245)",
-            "300": "oklch(81% .075 245)",
-            "400": "oklch(70% .105 245)",
-            "500": "oklch(60% .12 245)",
-            "600": "oklch(52% .12 247)",
-            "700": "oklch(45% .105 249)",
-            "800": "oklch(39% .085 251)",
-            "900": "oklch(34% .068 252)",
-            "950": "oklch(25% .05 253)",
-        },
-    },
-    "SIDEBAR": {
-        "show_search": False,
-        "show_all_applications": False,
-        "navigation": "config.navigation.sidebar",
-    },
-}
+LOGGING = logs.dict_config(LOG_LEVEL)

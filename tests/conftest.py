@@ -43,7 +43,7 @@ def _settle_environment() -> None:
         "DEMO": "1",  # plain http on loopback, static files straight from the packages
         "SECRET_KEY": "a key for tests that signs nothing anywhere else",
         "AUDIT_KEY": "another key for tests that seals nothing anywhere else",
-        "EMAIL_URL": "memorymail://",
+        "EMAIL_URL": "memory://",
         "LOG_LEVEL": "WARNING",
     }
     database_url = os.environ.get("TEST_DATABASE_URL")
@@ -55,6 +55,7 @@ def _settle_environment() -> None:
         os.environ["BROKER_URL"] = f"{redis_url.rstrip('/')}/{number}"
     if bool(database_url) != settings.IS_POSTGRES:  # from here on they are read
         raise pytest.UsageError("TEST_DATABASE_URL must be a postgresql:// address.")
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # fast, for tests
     # xdist's workers inherit the environment, and must come by here before anybody reads theirs
     del os.environ["DJANGO_SETTINGS_MODULE"]
 

@@ -1,0 +1,173 @@
+"""Unsafe deployments are refused by every command, each mistake under an id of its own."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.core.checks import CheckMessage
+
+from audit.models import AuditEvent
+from audit.read_only_admin import ReadOnlyAdmin
+from config.admin_checks import problems_of
+from config.admin_site import CountersignSite
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PRODUCTION = {
+    "DEBUG": "0",
+    "DEMO": "0",
+    "SECRET_KEY": "Zq8-3kV_ruXw1LmN0pTtYbC7dEhGjS5aQ2sWx4zR6vK9yUoI",
+    "AUDIT_KEY": "m4Rt-XhP2_sLq9WcVb7nYk1JdG6fTz0EaU8oQiS3pCxN5wKy",
+    "ALLOWED_HOSTS": "countersign.acme.net",
+    "BASE_URL": "https://countersign.acme.net",
+    "DATABASE_URL": "postgresql://app@db.acme.net/countersign",
+    "BROKER_URL": "redis://broker.acme.net/0",
+    "EMAIL_URL": "smtp://mail.acme.net:587",
+    "SECURE_HSTS_SECONDS": "3600",
+    "PAYMENTS_URL": "https://payments.acme.net",
+    "PAYMENTS_API_KEY": "sk_live_x",
+    "SMTP_URL": "smtp://mail.acme.net:587",
+    "MAIL_ARCHIVE_URL": "https://archive.acme.net",
+    "RECORDS_URL": "postgresql://crm.acme.net/crm",
+    "DIRECTORY_URL": "https://directory.acme.net",
+    "DIRECTORY_TOKEN": "x",
+    "CHANGES_URL": "https://changes.acme.net",
+    "CHANGES_TOKEN": "x",
+    "LOGISTICS_URL": "",
+    "LOGISTICS_TOKEN": "",
+}
+
+
+def _check(tmp_path: Path, changes: dict[str, str]) -> tuple[int, set[str]]:
+    """Exit code and ids of `manage.py check` in the given environment."""
+    process = subprocess.run(
+        [sys.executable, "manage.py", "check"],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], "COUNTERSIGN_VAR": str(tmp_path), **PRODUCTION, **changes},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = set(re.findall(r"\(countersign\.([EW]\d+)\)", process.stdout + process.stderr))
+    if process.returncode and not found:
+        found = {process.stderr.strip().splitlines()[-1]}
+    return process.returncode, found
+
+
+DEMO = {
+    "DEMO": "1",
+    "ALLOWED_HOSTS": "localhost,127.0.0.1",
+    "DATABASE_URL": "sqlite:////tmp/unused.sqlite3",
+    "BROKER_URL": "filesystem://",
+}
+DEMO_ELSEWHERE = {**DEMO, "DATABASE_URL": PRODUCTION["DATABASE_URL"], "BROKER_URL": "redis://r/0"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"AUDIT_KEY": PRODUCTION["SECRET_KEY"]}, "E001"),
+        ({"SECRET_KEY": "abab" * 12}, "E001"),
+        ({"AUDIT_RETIRED_KEYS": PRODUCTION["AUDIT_KEY"]}, "E001"),
+        ({"ALLOWED_HOSTS": "*"}, "E002"),
+        ({"ALLOWED_HOSTS": "localhost"}, "E002"),
+        ({"PAYMENTS_URL": "http://127.0.0.1:8011"}, "E003"),
+        ({"RECORDS_URL": "sqlite:////var/records.sqlite3"}, "E003"),
+        ({"DIRECTORY_TOKEN": "directory-sandbox"}, "E004"),
+        ({"BROKER_URL": "filesystem://"}, "E005"),
+        ({**DEMO, "BIND_HOST": "0.0.0.0"}, "E009"),  # noqa: S104  # refused, not bound
+        ({**DEMO, "ALLOWED_HOSTS": "countersign.acme.net"}, "E009"),
+        (DEMO_ELSEWHERE, "E010"),
+        ({"EXECUTION_LEASE_SECONDS": "13", "TASK_TIME_LIMIT_SECONDS": "10"}, "E011"),
+        ({"TASK_TIME_LIMIT_SECONDS": "60"}, "E012"),
+        ({"TASK_TIME_LIMIT_SECONDS": "8"}, "E012"),
+    ],
+)
+def test_an_unsafe_deployment_is_refused(
+    tmp_path: Path, changes: dict[str, str], expected: str
+) -> None:
+    code, found = _check(tmp_path, changes)
+
+    assert code == 1
+    assert found == {expected}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, set()),
+        (DEMO, set()),
+        ({"SECURE_HSTS_SECONDS": "0"}, {"W008"}),
+        ({"BASE_URL": "http://countersign.acme.net"}, {"W013"}),
+        ({"EMAIL_URL": "console://"}, {"W014"}),
+        ({"DATABASE_URL": "sqlite:////tmp/unused.sqlite3"}, {"W006"}),
+    ],
+)
+def test_a_sound_one_starts_if_only_with_a_warning(
+    tmp_path: Path, changes: dict[str, str], expected: set[str]
+) -> None:
+    assert _check(tmp_path, changes) == (0, expected)
+
+
+@pytest.mark.slow
+def test_the_web_server_refuses_too(tmp_path: Path) -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", "import config.wsgi"],
+        cwd=ROOT,
+        env={
+            "PATH": os.environ["PATH"],
+            "COUNTERSIGN_VAR": str(tmp_path),
+            **PRODUCTION,
+            "ALLOWED_HOSTS": "*",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert process.returncode != 0
+    assert "countersign.E002" in process.stderr
+
+
+def _registered(**attributes: Any) -> list[CheckMessage]:
+    site = CountersignSite()
+    site.register(AuditEvent, type("Page", (ReadOnlyAdmin,), attributes))
+    return list(problems_of(site))
+
+
+def test_our_own_pages_keep_the_rules() -> None:
+    assert list(problems_of(admin.site)) == []
+    assert _registered() == []
+
+
+def test_an_ordinary_model_admin_is_refused() -> None:
+    site = CountersignSite()
+    site.register(AuditEvent, admin.ModelAdmin)
+
+    assert [problem.id for problem in problems_of(site)] == ["countersign.E020"]
+
+
+def _unguarded(page: Any, request: Any, queryset: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({"list_editable": ("code",), "list_display": ("at", "code")}, "countersign.E021"),
+        ({"has_delete_permission": lambda *_: True}, "countersign.E022"),
+        ({"actions": [_unguarded]}, "countersign.E024"),
+        ({"actions_row": ["approve"], "approve": _unguarded}, "countersign.E024"),
+        ({"has_change_permission": lambda *_: True}, "countersign.E025"),
+    ],
+)
+def test_a_page_that_breaks_a_rule_is_named(attributes: dict[str, Any], expected: str) -> None:
+    assert [problem.id for problem in _registered(**attributes)] == [expected]
