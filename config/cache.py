@@ -6,7 +6,7 @@ outage of Redis costs speed and never an answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
@@ -31,13 +31,13 @@ class DispensableRedisCache(RedisCache):
         try:
             return super().get_many(keys, version)
         except RedisError as error:
-            return _without(error, {})  # type: ignore[no-any-return]
+            return _without(error, {})
 
     def has_key(self, key: Any, version: int | None = None) -> bool:
         try:
             return super().has_key(key, version)
         except RedisError as error:
-            return _without(error, False)  # type: ignore[no-any-return]
+            return _without(error, False)
 
     def set(
         self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
@@ -48,12 +48,12 @@ class DispensableRedisCache(RedisCache):
             _without(error, None)
 
     def set_many(
-        self, data: Mapping[Any, Any], timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
+        self, data: dict[Any, Any], timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
     ) -> list[Any]:
         try:
             return super().set_many(data, timeout, version)
         except RedisError as error:
-            return _without(error, list(data))  # type: ignore[no-any-return]
+            return _without(error, list(data))
 
     def add(
         self, key: Any, value: Any, timeout: Any = DEFAULT_TIMEOUT, version: int | None = None
@@ -61,13 +61,13 @@ class DispensableRedisCache(RedisCache):
         try:
             return super().add(key, value, timeout, version)
         except RedisError as error:
-            return _without(error, False)  # type: ignore[no-any-return]
+            return _without(error, False)
 
     def delete(self, key: Any, version: int | None = None) -> bool:
         try:
             return super().delete(key, version)
         except RedisError as error:
-            return _without(error, False)  # type: ignore[no-any-return]
+            return _without(error, False)
 
 
 def _without(error: RedisError, answer: Any) -> Any:
