@@ -45,6 +45,8 @@ def _values() -> str:
         f"AUDIT_KEY={secrets.token_urlsafe(48)}\n"
         "DEBUG=0\n"
         "DEMO=1\n"
+        "LOG_LEVEL=WARNING\n"
+        f"EMAIL_URL=file:///{(VAR_DIR / 'notices').resolve()}\n"  # a file per mail
     )
 
 
