@@ -19,7 +19,7 @@ from policies.verdicts import RequirementSpec
 
 MANAGER = "manager"
 FRESH_FOR = timedelta(hours=24)
-"""How old the system's own reading may be when somebody approves on it."""
+"""How old a reading may be when somebody approves on it."""
 
 
 def approvals_of(request: ActionRequest) -> list[Approval]:
@@ -57,13 +57,7 @@ def grounds_for(
     Rejecting, asking and escalating need no limit: nobody needs authority over an amount to
     stop it. `amount` is what an edit leads to; the larger of the two counts.
     """
-    case = case_of(request, at=at)
-    if amount is not None and (
-        case.amount is None
-        or amount.currency != case.amount.currency
-        or amount.minor > case.amount.minor
-    ):
-        case = replace(case, amount=amount)
+    case = case_of(request, at=at, edited_to=amount)
     refusals: list[Refusal] = []
     for requirement, state in zip(requirements_of(request), progress_of(request), strict=True):
         if state.met or not state.open:
@@ -93,9 +87,10 @@ def missing_evidence(request: ActionRequest, policy: PolicyDecision, *, at: date
     """Kinds of evidence policy demands that are not there, or that were read too long ago."""
     fresh = set()
     for item in request.evidence.filter(version=request.version):
-        stale = item.origin == Origin.SYSTEM and (
-            item.retrieved_at is None or at - item.retrieved_at > FRESH_FOR
-        )
+        if item.retrieved_at is None:
+            stale = item.origin == Origin.SYSTEM
+        else:
+            stale = at - item.retrieved_at > FRESH_FOR
         if not stale:
             fresh.add(item.kind)
     return [kind for kind in policy.evidence_required if kind not in fresh]

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
+
 from approvals.exceptions import IntegrityBroken, NotFound
 from approvals.models import (
     ActionRequest,
     Agent,
+    Compensation,
     Execution,
     Grant,
     PolicyDecision,
@@ -91,6 +94,32 @@ def reading_of(request: ActionRequest) -> TargetReading | None:
 def usable_grant_of(request: ActionRequest) -> Grant | None:
     """The grant that has neither been used nor revoked."""
     return request.grants.filter(consumed_at=None, revoked_at=None).first()
+
+
+def held_agent(agent_id: int) -> Agent:
+    """The agent as it is, with no pause possible until this transaction ends.
+
+    A shared lock, which the ORM does not know: workers of one agent do not wait for each other.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM approvals_agent WHERE id = %s FOR SHARE", [agent_id])
+    return Agent.objects.get(pk=agent_id)
+
+
+def is_stopped(request: ActionRequest) -> bool:
+    """Its agent is paused. What a person opened (an undo) goes on: that is how one cleans up."""
+    return request.agent.is_paused and request.requested_by_id is None
+
+
+def active_undo_of(original: ActionRequest) -> ActionRequest | None:
+    """The undo that is open or done; an undo that came to nothing is not one."""
+    link = (
+        Compensation.objects.filter(original=original, is_active=True)
+        .select_related("undo", "undo__agent")
+        .first()
+    )
+    return link.undo if link else None
 
 
 def latest_execution_of(request: ActionRequest) -> Execution | None:

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import transaction
 
 from approvals.choices import WITHDRAWABLE, State
-from approvals.exceptions import FieldProblem, InvalidProposal, WrongState
+from approvals.exceptions import FieldProblem, InvalidProposal, NotFound, WrongState
 from approvals.models import ActionRequest, Agent, ThreadEntry
 from approvals.proposal import SuppliedEvidence
 from approvals.selectors import clock
@@ -32,7 +32,7 @@ def answer(
 
     Raises WrongState when nothing was asked, or time to answer has run out.
     """
-    request = ActionRequest.objects.locked(request_id)
+    request = _own(request_id, agent)
     at = clock.now()
     if request.state != State.CHANGES_REQUESTED:
         raise WrongState(f"Nothing is waiting for an answer: this is {request.state}.")
@@ -73,7 +73,7 @@ def withdraw(request_id: UUID, *, agent: Agent, reason: str = "") -> ActionReque
 
     Raises WrongState once execution began or the request ended another way.
     """
-    request = ActionRequest.objects.locked(request_id)
+    request = _own(request_id, agent)
     if request.state == State.WITHDRAWN:
         return request
     if request.state not in WITHDRAWABLE:
@@ -84,4 +84,11 @@ def withdraw(request_id: UUID, *, agent: Agent, reason: str = "") -> ActionReque
     move(request, request.withdraw, AuditCode.WITHDRAWN, actor=actor, data={"reason": reason})
     compensate.end_undo(request)
     notify.ended(request)
+    return request
+
+
+def _own(request_id: UUID, agent: Agent) -> ActionRequest:
+    request = ActionRequest.objects.locked(request_id)
+    if request.agent_id != agent.pk:
+        raise NotFound("There is no such request of yours.")
     return request

@@ -15,6 +15,8 @@ from django.db import transaction
 from approvals.choices import EscalationStep, State
 from approvals.models import ActionRequest, Escalation, Requirement
 from approvals.selectors import clock
+from approvals.selectors.authority import progress_of
+from approvals.selectors.requests import requirements_of
 from approvals.services import compensate, notify
 from approvals.services.grants import revoke_grant
 from approvals.services.moves import CLOCKS, move
@@ -88,7 +90,12 @@ def step_on(request_id: UUID) -> int:
     ):
         return 0
     length = request.decide_by - request.clock_started_at
-    requirements = list(request.requirements.filter(version=request.version, is_open=True))
+    # who has answered, or is not asked yet, is not pressed
+    requirements = [
+        requirement
+        for requirement, state in zip(requirements_of(request), progress_of(request), strict=True)
+        if state.open
+    ]
     taken = 0
     for clock_step in STEPS:
         due = request.clock_started_at + length * clock_step.share

@@ -2,108 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import wraps
-from typing import Concatenate, ParamSpec
+from datetime import timedelta
 from uuid import UUID
 
-from django.db import transaction
-
 from approvals.choices import (
-    FINAL_VERDICTS,
     DecisionVerdict,
     EscalationStep,
-    ReasonCode,
-    State,
 )
 from approvals.exceptions import (
-    AlreadyDecided,
     EvidenceMissing,
-    NotAuthorised,
     ReasonRequired,
-    StalePage,
     WrongState,
 )
 from approvals.models import (
     ActionRequest,
     Decision,
     Escalation,
-    PolicyDecision,
-    Requirement,
-    ShownContent,
     ThreadEntry,
 )
-from approvals.selectors import clock
-from approvals.selectors.authority import grounds_for, is_settled, missing_evidence
-from approvals.selectors.requests import policy_decision_of
-from approvals.selectors.shown import Seen, shown_content
-from approvals.services import dispatch, notify
+from approvals.selectors.authority import is_settled, missing_evidence
+from approvals.selectors.shown import Seen
+from approvals.services import compensate, dispatch, notify
 from approvals.services.grants import issue_grant
 from approvals.services.moves import move
 from approvals.services.route import close_requirements
+from approvals.services.sitting import (
+    demand_reason,
+    demand_running_agent,
+    keep_decision,
+    refusals_recorded,
+    sit_down,
+)
 from audit.actors import Actor, ActorKind
 from audit.events import AuditCode
-from audit.money import Money
 from audit.services import record
-from policies.authority import Authority
 from policies.models import User
-
-P = ParamSpec("P")
 
 ANSWER_WITHIN = timedelta(hours=24)
 """How long an agent has to answer a reviewer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sitting:
-    """One authorised person before one locked, current request."""
-
-    request: ActionRequest
-    requirement: Requirement
-    authority: Authority
-    policy: PolicyDecision
-    at: datetime
-
-
-def refusals_recorded(
-    service: Callable[Concatenate[UUID, P], Decision],
-) -> Callable[Concatenate[UUID, P], Decision]:
-    """Keep a refused attempt in the trail, although its own transaction is gone."""
-
-    @wraps(service)
-    def recording(request_id: UUID, /, *args: P.args, **kwargs: P.kwargs) -> Decision:
-        try:
-            with transaction.atomic():
-                return service(request_id, *args, **kwargs)
-        except NotAuthorised as refusal:
-            decider = kwargs["decider"]
-            assert isinstance(decider, User)  # noqa: S101 - narrows for the type checker
-            with transaction.atomic():
-                request = ActionRequest.objects.locked(request_id)
-                record(
-                    AuditCode.DECISION_REFUSED,
-                    actor=Actor.human(decider),
-                    subject=request,
-                    data={"reason": refusal.code, "attempted": service.__name__},
-                )
-            raise
-
-    return recording
-
-
-@refusals_recorded
+@refusals_recorded(DecisionVerdict.APPROVE)
 def approve(
     request_id: UUID, *, decider: User, seen: Seen, reason_code: str = "", comment: str = ""
 ) -> Decision:
     """Record one approval; the last one needed moves the request to approved.
 
-    Raises WrongState, StalePage, AlreadyDecided, NotAuthorised, EvidenceMissing and
+    Raises WrongState, StalePage, AlreadyDecided, NotAuthorised, Paused, EvidenceMissing and
     ReasonRequired; then nothing has changed.
     """
     sitting = sit_down(request_id, decider, seen)
     request = sitting.request
+    demand_running_agent(request)
     missing = missing_evidence(request, sitting.policy, at=sitting.at)
     if missing:
         raise EvidenceMissing(f"Cannot be approved: {', '.join(missing)} missing or stale.")
@@ -127,7 +77,7 @@ def approve(
     return decision
 
 
-@refusals_recorded
+@refusals_recorded(DecisionVerdict.REJECT)
 def reject(
     request_id: UUID, *, decider: User, seen: Seen, reason_code: str, comment: str = ""
 ) -> Decision:
@@ -143,11 +93,12 @@ def reject(
         actor=Actor.human(decider),
         data={"reason_code": reason_code, "decision": decision.pk},
     )
+    compensate.end_undo(sitting.request)
     notify.ended(sitting.request)
     return decision
 
 
-@refusals_recorded
+@refusals_recorded(DecisionVerdict.REQUEST_CHANGES)
 def request_changes(request_id: UUID, *, decider: User, seen: Seen, question: str) -> Decision:
     """Ask the agent. The reviewers' clock stops; the agent's runs until it answers."""
     sitting = sit_down(request_id, decider, seen, needs_limit=False)
@@ -175,7 +126,7 @@ def request_changes(request_id: UUID, *, decider: User, seen: Seen, question: st
     return decision
 
 
-@refusals_recorded
+@refusals_recorded(DecisionVerdict.ESCALATE)
 def escalate(request_id: UUID, *, decider: User, seen: Seen, reason: str) -> Decision:
     """Hand one's own requirement upwards: the next level may answer it too."""
     sitting = sit_down(request_id, decider, seen, needs_limit=False)
@@ -213,117 +164,6 @@ def escalate(request_id: UUID, *, decider: User, seen: Seen, reason: str) -> Dec
     )
     notify.escalated(request, requirement)
     return decision
-
-
-def sit_down(
-    request_id: UUID,
-    decider: User,
-    seen: Seen,
-    *,
-    needs_limit: bool = True,
-    amount: Money | None = None,
-) -> Sitting:
-    """Lock, then look: state, page, person, in that order.
-
-    `amount` is the amount an edit leads to: the person must have authority over that as well.
-    """
-    request = ActionRequest.objects.locked(request_id)
-    # the account as it is now, not as it was when the session began
-    decider = User.objects.get(pk=decider.pk)
-    at = clock.now()
-    if request.state != State.PENDING_APPROVAL:
-        raise WrongState(_moved_on(request))
-    if seen.request_id != request.pk or seen.user_id != decider.pk:
-        raise StalePage("This form belongs to another page. Reload it and look again.")
-    if Decision.objects.filter(nonce=seen.nonce).exists():
-        raise AlreadyDecided("This page has been used already. Your first answer counts.")
-    if _has_decided(request, decider):
-        raise AlreadyDecided("You have decided on this already. One person counts once.")
-    if request.decide_by is not None and request.decide_by <= at:
-        raise WrongState("The time to decide this has run out.")
-    if seen.version != request.version or seen.shown_digest != shown_content(request).digest:
-        raise StalePage("This has changed since you opened it. Reload it and look again.")
-    requirement, authority = grounds_for(
-        decider, request, needs_limit=needs_limit, at=at, amount=amount
-    )
-    policy = policy_decision_of(request)
-    if policy is None:
-        raise WrongState("This request has no policy decision; it cannot be decided.")
-    return Sitting(request, requirement, authority, policy, at)
-
-
-def keep_decision(
-    sitting: Sitting,
-    decider: User,
-    seen: Seen,
-    verdict: DecisionVerdict,
-    reason_code: str,
-    comment: str,
-    edits: str = "",
-) -> Decision:
-    request, authority = sitting.request, sitting.authority
-    shown = shown_content(request)
-    ShownContent.objects.get_or_create(
-        digest=shown.digest, defaults={"body": shown.body, "created_at": sitting.at}
-    )
-    decision = Decision.objects.create(
-        request=request,
-        version=request.version,
-        requirement=sitting.requirement,
-        decider=decider,
-        person=decider.person,
-        group=authority.group,
-        verdict=verdict,
-        reason_code=reason_code,
-        comment=comment,
-        edits=edits,
-        limit_minor=authority.limit_minor,
-        amount_minor=request.amount_minor,
-        currency=request.currency,
-        digest=request.digest,
-        shown_id=shown.digest,
-        nonce=seen.nonce,
-        opened_at=seen.opened_at,
-        created_at=sitting.at,
-    )
-    record(
-        AuditCode.DECISION_RECORDED,
-        actor=Actor.human(decider),
-        subject=request,
-        data={
-            "decision": decision.pk,
-            "verdict": verdict.value,
-            "group": authority.group,
-            "person": decider.person,
-            "limit_minor": authority.limit_minor,
-            "digest": request.digest,
-            "shown": shown.digest,
-            "reason_code": reason_code,
-            "opened_at": seen.opened_at.isoformat(),
-        },
-    )
-    return decision
-
-
-def _has_decided(request: ActionRequest, decider: User) -> bool:
-    return request.decisions.filter(
-        version=request.version, person=decider.person, verdict__in=FINAL_VERDICTS
-    ).exists()
-
-
-def _moved_on(request: ActionRequest) -> str:
-    last = request.decisions.order_by("-id").first()
-    if last is not None and last.verdict in FINAL_VERDICTS:
-        when = f"{last.created_at:%Y-%m-%d %H:%M} UTC"
-        return f"This is {request.get_state_display()} now: {last.person} decided at {when}."
-    return f"This is {request.get_state_display()} now; there is nothing left to decide."
-
-
-def demand_reason(reason_code: str, comment: str) -> None:
-    if reason_code not in ReasonCode.values:
-        raise ReasonRequired("Choose a reason from the list.")
-    if reason_code == ReasonCode.OTHER and not comment.strip():
-        raise ReasonRequired('"Other" needs a sentence that says what.')
 
 
 def _tier(request: ActionRequest) -> int:

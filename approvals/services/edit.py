@@ -10,11 +10,10 @@ from approvals.exceptions import FieldProblem, InvalidProposal
 from approvals.models import ActionRequest, Decision, PolicyDecision, RequestContent
 from approvals.selectors.requests import action_of
 from approvals.selectors.shown import Seen
-from approvals.services import notify
-from approvals.services.decide import demand_reason, keep_decision, refusals_recorded, sit_down
+from approvals.services import compensate, notify
 from approvals.services.derive import Candidate, rederive
 from approvals.services.evidence import carry_over, read_target, store_reading
-from approvals.services.facts import compute_facts
+from approvals.services.judge import judge
 from approvals.services.moves import POLICY, move
 from approvals.services.route import (
     alarm_empty_routes,
@@ -22,13 +21,19 @@ from approvals.services.route import (
     create_requirements,
     keep_policy_decision,
 )
+from approvals.services.sitting import (
+    demand_reason,
+    demand_running_agent,
+    keep_decision,
+    refusals_recorded,
+    sit_down,
+)
 from audit.actors import Actor
 from audit.canonical import JsonObject, canonical
 from audit.events import AuditCode
 from audit.services import record, save_with_history
 from connectors.base import Preview
 from policies.models import User
-from policies.services.evaluation import evaluate_active
 from policies.verdicts import RequirementSpec, Verdict
 
 
@@ -48,6 +53,7 @@ def approve_with_edits(
     The limit is checked on the edited amount. Raises InvalidProposal with the bad fields, and
     everything `decide.approve` raises.
     """
+    _may_edit(request_id, decider=decider, seen=seen)
     request = ActionRequest.objects.select_related("agent").get(pk=request_id)
     edited = rederive(request, params)
     if edited.digest == request.digest:
@@ -69,12 +75,19 @@ class _Edit:
     preview: Preview
 
 
-@refusals_recorded
+@refusals_recorded(DecisionVerdict.EDIT)
+def _may_edit(request_id: UUID, *, decider: User, seen: Seen) -> None:
+    """Before anything is read for them: who could not decide makes us call nobody."""
+    sit_down(request_id, decider, seen)
+
+
+@refusals_recorded(DecisionVerdict.EDIT)
 def _apply(
     request_id: UUID, *, decider: User, seen: Seen, edit: _Edit, reason_code: str, comment: str
 ) -> Decision:
     sitting = sit_down(request_id, decider, seen, amount=edit.candidate.amount)
     request, at = sitting.request, sitting.at
+    demand_running_agent(request)
     demand_reason(reason_code, comment)
     before = action_of(request).params
     changed = sorted(
@@ -113,10 +126,15 @@ def _apply(
             "protected": sorted(edit.candidate.type.protected & set(changed)),
         },
     )
-    facts = compute_facts(edit.candidate, edit.preview, now=at)
-    policy, evaluation = evaluate_active(facts)
+    judged = judge(edit.candidate, edit.preview, now=at)
+    evaluation = judged.evaluation
     keep_policy_decision(
-        request, policy, evaluation, facts, purpose=PolicyDecision.Purpose.EDIT, at=at
+        request,
+        judged.policy,
+        evaluation,
+        judged.facts,
+        purpose=PolicyDecision.Purpose.EDIT,
+        at=at,
     )
     request.risk_tier, request.verdict = evaluation.tier, evaluation.verdict.value
     request.updated_at = at
@@ -129,6 +147,7 @@ def _apply(
             actor=POLICY,
             data={"reason": "; ".join(reasons)},
         )
+        compensate.end_undo(request)
         notify.ended(request)
         return decision
     # An edit never removes people: where policy would now allow it, the old requirements stay.

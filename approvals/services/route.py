@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from approvals.choices import EscalationStep
 from approvals.models import ActionRequest, Escalation, PolicyDecision, Requirement
-from approvals.selectors.case import case_of
+from approvals.selectors.case import approved_today_by_person, case_of
 from approvals.services.moves import POLICY
 from audit.canonical import JsonObject, canonical
 from audit.events import AuditCode
@@ -67,9 +68,12 @@ def alarm_empty_routes(
     request: ActionRequest, requirements: list[Requirement], *, at: datetime
 ) -> None:
     """A requirement with too few people who may meet it is escalated at once, and on record."""
-    case = case_of(request, at=at)
+    spent = approved_today_by_person(request.currency, now=at, excluding=request)
+    case = replace(case_of(request, at=at), spent_today=lambda user: spent.get(user.person, 0))
     for requirement in requirements:
-        if len(deciders_for(case, requirement.spec)) >= requirement.quorum:
+        # people, not accounts: two accounts of one person are one
+        people = {user.person for user in deciders_for(case, requirement.spec)}
+        if len(people) >= requirement.quorum:
             continue
         requirement.escalated_to = requirement.escalates_to
         requirement.save(update_fields=["escalated_to"])

@@ -1,0 +1,220 @@
+"""One person before one request: locked, looked at, and everything that refuses them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
+from uuid import UUID
+
+from django.db import transaction
+
+from approvals.choices import FINAL_VERDICTS, DecisionVerdict, ReasonCode, State
+from approvals.exceptions import (
+    AlreadyDecided,
+    NotAuthorised,
+    Paused,
+    ReasonRequired,
+    StalePage,
+    WrongState,
+)
+from approvals.models import (
+    ActionRequest,
+    Decision,
+    PolicyDecision,
+    Requirement,
+    ShownContent,
+)
+from approvals.selectors import clock
+from approvals.selectors.authority import grounds_for
+from approvals.selectors.requests import held_agent, is_stopped, policy_decision_of
+from approvals.selectors.shown import Seen, shown_content
+from audit.actors import Actor
+from audit.events import AuditCode
+from audit.money import Money
+from audit.services import record
+from policies.authority import Authority
+from policies.models import User
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Sitting:
+    """One authorised person before one locked, current request."""
+
+    request: ActionRequest
+    requirement: Requirement
+    authority: Authority
+    policy: PolicyDecision
+    at: datetime
+
+
+def refusals_recorded(
+    attempted: DecisionVerdict,
+) -> Callable[[Callable[Concatenate[UUID, P], R]], Callable[Concatenate[UUID, P], R]]:
+    """Keep a refused attempt in the trail, although its own transaction is gone."""
+
+    def decorate(service: Callable[Concatenate[UUID, P], R]) -> Callable[Concatenate[UUID, P], R]:
+        @wraps(service)
+        def recording(request_id: UUID, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                with transaction.atomic():
+                    return service(request_id, *args, **kwargs)
+            except NotAuthorised as refusal:
+                decider = kwargs["decider"]
+                assert isinstance(decider, User)  # noqa: S101 - narrows for the type checker
+                _record_refusal(request_id, decider, attempted, refusal)
+                raise
+
+        return recording
+
+    return decorate
+
+
+@transaction.atomic
+def _record_refusal(
+    request_id: UUID, decider: User, attempted: DecisionVerdict, refusal: NotAuthorised
+) -> None:
+    record(
+        AuditCode.DECISION_REFUSED,
+        actor=Actor.human(decider),
+        subject=ActionRequest.objects.locked(request_id),
+        data={"reason": refusal.code, "attempted": attempted.value},
+    )
+
+
+def sit_down(
+    request_id: UUID,
+    decider: User,
+    seen: Seen,
+    *,
+    needs_limit: bool = True,
+    amount: Money | None = None,
+) -> Sitting:
+    """Lock, then look: state, page, person, in that order.
+
+    The person's accounts are locked after the request: of two requests one person approves at
+    the same moment, the second counts the first against the limit of the day.
+
+    `amount` is the amount an edit leads to: the person must have authority over that as well.
+    """
+    request = ActionRequest.objects.locked(request_id)
+    decider = _locked_account(decider)
+    at = clock.now()
+    if request.state != State.PENDING_APPROVAL:
+        raise WrongState(_moved_on(request))
+    if seen.request_id != request.pk or seen.user_id != decider.pk:
+        raise StalePage("This form belongs to another page. Reload it and look again.")
+    if Decision.objects.filter(nonce=seen.nonce).exists():
+        raise AlreadyDecided("This page has been used already. Your first answer counts.")
+    if _has_decided(request, decider):
+        raise AlreadyDecided("You have decided on this already. One person counts once.")
+    if request.decide_by is not None and request.decide_by <= at:
+        raise WrongState("The time to decide this has run out.")
+    if seen.version != request.version or seen.shown_digest != shown_content(request).digest:
+        raise StalePage("This has changed since you opened it. Reload it and look again.")
+    requirement, authority = grounds_for(
+        decider, request, needs_limit=needs_limit, at=at, amount=amount
+    )
+    policy = policy_decision_of(request)
+    if policy is None:
+        raise WrongState("This request has no policy decision; it cannot be decided.")
+    return Sitting(request, requirement, authority, policy, at)
+
+
+def keep_decision(
+    sitting: Sitting,
+    decider: User,
+    seen: Seen,
+    verdict: DecisionVerdict,
+    reason_code: str,
+    comment: str,
+    edits: str = "",
+) -> Decision:
+    request, authority = sitting.request, sitting.authority
+    shown = shown_content(request)
+    ShownContent.objects.get_or_create(
+        digest=shown.digest, defaults={"body": shown.body, "created_at": sitting.at}
+    )
+    decision = Decision.objects.create(
+        request=request,
+        version=request.version,
+        requirement=sitting.requirement,
+        decider=decider,
+        person=decider.person,
+        group=authority.group,
+        verdict=verdict,
+        reason_code=reason_code,
+        comment=comment,
+        edits=edits,
+        limit_minor=authority.limit_minor,
+        amount_minor=request.amount_minor,
+        currency=request.currency,
+        digest=request.digest,
+        shown_id=shown.digest,
+        nonce=seen.nonce,
+        opened_at=seen.opened_at,
+        created_at=sitting.at,
+    )
+    record(
+        AuditCode.DECISION_RECORDED,
+        actor=Actor.human(decider),
+        subject=request,
+        data={
+            "decision": decision.pk,
+            "verdict": verdict.value,
+            "group": authority.group,
+            "person": decider.person,
+            "limit_minor": authority.limit_minor,
+            "digest": request.digest,
+            "shown": shown.digest,
+            "reason_code": reason_code,
+            "opened_at": seen.opened_at.isoformat(),
+        },
+    )
+    return decision
+
+
+def _has_decided(request: ActionRequest, decider: User) -> bool:
+    return request.decisions.filter(
+        version=request.version, person=decider.person, verdict__in=FINAL_VERDICTS
+    ).exists()
+
+
+def _moved_on(request: ActionRequest) -> str:
+    last = request.decisions.order_by("-id").first()
+    if last is not None and last.verdict in FINAL_VERDICTS:
+        when = f"{last.created_at:%Y-%m-%d %H:%M} UTC"
+        return f"This is {request.get_state_display()} now: {last.person} decided at {when}."
+    return f"This is {request.get_state_display()} now; there is nothing left to decide."
+
+
+def _locked_account(decider: User) -> User:
+    """The account as it is now, not as it was when the session began; all of the person's locked.
+
+    NO KEY: rows that merely point at an account (a colleague's notices) do not wait for it, so
+    two people who notify each other cannot deadlock.
+    """
+    person = User.objects.values("person").filter(pk=decider.pk)
+    accounts = User.objects.select_for_update(no_key=True).filter(person__in=person)
+    return {account.pk: account for account in accounts.order_by("pk")}[decider.pk]
+
+
+def demand_running_agent(request: ActionRequest) -> None:
+    """Nobody approves for a paused agent. Its row is held: a pause waits for us, or we see it."""
+    request.agent = held_agent(request.agent_id)
+    if is_stopped(request):
+        agent = request.agent
+        since = f"{agent.paused_at:%Y-%m-%d %H:%M} UTC"
+        raise Paused(f"Agent {agent.name} is paused since {since}: {agent.pause_reason}")
+
+
+def demand_reason(reason_code: str, comment: str) -> None:
+    if reason_code not in ReasonCode.values:
+        raise ReasonRequired("Choose a reason from the list.")
+    if reason_code == ReasonCode.OTHER and not comment.strip():
+        raise ReasonRequired('"Other" needs a sentence that says what.')
