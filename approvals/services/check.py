@@ -10,8 +10,7 @@ from approvals.proposal import Proposal
 from approvals.selectors import clock
 from approvals.services.derive import Candidate, derive
 from approvals.services.evidence import read_target
-from approvals.services.facts import compute_facts
-from policies.services.evaluation import evaluate_active
+from approvals.services.judge import judge
 from policies.verdicts import Evaluation
 
 
@@ -29,6 +28,4 @@ def check(proposal: Proposal, *, agent: Agent) -> Foreseen:
         raise Paused(f"Agent {agent.name} is paused: {agent.pause_reason}")
     candidate = derive(proposal, agent=agent)
     preview = read_target(candidate.action)
-    facts = compute_facts(candidate, preview, now=clock.now())
-    _, evaluation = evaluate_active(facts)
-    return Foreseen(candidate, evaluation)
+    return Foreseen(candidate, judge(candidate, preview, now=clock.now()).evaluation)

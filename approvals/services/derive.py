@@ -9,7 +9,9 @@ from approvals.exceptions import FieldProblem, InvalidProposal, NotAllowedForAge
 from approvals.inspection import Flag, inspect_all, strings_in
 from approvals.models import ActionRequest, Agent
 from approvals.proposal import Proposal
+from approvals.selectors.case import amount_of
 from approvals.selectors.requests import action_of, proposal_of
+from audit.actors import ActorKind
 from audit.canonical import JsonObject, canonical, digest, digest_of
 from audit.money import Money, MoneyError
 from connectors.base import Action
@@ -98,17 +100,31 @@ def derive(proposal: Proposal, *, agent: Agent, undoes: ActionRequest | None = N
 
 def rederive(request: ActionRequest, params: JsonObject | None = None) -> Candidate:
     """The stored request's candidate; with other params, as it would be after that edit."""
-    kind = action_type(request.action_type)
     stored = action_of(request).params
-    checked = check_params(kind, stored if params is None else params)
+    checked = check_params(action_type(request.action_type), stored if params is None else params)
+    return _candidate(request, stored, stored if params is None else params, checked)
+
+
+def as_stored(request: ActionRequest) -> Candidate:
+    """The stored request's candidate as it was derived at birth, whatever its type accepts now."""
+    stored = action_of(request).params
+    checked = _Checked(amount_of(request), request.target, request.counterparty, request.effect)
+    return _candidate(request, stored, stored, checked)
+
+
+def _candidate(
+    request: ActionRequest, stored: JsonObject, params: JsonObject, checked: _Checked
+) -> Candidate:
     supplied = request.evidence.filter(origin="agent").values_list("flags", flat=True)
     said = proposal_of(request)
-    texts = [said.intent, said.undo_note, *strings_in(list(said.alternatives))]
+    answers = request.thread.filter(actor_kind=ActorKind.AGENT).values_list("body", flat=True)
+    written = [said.intent, said.undo_note, request.on_behalf_of, *answers]
+    texts = [*written, *strings_in(list(said.alternatives))]
     flags = {Flag(f) for item in supplied for f in item}
     flags.update(inspect_all([*texts, *strings_in(dict(stored))]))
     return Candidate(
-        type=kind,
-        params=stored if params is None else params,
+        type=action_type(request.action_type),
+        params=params,
         agent=request.agent,
         confidence=said.confidence,
         flags=tuple(sorted(flags)),

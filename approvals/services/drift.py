@@ -8,15 +8,13 @@ from datetime import datetime
 from approvals.choices import DecisionVerdict
 from approvals.models import ActionRequest, Grant
 from approvals.selectors.case import case_of
-from approvals.selectors.requests import content_of, requirements_of
-from approvals.services.derive import rederive
-from approvals.services.facts import compute_facts
+from approvals.selectors.requests import content_of, is_stopped, requirements_of
+from approvals.services.judge import judge_stored
 from connectors.base import Preview
 from policies.authority import Authority, may_decide
 from policies.facts import Facts
 from policies.models import PolicyVersion
 from policies.quorum import Approval, progress
-from policies.services.evaluation import evaluate_active
 from policies.verdicts import Evaluation, Verdict
 
 
@@ -42,21 +40,21 @@ def judge_again(
     Raises IntegrityBroken when the stored bytes do not have the digest they were stored with.
     """
     content = content_of(request)
-    facts = compute_facts(rederive(request), preview, now=at)
-    policy, evaluation = evaluate_active(facts)
+    judged = judge_stored(request, preview, now=at)
+    evaluation = judged.evaluation
     drift = (
         _grant_drift(request, grant, content.digest)
         or _policy_denial(evaluation)
         or _target_drift(grant, preview)
         or _authority_drift(request, evaluation, at=at)
     )
-    return Judgement(policy, evaluation, facts, drift)
+    return Judgement(judged.policy, evaluation, judged.facts, drift)
 
 
 def _grant_drift(request: ActionRequest, grant: Grant, digest: str) -> str:
     if grant.digest != digest or grant.version != request.version:
         return "The action is not the one the grant was issued for."
-    if request.agent.is_paused:
+    if is_stopped(request):
         return "The agent has been paused."
     if request.amount_minor is not None and (
         grant.ceiling_minor is None
@@ -82,7 +80,8 @@ def _target_drift(grant: Grant, preview: Preview) -> str:
 
 def _authority_drift(request: ActionRequest, evaluation: Evaluation, *, at: datetime) -> str:
     pinned = requirements_of(request)
-    standing, lost = _standing_approvals(request, at=at)
+    limited = {spec.group for spec in evaluation.requirements if spec.within_limit}
+    standing, lost = _standing_approvals(request, limited, at=at)
     if any(not p.met for p in progress(tuple(r.spec for r in pinned), standing)):
         who = f" ({'; '.join(lost)})" if lost else ""
         return f"An approval it rests on no longer holds{who}."
@@ -96,9 +95,12 @@ def _authority_drift(request: ActionRequest, evaluation: Evaluation, *, at: date
 
 
 def _standing_approvals(
-    request: ActionRequest, *, at: datetime
+    request: ActionRequest, limited: set[str], *, at: datetime
 ) -> tuple[list[Approval], list[str]]:
-    """The approvals whose givers could still give them, and why the others fell away."""
+    """The approvals whose givers could still give them, and why the others fell away.
+
+    `limited` are the groups whose members need a limit by now, whether they did then or not.
+    """
     case = case_of(request, at=at)
     standing: list[Approval] = []
     lost: list[str] = []
@@ -109,7 +111,12 @@ def _standing_approvals(
         requirement = decision.requirement
         if requirement is None:
             continue
-        answer = may_decide(decision.decider, case, replace(requirement.spec, group=decision.group))
+        asked = replace(
+            requirement.spec,
+            group=decision.group,
+            within_limit=requirement.within_limit or requirement.group in limited,
+        )
+        answer = may_decide(decision.decider, case, asked)
         if isinstance(answer, Authority):
             standing.append(Approval(person=decision.person, group=requirement.group))
         else:

@@ -18,7 +18,7 @@ from django.db import transaction
 from approvals.choices import AttemptOutcome, ExecutionState, State
 from approvals.models import ActionRequest, Attempt, Execution, Grant, PolicyDecision
 from approvals.selectors import clock
-from approvals.selectors.requests import action_of, usable_grant_of
+from approvals.selectors.requests import action_of, held_agent, usable_grant_of
 from approvals.services import compensate, notify
 from approvals.services.drift import Judgement, judge_again
 from approvals.services.evidence import read_target
@@ -115,10 +115,13 @@ def _claim(request_id: UUID, preview: Preview) -> Claim | None:
         # it could be read when it was approved; the sweeper tries again until the grant expires
         logger.info("target unreadable, not executing yet", extra={"action_id": str(request_id)})
         return None
+    request.agent = held_agent(request.agent_id)
     judgement = judge_again(request, grant, preview, at=at)
     if judgement.drift:
         _send_back(request, judgement, preview, at)
         return None
+    if not window_is_open(judgement.evaluation.window, at):
+        return None  # policy asks for another window by now; the grant's own was looked at above
     keep_policy_decision(
         request,
         judgement.policy,

@@ -1,12 +1,13 @@
 """Carrying a stored proposal on to the point where policy or people have it.
 
 Two transactions with the read of the target between them: nothing is called with one open. A
-crash between them leaves the row in `requested`; `continue_intake` picks it up.
+slow target or a crash between them leaves the row in `requested`; `continue_intake` picks it up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -18,11 +19,12 @@ from approvals.choices import State
 from approvals.exceptions import InvalidProposal
 from approvals.models import ActionRequest, PolicyDecision
 from approvals.selectors import clock
-from approvals.services import dispatch, notify
-from approvals.services.derive import Candidate, rederive
+from approvals.selectors.requests import action_of
+from approvals.services import compensate, dispatch, notify
+from approvals.services.derive import rederive
 from approvals.services.evidence import read_target, store_reading
-from approvals.services.facts import compute_facts
 from approvals.services.grants import issue_grant
+from approvals.services.judge import judge_stored
 from approvals.services.moves import INTAKE, POLICY
 from approvals.services.route import (
     alarm_empty_routes,
@@ -34,11 +36,39 @@ from audit.canonical import JsonObject
 from audit.events import AuditCode
 from audit.services import Entry, history_row, record_all, save_without_history
 from connectors.base import Preview
-from policies.services.evaluation import evaluate_active
 from policies.verdicts import Evaluation, Verdict
 
 CLAIM = timedelta(seconds=30)
 """How long one process has the intake of a request to itself."""
+
+INLINE_READ_SECONDS = 3.0
+"""How long a proposal's own call waits for the target; after that a worker carries it on."""
+
+_readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="preview")
+
+
+def begin_intake(request_id: UUID) -> None:
+    """Carry a stored proposal on, if its target answers soon; else leave it to a worker.
+
+    The agent gets its answer either way, and a hanging target holds no web thread for longer
+    than INLINE_READ_SECONDS. The caller has claimed the intake.
+    """
+    action = action_of(ActionRequest.objects.get(pk=request_id))
+    reading = _readers.submit(read_target, action)
+    try:
+        preview = reading.result(timeout=INLINE_READ_SECONDS)
+    except TimeoutError:
+        reading.cancel()
+        _leave_to_worker(request_id)
+        return
+    _classify_and_route(request_id, preview)
+
+
+@transaction.atomic
+def _leave_to_worker(request_id: UUID) -> None:
+    # no move, so no history row either
+    ActionRequest.objects.filter(pk=request_id).update(intake_claimed_until=None)
+    dispatch.intake_of(request_id)
 
 
 def continue_intake(request_id: UUID) -> None:
@@ -49,13 +79,13 @@ def continue_intake(request_id: UUID) -> None:
         claimed = request.intake_claimed_until
         if request.state != State.REQUESTED or (claimed is not None and claimed > at):
             return
-        request.intake_claimed_until = at + CLAIM
-        request.save(update_fields=["intake_claimed_until"])
+        # no move, so no history row either
+        ActionRequest.objects.filter(pk=request.pk).update(intake_claimed_until=at + CLAIM)
     finish_intake(request_id)
 
 
 def finish_intake(request_id: UUID) -> None:
-    """Read the target, evaluate policy, route. The caller has claimed the intake."""
+    """Read the target, however long it takes, evaluate policy, route. Claimed by the caller."""
     request = ActionRequest.objects.select_related("agent").get(pk=request_id)
     if request.state != State.REQUESTED:
         return
@@ -73,12 +103,16 @@ def _classify_and_route(request_id: UUID, preview: Preview) -> None:
     if request.state != State.REQUESTED:
         return
     at = clock.now()
-    candidate = rederive(request)
     store_reading(request, preview, at=at)
-    facts = compute_facts(candidate, preview, now=at)
-    policy, evaluation = evaluate_active(facts)
+    judged = judge_stored(request, preview, now=at)
+    evaluation = judged.evaluation
     decision = keep_policy_decision(
-        request, policy, evaluation, facts, purpose=PolicyDecision.Purpose.INTAKE, at=at
+        request,
+        judged.policy,
+        evaluation,
+        judged.facts,
+        purpose=PolicyDecision.Purpose.INTAKE,
+        at=at,
     )
     steps = _Steps(request)
     steps.take(
@@ -113,15 +147,16 @@ def _classify_and_route(request_id: UUID, preview: Preview) -> None:
         },
     )
     request.intake_claimed_until = None
-    _settle(steps, candidate, evaluation, at)
+    _settle(steps, evaluation, at)
 
 
-def _settle(steps: _Steps, candidate: Candidate, evaluation: Evaluation, at: datetime) -> None:
+def _settle(steps: _Steps, evaluation: Evaluation, at: datetime) -> None:
     request = steps.request
     if evaluation.verdict == Verdict.DENY:
         reasons = [r.reason for r in evaluation.matched if r.effect == Verdict.DENY]
         steps.take(request.deny, AuditCode.DENIED, POLICY, {"reason": "; ".join(reasons)})
         steps.save()
+        compensate.end_undo(request)
         notify.ended(request)
         return
     if evaluation.verdict == Verdict.ALLOW:

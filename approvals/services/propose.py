@@ -7,20 +7,23 @@ from datetime import datetime
 
 from django.db import IntegrityError, transaction
 
-from approvals.choices import State
+from approvals.choices import ENDED_WITHOUT_EFFECT, UNDOABLE, WITHDRAWABLE, State
 from approvals.exceptions import (
     FieldProblem,
     IdempotencyMismatch,
     InvalidProposal,
     Paused,
     StillRunning,
+    WrongState,
 )
 from approvals.models import ActionRequest, Agent, Compensation, RequestContent
 from approvals.proposal import Proposal
 from approvals.selectors import clock
+from approvals.selectors.requests import active_undo_of
+from approvals.services.answer import withdraw
 from approvals.services.derive import Candidate, derive
 from approvals.services.evidence import store_supplied
-from approvals.services.intake import CLAIM, finish_intake
+from approvals.services.intake import CLAIM, begin_intake
 from audit.actors import Actor
 from audit.canonical import canonical, digest
 from audit.events import AuditCode
@@ -49,13 +52,15 @@ def propose(
     The same key with the same body answers the first request; with another body it raises
     IdempotencyMismatch; while the first is still being worked on, StillRunning. Raises
     InvalidProposal (every bad field), NotAllowedForAgent and Paused; then nothing is stored.
+    What it supersedes is withdrawn with it. A paused agent's done actions can still be undone:
+    by a person (`requested_by`).
     """
     body = canonical(proposal.body)
     body_digest = digest(body)
     known = _known(agent, idempotency_key, body_digest)
     if known is not None:
         return known
-    if agent.is_paused:
+    if agent.is_paused and requested_by is None:
         raise Paused(f"Agent {agent.name} is paused: {agent.pause_reason}")
     candidate = derive(proposal, agent=agent, undoes=compensates)
     superseded = _superseded(proposal, agent)
@@ -70,12 +75,13 @@ def propose(
             requested_by=requested_by,
         )
     except IntegrityError:
-        # somebody with the same key was a moment faster; anything else is a real error
-        known = _known(agent, idempotency_key, body_digest)
+        # somebody with the same key, or another undo, was a moment faster; else a real error
+        undo = active_undo_of(compensates) if compensates is not None else None
+        known = Proposed(undo, True) if undo else _known(agent, idempotency_key, body_digest)
         if known is None:
             raise
         return known
-    finish_intake(request.pk)
+    begin_intake(request.pk)
     return Proposed(ActionRequest.objects.select_related("agent").get(pk=request.pk), False)
 
 
@@ -169,13 +175,29 @@ def _open(
         created_at=at,
     )
     store_supplied(request, proposal.evidence, at=at)
+    if supersedes is not None:
+        _take_back(supersedes, request)
     if compensates is not None:
         _link_undo(compensates, request, actor, at)
     return request
 
 
+def _take_back(superseded: ActionRequest, by: ActionRequest) -> None:
+    """What is replaced goes with the replacement's birth: never may both be approved."""
+    old = ActionRequest.objects.locked(superseded.pk)
+    if old.state in ENDED_WITHOUT_EFFECT:
+        return
+    if old.state not in WITHDRAWABLE:
+        raise InvalidProposal(
+            [FieldProblem("supersedes", f"It cannot be replaced any more: it is {old.state}.")]
+        )
+    withdraw(old.pk, agent=by.agent, reason=f"Replaced by {by.pk}.")
+
+
 def _link_undo(compensates: ActionRequest, undo: ActionRequest, actor: Actor, at: datetime) -> None:
     original = ActionRequest.objects.locked(compensates.pk)
+    if original.state not in UNDOABLE:
+        raise WrongState(f"Only a done action can be undone: this is {original.state}.")
     Compensation.objects.create(original=original, undo=undo, created_at=at)
     record(AuditCode.UNDO_PROPOSED, actor=actor, subject=original, data={"by": str(undo.pk)})
 

@@ -13,7 +13,7 @@ from django.db import transaction
 from approvals.choices import AttemptOutcome, ExecutionState, State
 from approvals.models import ActionRequest, Attempt, Execution
 from approvals.selectors import clock
-from approvals.selectors.requests import action_of
+from approvals.selectors.requests import action_of, is_stopped
 from approvals.services.execute import (
     Claim,
     Lost,
@@ -96,7 +96,7 @@ def _way(request: ActionRequest, execution: Execution, last: Attempt, at: dateti
     connector = connector_for(action_type(request.action_type))
     if execution.fence >= settings.EXECUTION_MAX_ATTEMPTS:
         return _Way.GIVE_UP
-    if request.agent.is_paused:
+    if is_stopped(request):
         return _Way.READ if connector.can_look_up else _Way.GIVE_UP
     if last.outcome == AttemptOutcome.RETRY:
         return _Way.REPEAT  # it certainly did not happen

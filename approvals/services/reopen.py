@@ -9,6 +9,7 @@ from approvals.selectors.requests import content_of, requirements_of
 from approvals.services import notify
 from approvals.services.drift import Judgement
 from approvals.services.evidence import carry_over, store_reading
+from approvals.services.judge import NOBODY_ASKED_BEFORE
 from approvals.services.moves import EXECUTOR, move
 from approvals.services.route import (
     alarm_empty_routes,
@@ -17,10 +18,6 @@ from approvals.services.route import (
 )
 from audit.events import AuditCode
 from connectors.base import Preview
-from policies.verdicts import RequirementSpec
-
-NOBODY_ASKED_BEFORE = (RequirementSpec(group="manager", within_limit=True),)
-"""Who looks at something policy had allowed by itself and that may no longer run unseen."""
 
 
 def reopen(request: ActionRequest, judgement: Judgement, preview: Preview, *, at: datetime) -> None:

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from approvals.choices import UNDOABLE
 from approvals.exceptions import NotAuthorised, NotReversible, WrongState
-from approvals.models import ActionRequest, Compensation
+from approvals.models import ActionRequest
 from approvals.proposal import Proposal
 from approvals.selectors.authority import may_conclude
-from approvals.selectors.requests import action_of, latest_execution_of
+from approvals.selectors.requests import action_of, active_undo_of, latest_execution_of
 from approvals.services.propose import Proposed, propose
 from approvals.services.verify import stored_receipt
 from audit.canonical import JsonObject
@@ -34,13 +34,9 @@ def propose_undo(
     original = ActionRequest.objects.select_related("agent", "agent__owner").get(pk=request_id)
     if person is not None and not may_conclude(person, original):
         raise NotAuthorised("Undoing is proposed by people who may decide on this.")
-    open_undo = (
-        Compensation.objects.filter(original=original, is_active=True)
-        .select_related("undo", "undo__agent")
-        .first()
-    )
+    open_undo = active_undo_of(original)
     if open_undo is not None:
-        return Proposed(open_undo.undo, replayed=True)
+        return Proposed(open_undo, replayed=True)
     action = _undoing(original)
     attempt = original.compensations.count() + 1
     body: JsonObject = {
