@@ -2,32 +2,93 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 
-from approvals.models import ActionRequest, Agent
+from django.db.models import F, Model
+
+import policies
+from approvals.models import ActionRequest, Agent, Decision, Grant
 from approvals.proposal import Proposal, SuppliedEvidence
 from approvals.selectors import clock
 from approvals.selectors.shown import Seen, seal, shown_content, unseal
-from approvals.services import agents
+from approvals.services import agents, decide
 from approvals.services.propose import propose
 from audit.actors import Actor
 from audit.canonical import JsonObject
+from audit.models import AuditEvent, Chained
 from audit.money import Money
+from audit.services import subject_label
 from connectors.registry import action_types
-from policies.models import User
+from policies.models import ApprovalLimit, User
 from policies.services import limits, people, roles, versions
 
 INSTALLER = Actor.system("installation")
 PASSWORD = "correct horse battery staple"
+DEFAULT_POLICY = (Path(policies.__file__).parent / "default.yaml").read_text()
+INTAKE = [
+    "request.requested",
+    "request.classified",
+    "request.evidence_collected",
+    "request.policy_checked",
+]
+ROUTED = [*INTAKE, "request.routed"]
+ALLOWED = [*INTAKE, "request.allowed", "grant.issued"]
+DECIDED = ["decision.recorded", "request.approved", "grant.issued"]
+DONE = [
+    "grant.consumed",
+    "request.execution_begun",
+    "request.executed",
+    "request.verified",
+    "request.signed_off",
+]
 _numbers = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """The people of most stories. `villain` may do nothing: each test says why."""
+
+    owner: User
+    mona: User  # manager, up to 1,000.00 EUR
+    max: User  # manager, up to 1,000.00 EUR
+    fred: User  # finance, up to 1,000.00 EUR
+    otto: User  # operations
+    oona: User  # operations
+    sara: User  # security
+    ada: User  # ops admin
+    alan: User  # ops admin
+    agent: Agent
 
 
 def make_house() -> None:
     """Roles and the default policy: what every deployment starts with."""
     roles.sync_roles(actor=INSTALLER)
     versions.install_default(actor=INSTALLER)
+
+
+def make_cast() -> Cast:
+    """A house with people in it and an agent."""
+    make_house()
+    owner = make_person("olga", "agent owner")
+    cast = Cast(
+        owner=owner,
+        mona=make_person("mona", "manager"),
+        max=make_person("max", "manager"),
+        fred=make_person("fred", "finance"),
+        otto=make_person("otto", "operations"),
+        oona=make_person("oona", "operations"),
+        sara=make_person("sara", "security"),
+        ada=make_person("ada", "ops admin"),
+        alan=make_person("alan", "ops admin"),
+        agent=make_agent(owner),
+    )
+    for user in (cast.mona, cast.max, cast.fred):
+        make_limit(user, "1000.00")
+    return cast
 
 
 def make_person(name: str, *groups: str, person: str = "", **fields: Any) -> User:
@@ -43,13 +104,21 @@ def make_person(name: str, *groups: str, person: str = "", **fields: Any) -> Use
     )
 
 
-def make_limit(user: User, each: str, *, action_type: str = "*", currency: str = "EUR") -> None:
-    """The person may approve up to `each` of any kind of action."""
-    limits.set_limit(
+def make_limit(
+    user: User,
+    each: str,
+    *,
+    action_type: str = "*",
+    currency: str = "EUR",
+    per_day: str | None = None,
+) -> ApprovalLimit:
+    """The person may approve up to `each` of any kind of action, `per_day` in 24 hours."""
+    return limits.set_limit(
         user_id=user.pk,
         action_type=action_type,
         currency=currency,
         each_minor=Money.parse(each, currency).minor,
+        per_day_minor=Money.parse(per_day, currency).minor if per_day else None,
         actor=INSTALLER,
         reason="test",
     )
@@ -70,6 +139,16 @@ def make_key(agent: Agent) -> str:
     return agents.issue_key(agent.pk, actor=INSTALLER, lifetime=timedelta(days=1)).secret
 
 
+def publish(cast: Cast, *replacements: tuple[str, str]) -> None:
+    """Publish the default policy with each replacement made in its first place, tests left out."""
+    text = DEFAULT_POLICY[: DEFAULT_POLICY.index("\ntests:\n")] + "\n"
+    for old, new in replacements:
+        assert old in text, old
+        text = text.replace(old, new, 1)
+    draft = versions.draft_version(text, author=cast.ada, reason="test")
+    versions.publish_version(draft.pk, publisher=cast.alan, reason="test")
+
+
 def refund(charge: str = "ch_1002", amount: str = "180.00", **params: str) -> JsonObject:
     """Params of a refund."""
     return {
@@ -81,20 +160,35 @@ def refund(charge: str = "ch_1002", amount: str = "180.00", **params: str) -> Js
     }
 
 
+def manager_refund(amount: str = "800.00") -> JsonObject:
+    """Params of a refund that one manager decides."""
+    return refund("ch_1001", amount)
+
+
+def crm(record: str = "acct_2001", **fields: str) -> JsonObject:
+    """Params of a change to a customer record."""
+    return {"record": record, "fields": fields or {"stage": "won"}}
+
+
+ACCESS: JsonObject = {"user": "mia.keller", "group": "crm-editors", "until": "2030-12-31"}
+ROBOT: JsonObject = {"robot": "robot-1", "task": "pick", "zone": "A"}
+
+
 def make_proposal(
     params: JsonObject | None = None,
     *,
     action_type: str = "refund.issue",
     intent: str = "The customer sent a photo of the broken item.",
     evidence: tuple[SuppliedEvidence, ...] = (),
+    said: JsonObject | None = None,
     **fields: Any,
 ) -> Proposal:
-    """A proposal as the API would build it."""
+    """A proposal as the API would build it; `said` are further keys of its body."""
     params = refund() if params is None else params
     return Proposal(
         action_type=action_type,
         params=params,
-        body={"action_type": action_type, "params": params, "intent": intent},
+        body={"action_type": action_type, "params": params, "intent": intent, **(said or {})},
         intent=intent,
         evidence=evidence,
         texts=(intent, *(e.excerpt for e in evidence)),
@@ -108,7 +202,100 @@ def make_request(agent: Agent, params: JsonObject | None = None, **fields: Any) 
     return propose(make_proposal(params, **fields), agent=agent, idempotency_key=key).request
 
 
+def make_crm(cast: Cast, **fields: str) -> ActionRequest:
+    """A record change that waits for operations."""
+    return make_request(cast.agent, crm(**fields), action_type="crm.update")
+
+
+def make_access(cast: Cast) -> ActionRequest:
+    """An access change that waits for security and operations."""
+    return make_request(cast.agent, ACCESS, action_type="access.grant")
+
+
 def look_at(request: ActionRequest, user: User) -> Seen:
     """What a person's form carries after the page was rendered for them now."""
-    request = ActionRequest.objects.get(pk=request.pk)
-    return unseal(seal(request, shown_content(request), user=user, at=clock.now()))
+    return unseal(token_for(request, user))
+
+
+def token_for(request: ActionRequest, user: User) -> str:
+    """The token in the form of a page rendered for the person now."""
+    request = fresh(request)
+    return seal(request, shown_content(request), user=user, at=clock.now())
+
+
+def approve(request: ActionRequest, *users: User) -> Decision:
+    """Each of them looks at it and says yes. Returns the last decision."""
+    for user in users:
+        decision = decide.approve(
+            request.pk, decider=user, seen=look_at(request, user), reason_code="as_proposed"
+        )
+    return decision
+
+
+def reject(request: ActionRequest, user: User) -> Decision:
+    """They look at it and say no."""
+    return decide.reject(
+        request.pk, decider=user, seen=look_at(request, user), reason_code="not_justified"
+    )
+
+
+def ask(request: ActionRequest, user: User) -> Decision:
+    """They look at it and want to know more."""
+    return decide.request_changes(
+        request.pk, decider=user, seen=look_at(request, user), question="Which order was it?"
+    )
+
+
+def fresh(request: ActionRequest) -> ActionRequest:
+    """The row as the database has it."""
+    return ActionRequest.objects.select_related("agent").get(pk=request.pk)
+
+
+def codes(subject: Chained) -> list[str]:
+    """The subject's event codes, oldest first."""
+    events = AuditEvent.objects.filter(
+        subject_type=subject_label(subject), subject_id=str(subject.pk)
+    )
+    return list(events.order_by("seq").values_list("code", flat=True))
+
+
+def newest_event(subject: Chained) -> AuditEvent:
+    """The last thing that happened to it."""
+    return AuditEvent.objects.filter(
+        subject_type=subject_label(subject), subject_id=str(subject.pk)
+    ).latest("seq")
+
+
+def assert_story(request: ActionRequest, state: str, expected: list[str]) -> None:
+    """The request is in that state, its newest history row too, and exactly that happened."""
+    found = fresh(request)
+    row = found.history.order_by("-history_id").first()
+    assert (found.state, row.state, row.version) == (state, state, found.version)
+    assert row.history_change_reason
+    assert codes(request) == expected
+
+
+def snapshot(request: ActionRequest) -> tuple[Any, ...]:
+    """Everything a refused attempt must leave as it was."""
+    found = fresh(request)
+    return (
+        {f: v for f, v in vars(found).items() if not f.startswith(("_", "audit_"))},
+        found.history.count(),
+        list(found.requirements.values()),
+        *(
+            getattr(found, name).count()
+            for name in ("decisions", "grants", "contents", "thread", "escalations", "executions")
+        ),
+    )
+
+
+def make_older(request: ActionRequest, by: timedelta) -> None:
+    """Let that much time pass for the request: its clocks and its grant."""
+    clocks = ("decide_by", "answer_by", "execute_by", "clock_started_at", "clock_stopped_at")
+    ActionRequest.objects.filter(pk=request.pk).update(**{c: F(c) - by for c in clocks})
+    Grant.objects.filter(request=request).update(expires_at=F("expires_at") - by)
+
+
+def rows_of(model: type[Model], **lookup: Any) -> list[dict[str, Any]]:
+    """The rows as the database has them, to compare before and after."""
+    return list(model._default_manager.filter(**lookup).order_by("pk").values())
