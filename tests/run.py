@@ -101,6 +101,8 @@ def _suite(stack: str, addresses: dict[str, str], arguments: list[str], totals: 
     report.parent.mkdir(exist_ok=True)
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", "pytest", "-q", "-n", WORKERS, f"--junitxml={report}"]
+    if addresses:
+        command += ["-m", "not once"]
     done = subprocess.run(
         [*command, *arguments], cwd=ROOT, env=environment | addresses, check=False
     )

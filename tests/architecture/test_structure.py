@@ -32,6 +32,7 @@ def _shown(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+@pytest.mark.once
 def test_imports_go_downwards_only() -> None:
     lint = Path(sys.executable).parent / "lint-imports"
 

@@ -71,6 +71,7 @@ DEMO_ELSEWHERE = {**DEMO, "DATABASE_URL": PRODUCTION["DATABASE_URL"], "BROKER_UR
 
 
 @pytest.mark.slow
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -101,6 +102,7 @@ def test_an_unsafe_deployment_is_refused(
 
 
 @pytest.mark.slow
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
@@ -119,6 +121,7 @@ def test_a_sound_one_starts_if_only_with_a_warning(
 
 
 @pytest.mark.slow
+@pytest.mark.once
 def test_the_web_server_refuses_too(tmp_path: Path) -> None:
     process = subprocess.run(
         [sys.executable, "-c", "import config.wsgi"],

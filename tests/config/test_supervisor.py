@@ -7,14 +7,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from tests.config import children
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.once]
 
 
 def _eventually(claim: Callable[[], bool], *, within: float) -> None:
@@ -48,9 +48,11 @@ def _supervised(directory: Path, *roles: str) -> Iterator[subprocess.Popen[str]]
     try:
         yield process
     finally:
-        for pid in _living(_pids(directory)):  # whatever the test says, nothing of it stays
-            os.kill(pid, signal.SIGKILL)
+        process.kill()  # first, or it would start again what is killed next
         process.wait()
+        for pid in _living(_pids(directory)):  # whatever the test says, nothing of it stays
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         assert process.stdout is not None
         process.stdout.close()
 
