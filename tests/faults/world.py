@@ -1,0 +1,249 @@
+"""One world per test: a database, a sandbox and a broker of its own, workers as real processes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import redis
+from celery import Celery
+
+from approvals.models import ActionRequest, Attempt
+from approvals.selectors import clock
+from approvals.services.sweep import Swept, sweep
+from audit.events import AuditCode
+from audit.reading import one_snapshot
+from audit.selectors import events_of
+from audit.verify import verify
+from tests.faults.processes import Program, free_port, until
+
+TIMEOUT = 2
+LEASE = 8
+TIME_LIMIT = 6
+"""Seconds. As short as `config.checks` lets them be beside each other."""
+
+
+class Broker:
+    """A Redis server of our own: ours to kill and to empty."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = free_port()
+        self._folder = folder
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._server: Program | None = None
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    @property
+    def client(self) -> redis.Redis:
+        return redis.Redis(port=self.port, socket_timeout=2)
+
+    def start(self) -> None:
+        options = {"port": str(self.port), "bind": "127.0.0.1", "dir": str(self._folder)}
+        command = ["redis-server", "--save", "", "--appendonly", "no"]
+        for name, value in options.items():
+            command += [f"--{name}", value]
+        self._server = Program(command, env={}, log=self._folder / "redis.log")
+        until("Redis answers", self._answers, seconds=10)
+
+    def kill(self) -> None:
+        if self._server is not None:
+            self._server.kill()
+
+    def pause(self) -> None:
+        assert self._server is not None
+        self._server.pause()
+
+    def resume(self) -> None:
+        assert self._server is not None
+        self._server.resume()
+
+    def _answers(self) -> bool:
+        try:
+            return bool(self.client.ping())
+        except redis.ConnectionError:
+            return False
+
+
+@dataclass
+class World:
+    """Everything one test breaks. `env` is what its processes are started with."""
+
+    folder: Path
+    broker: Broker
+    env: dict[str, str]
+    sandbox_port: int
+    programs: list[Program] = field(default_factory=list)
+
+    # --- processes ---------------------------------------------------------------------------
+
+    def run(self, *command: str, name: str = "", **env: str) -> Program:
+        """Start one of our programs with this world's environment."""
+        number = len(self.programs)
+        program = Program(
+            [sys.executable, *command],
+            env={**self.env, **env},
+            log=self.folder / f"{number:03}-{name or command[-1]}.log",
+        )
+        self.programs.append(program)
+        return program
+
+    def worker(self, *options: str, processes: int = 1, app: str = "config") -> Program:
+        """A Celery worker, ready to take messages."""
+        program = self.run(
+            *("-m", "celery", "-A", app, "worker", "--pool", "prefork"),
+            *("--concurrency", str(processes), "--loglevel", "INFO"),
+            *("--hostname", f"w{len(self.programs)}@faults", *options),
+            name="worker",
+            LOG_LEVEL="INFO",
+        )
+        program.says("ready.")
+        return program
+
+    def sweeper(self, **env: str) -> Program:
+        """`manage.py sweep` as a process."""
+        return self.run("manage.py", "sweep", name="sweep", **env)
+
+    def sandbox(self) -> Program:
+        """The outside systems; started again they find their state as it was left."""
+        program = self.run(
+            *("-m", "connectors.sandbox", "--data", str(self.folder / "sandbox")),
+            *("--port-base", str(self.sandbox_port)),
+            name="sandbox",
+        )
+        program.says("addresses")
+        return program
+
+    def end(self) -> None:
+        for program in self.programs:
+            program.kill()
+
+    # --- doorbell and net --------------------------------------------------------------------
+
+    def ring(self, *requests: ActionRequest) -> None:
+        """Send workers the message that says there is something to do."""
+        for request in requests:
+            self.ring_for("approvals.execute", str(request.pk))
+
+    def ring_for(self, task: str, *ids: str) -> None:
+        """Send workers any message."""
+        with Celery("bell", broker=self.broker.url, set_as_current=False) as bell:
+            bell.send_task(task, args=list(ids), retry=False)
+
+    def rests(self) -> None:
+        """Wait until no message waits and no worker is at anything."""
+        with Celery("watch", broker=self.broker.url, set_as_current=False) as watch:
+
+            def idle() -> bool:
+                active = watch.control.inspect(timeout=0.5).active()
+                return not self.messages and active is not None and not any(active.values())
+
+            until("all workers rest", idle)
+
+    @property
+    def messages(self) -> int:
+        """How many wait in the broker."""
+        return int(self.broker.client.llen("celery"))
+
+    def sweep_until(
+        self, state: str, *requests: ActionRequest, seconds: float = LEASE + 12
+    ) -> list[Swept]:
+        """Play beat, here, until every one of the requests is in that state."""
+        passes: list[Swept] = []
+
+        def settled() -> bool:
+            passes.append(sweep())
+            return {state_of(request) for request in requests} == {state}
+
+        until(f"{len(requests)} requests in {state}", settled, seconds=seconds)
+        return passes
+
+    # --- the outside -------------------------------------------------------------------------
+
+    def fault(self, mode: str, *, system: str = "payments", **how: Any) -> None:
+        """Plan one fault of an outside system."""
+        reply = httpx.post(f"{self._address(system)}/_faults", json={"mode": mode, **how})
+        assert reply.status_code == 201, reply.text
+
+    def no_more_faults(self, *, system: str = "payments") -> None:
+        httpx.delete(f"{self._address(system)}/_faults")
+
+    def effects(self, system: str = "payments") -> list[dict[str, Any]]:
+        """What really happened out there, from the sandbox's own book."""
+        found: list[dict[str, Any]] = httpx.get(
+            f"{self._address('payments')}/_effects", params={"system": system}, timeout=10
+        ).json()
+        return found
+
+    def _address(self, system: str) -> str:
+        offset = {"payments": 0, "email": 2}[system]
+        return f"http://127.0.0.1:{self.sandbox_port + offset}"
+
+
+def state_of(request: ActionRequest) -> str:
+    """The state now; the instance in hand is a memory."""
+    return str(ActionRequest.objects.values_list("state", flat=True).get(pk=request.pk))
+
+
+def attempts_of(request: ActionRequest) -> list[str]:
+    """How each attempt ended, oldest first."""
+    return list(
+        Attempt.objects.filter(execution__request=request)
+        .order_by("fence")
+        .values_list("outcome", flat=True)
+    )
+
+
+def keys_of(request: ActionRequest) -> list[str]:
+    """The keys the request's executions call out with."""
+    return list(request.executions.values_list("provider_key", flat=True))
+
+
+def lease_runs_out(request: ActionRequest) -> None:
+    """Let the time pass that nobody wants to wait for: the lease ends now."""
+    assert request.executions.filter(state="running").update(lease_until=clock.now()) == 1
+
+
+def one_effect(world: World, request: ActionRequest, system: str = "payments") -> None:
+    """Exactly one effect out there, and it carries the one key this request ever used."""
+    assert [effect["idempotency_key"] for effect in world.effects(system)] == keys_of(request)
+
+
+def trail_of(request: ActionRequest) -> list[str]:
+    """The codes from the first claim on; the way there is other tests' business."""
+    codes = list(events_of(request).values_list("code", flat=True))
+    claimed = AuditCode.GRANT_CONSUMED.value
+    return codes[codes.index(claimed) :] if claimed in codes else []
+
+
+def last_event(request: ActionRequest, code: AuditCode) -> dict[str, Any]:
+    """The data of the newest event of that code."""
+    event = events_of(request).filter(code=code.value).last()
+    assert event is not None, f"no {code} in {trail_of(request)}"
+    found: dict[str, Any] = json.loads(event.data)
+    return found
+
+
+def assert_trail_is_whole() -> None:
+    """No fault may leave the chain of events broken."""
+    with one_snapshot():
+        report = verify()
+    assert report.problem is None, str(report.problem)
+
+
+def postgres_url(name: str, settings_dict: dict[str, Any]) -> str:
+    """The address of a database beside the tests' own."""
+    user, password = settings_dict["USER"], settings_dict["PASSWORD"]
+    login = f"{user}:{password}@" if password else f"{user}@" if user else ""
+    host, port = settings_dict["HOST"] or "127.0.0.1", settings_dict["PORT"] or 5432
+    url = f"postgresql://{login}{host}:{port}/{name}"
+    assert urlsplit(url).hostname
+    return url
