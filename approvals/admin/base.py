@@ -46,7 +46,7 @@ class InboxAdmin(ReadOnlyAdmin):
     # --- Who comes in ---------------------------------------------------------------------------
 
     def is_member(self, request: HttpRequest) -> bool:
-        """Is the signed-in account in this inbox's team now? Asked of the database once a request."""
+        """Is the signed-in account in this team? The database is asked once a request."""
         teams = getattr(request, "countersign_teams", None)
         if teams is None:
             user = request.user
@@ -87,10 +87,11 @@ class InboxAdmin(ReadOnlyAdmin):
         response = super().changelist_view(
             request, {"title": f"{self.team.capitalize()} inbox", **(extra_context or {})}
         )
-        if isinstance(response, TemplateResponse) and "cl" in (response.context_data or {}):
+        context = response.context_data if isinstance(response, TemplateResponse) else None
+        if context and "cl" in context:
             # Nobody reads "15 results (Show all)": the tab says how many there are.
-            response.context_data["cl"].full_result_count = response.context_data["cl"].result_count
-            response.context_data |= self._list_context(request, response.context_data["cl"])
+            context["cl"].full_result_count = context["cl"].result_count
+            context |= self._list_context(request, context["cl"])
         return cast(HttpResponse, response)
 
     def _list_context(self, request: HttpRequest, changes: Any) -> dict[str, Any]:
@@ -187,7 +188,9 @@ class InboxAdmin(ReadOnlyAdmin):
             "link": self.review_url(request_id),
             "link_text": "Open the request",
         }
-        return render(request, "error.html", page, status=405, headers={"Allow": "POST"})
+        response = render(request, "error.html", page, status=405)
+        response["Allow"] = "POST"
+        return response
 
 
 def _uuid(text: str) -> UUID | None:

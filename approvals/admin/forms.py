@@ -26,7 +26,7 @@ def _text(label: str, *, rows: int = 3, hint: str = "", placeholder: str = "") -
 
 
 class AnswerForm(forms.Form):
-    """What every form of the page is. Missing words are the service's to refuse, with its sentence."""
+    """What every form of the page is. Missing words are the service's to refuse."""
 
     use_required_attribute = False
 

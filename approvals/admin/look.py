@@ -10,5 +10,9 @@ def stylesheet(request: HttpRequest) -> str:
     return static("approvals/countersign.css")
 
 
+def favicon(request: HttpRequest) -> str:
+    return static("approvals/favicon.svg")
+
+
 def script(request: HttpRequest) -> str:
     return static("approvals/clock.js")

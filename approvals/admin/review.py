@@ -194,9 +194,7 @@ def _offer(
     if form is None:
         form = door.make_form(action_request, None, token)
     elif "seal" in form.fields:
-        data = form.data.copy()
-        data["seal"] = token
-        form.data = data
+        form.data = {name: form.data.get(name) for name in form.data} | {"seal": token}
     return {
         "name": door.name,
         "form": form,

@@ -59,6 +59,8 @@ class Reading:
 
     read_at: datetime
     unavailable: str
+    problem: str
+    """What the target says is in the way; then there is no "after" to speak of."""
     changes: tuple[Change, ...]
 
 
@@ -94,18 +96,20 @@ def reading_shown(reading: TargetReading | None) -> Reading | None:
         return None
     before = dict(_flat(json.loads(reading.before or "{}")))
     after = dict(_flat(json.loads(reading.after or "{}")))
+    problem = after.pop("problem", "") if set(after) == {"problem"} else ""
     changes = [
         Change(
             key=reveal(key),
             before=_shown(before[key]) if key in before else "",
             after=_shown(after[key]) if key in after else "",
-            is_changed=before.get(key) != after.get(key),
+            is_changed=not problem and before.get(key) != after.get(key),
         )
         for key in {**before, **after}
     ]
     return Reading(
         read_at=reading.read_at,
         unavailable=reveal(reading.unavailable),
+        problem=_shown(problem),
         changes=tuple(sorted(changes, key=lambda change: not change.is_changed)),
     )
 
