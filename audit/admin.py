@@ -7,8 +7,10 @@ import json
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from unfold.decorators import display
 
 from audit import chain
@@ -23,8 +25,8 @@ from audit.verify import chained_models
 
 @admin.register(AuditEvent)
 class AuditEventAdmin(ReadOnlyAdmin):
-    list_display = ("at", "code", "sentence", "actor", "subject", "seq")
-    list_display_links = ("at",)
+    list_display = ("time", "code", "sentence", "actor", "subject", "seq")
+    list_display_links = ("time",)
     ordering = ("-id",)
     search_fields = ("subject_id", "actor_name")  # shows the box; get_search_results decides
     search_help_text = "The whole id of a record, or the beginning of an actor's name."
@@ -42,6 +44,10 @@ class AuditEventAdmin(ReadOnlyAdmin):
         "previous_mac", "mac", "key_id",
     )  # fmt: skip
     readonly_fields = fields
+
+    @display(description="time")  # type: ignore[untyped-decorator]
+    def time(self, event: AuditEvent) -> str:
+        return date_format(localtime(event.at), "j M Y, H:i:s")
 
     @display(description="what happened")  # type: ignore[untyped-decorator]
     def sentence(self, event: AuditEvent) -> str:
