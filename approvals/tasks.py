@@ -12,29 +12,39 @@ from celery import shared_task
 
 from approvals.services import execute as executing
 from approvals.services import intake, notify
+from approvals.services import recover as recovering
 from approvals.services import sweep as sweeping
 from approvals.services import verify as verifying
 
 
-@shared_task(name="approvals.execute")
-def execute(*request_ids: str) -> None:
-    """Carry out approved requests."""
-    for request_id in request_ids:
-        executing.execute(UUID(request_id))
-
-
 @shared_task(name="approvals.continue_intake")
-def continue_intake(*request_ids: str) -> None:
-    """Carry on interrupted intakes."""
-    for request_id in request_ids:
-        intake.continue_intake(UUID(request_id))
+def continue_intake(request_id: str) -> None:
+    """Carry on an interrupted intake."""
+    intake.continue_intake(UUID(request_id))
+
+
+@shared_task(name="approvals.execute")
+def execute(request_id: str) -> None:
+    """Carry out an approved request."""
+    executing.execute(UUID(request_id))
+
+
+@shared_task(name="approvals.recover")
+def recover(request_id: str) -> None:
+    """Carry on an execution whose lease has expired."""
+    recovering.recover(UUID(request_id))
 
 
 @shared_task(name="approvals.verify")
-def verify(*request_ids: str) -> None:
-    """Read effects back."""
-    for request_id in request_ids:
-        verifying.read_back(UUID(request_id))
+def verify(request_id: str) -> None:
+    """Read an effect back."""
+    verifying.read_back(UUID(request_id))
+
+
+@shared_task(name="approvals.reconcile")
+def reconcile(request_id: str) -> None:
+    """Find out what became of a call nobody answered."""
+    verifying.reconcile(UUID(request_id))
 
 
 @shared_task(name="approvals.send_notices")
@@ -45,5 +55,5 @@ def send_notices() -> None:
 
 @shared_task(name="approvals.sweep")
 def sweep() -> None:
-    """One pass of everything."""
-    sweeping.sweep()
+    """One pass of everything, what calls outside by messages of its own."""
+    sweeping.sweep(through_broker=True)

@@ -48,7 +48,7 @@ def expired_leases(at: datetime) -> list[UUID]:
     )
 
 
-def unverified(at: datetime, state: State) -> list[UUID]:
+def unverified(at: datetime, *, state: State) -> list[UUID]:
     """Executed or unknown, and due for a read."""
     return list(
         Execution.objects.filter(request__state=state)

@@ -15,6 +15,9 @@ from kombu.exceptions import OperationalError
 
 logger = logging.getLogger(__name__)
 
+ERRAND_EXPIRES = 30
+"""Seconds a sweeper's message waits for a worker before it lapses."""
+
 
 def execution_of(request_id: UUID) -> None:
     """Have a worker carry out the approved request."""
@@ -22,13 +25,13 @@ def execution_of(request_id: UUID) -> None:
 
 
 def intake_of(request_id: UUID) -> None:
-    """Have a worker carry on an interrupted intake."""
+    """Have a worker carry on an intake that waits for a slow target."""
     _ring("approvals.continue_intake", request_id)
 
 
-def verification_of(request_id: UUID) -> None:
-    """Have a worker read the effect back."""
-    _ring("approvals.verify", request_id)
+def errand(task: str, request_id: UUID) -> None:
+    """The sweeper's message. It is sent again while the row is due, so an old one may lapse."""
+    _ring(task, request_id, expires=ERRAND_EXPIRES)
 
 
 def notices() -> None:
@@ -36,13 +39,14 @@ def notices() -> None:
     _ring("approvals.send_notices")
 
 
-def _ring(task: str, *ids: UUID) -> None:
+def _ring(task: str, *ids: UUID, expires: int | None = None) -> None:
     # robust: with the broker down the send raises after our commit, and must not undo it
-    transaction.on_commit(partial(_send, task, [str(i) for i in ids]), robust=True)
+    send = partial(_send, task, [str(i) for i in ids], expires)
+    transaction.on_commit(send, robust=True)
 
 
-def _send(task: str, ids: list[str]) -> None:
+def _send(task: str, ids: list[str], expires: int | None) -> None:
     try:
-        current_app.send_task(task, args=ids, retry=False)
+        current_app.send_task(task, args=ids, retry=False, expires=expires)
     except (OperationalError, OSError):
         logger.warning("broker unreachable, the sweeper will carry on", extra={"task": task})

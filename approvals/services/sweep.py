@@ -3,21 +3,58 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from django.db import transaction
 
 from approvals.choices import State
 from approvals.selectors import clock, due
-from approvals.services import clocks, notify
+from approvals.services import clocks, dispatch, notify
 from approvals.services.execute import execute
 from approvals.services.intake import continue_intake
 from approvals.services.recover import recover
 from approvals.services.verify import read_back, reconcile
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """One kind of thing that may be due, and the service that carries one of them on.
+
+    `task` names the worker's task for errands that call outside systems: each of those gets a
+    message and a time limit of its own, so that a slow target holds up nobody else's.
+    """
+
+    name: str
+    find: Callable[[datetime], list[UUID]]
+    service: Callable[[UUID], object]
+    task: str = ""
+
+
+ERRANDS = (
+    Errand("expired", due.run_out, clocks.expire),
+    Errand("clock steps", due.steps_due, clocks.step_on),
+    Errand("intakes", due.interrupted_intakes, continue_intake, task="approvals.continue_intake"),
+    Errand("leases", due.expired_leases, recover, task="approvals.recover"),
+    Errand("executions", due.unclaimed_approvals, execute, task="approvals.execute"),
+    Errand(
+        "read-backs",
+        partial(due.unverified, state=State.EXECUTED),
+        read_back,
+        task="approvals.verify",
+    ),
+    Errand(
+        "reconciliations",
+        partial(due.unverified, state=State.OUTCOME_UNKNOWN),
+        reconcile,
+        task="approvals.reconcile",
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,28 +65,24 @@ class Swept:
     failed: int
 
 
-def sweep() -> Swept:
-    """Carry on whatever is due, here and now, one row at a time.
+def sweep(*, through_broker: bool = False) -> Swept:
+    """Carry on whatever is due.
 
-    A row that fails is logged and left for the next pass; its neighbours are not affected.
-    Several sweeps at once are harmless: every service locks its row and looks again.
+    Here and now, one row after the other; or, with `through_broker`, by a message to the workers
+    for everything that calls outside. A row that fails is logged and left for the next pass; its
+    neighbours are not affected. Several sweeps at once are harmless: every service locks its row
+    and looks again.
     """
-    at = clock.now()
-    work: tuple[tuple[str, Iterable[UUID], Callable[[UUID], object]], ...] = (
-        ("expired", due.run_out(at), clocks.expire),
-        ("clock steps", due.steps_due(at), clocks.step_on),
-        ("intakes", due.interrupted_intakes(at), continue_intake),
-        ("leases", due.expired_leases(at), recover),
-        ("executions", due.unclaimed_approvals(at), execute),
-        ("read-backs", due.unverified(at, State.EXECUTED), read_back),
-        ("reconciliations", due.unverified(at, State.OUTCOME_UNKNOWN), reconcile),
-    )
     counts: dict[str, int] = {}
     failed = 0
-    for name, ids, service in work:
-        for request_id in ids:
-            counts[name] = counts.get(name, 0) + 1
-            failed += not _survives(service, request_id)
+    at = clock.now()
+    for errand in ERRANDS:
+        for request_id in errand.find(at):
+            counts[errand.name] = counts.get(errand.name, 0) + 1
+            if through_broker and errand.task:
+                dispatch.errand(errand.task, request_id)
+            else:
+                failed += not _survives(errand.service, request_id)
     counts["notices"] = notify.send_waiting()
     return Swept(counts, failed)
 
