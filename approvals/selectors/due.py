@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import DurationField, ExpressionWrapper, F, Q
+from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F, Q, Value
 
 from approvals.choices import EscalationStep, ExecutionState, State
 from approvals.models import ActionRequest, Escalation, Execution
@@ -73,14 +73,15 @@ def run_out(at: datetime) -> list[UUID]:
 
 def steps_due(at: datetime) -> list[UUID]:
     """Pending requests past half their time that have not been escalated in this round."""
-    half = ExpressionWrapper(
-        (F("decide_by") - F("clock_started_at")) / 2, output_field=DurationField()
-    )
+    # differences are compared and not halved: SQLite cannot divide an interval
+    now = Value(at, output_field=DateTimeField())
+    left = ExpressionWrapper(F("decide_by") - now, output_field=DurationField())
+    gone = ExpressionWrapper(now - F("clock_started_at"), output_field=DurationField())
     escalated = Escalation.objects.filter(step=EscalationStep.OVERDUE)
     return list(
         ActionRequest.objects.filter(state=State.PENDING_APPROVAL, decide_by__gt=at)
-        .annotate(half=half)
-        .filter(clock_started_at__lte=at - F("half"))
+        .annotate(left=left, gone=gone)
+        .filter(left__lte=F("gone"))
         .exclude(
             pk__in=escalated.filter(
                 version=F("request__version"), round=F("request__clock_round")
