@@ -16,7 +16,7 @@ from audit.canonical import JsonObject, JsonValue
 from connectors.catalogue import ActionType
 
 _PREFIX = "param-"
-_ONE_LINE = 200
+_ONE_LINE = 400
 _LONGEST = 100_000
 
 
@@ -51,7 +51,7 @@ class EditForm(SealedForm):
             self.fields[_PREFIX + name] = self._field(name, schema)
         codes = ReasonCode
         self.fields["reason_code"] = forms.ChoiceField(
-            label="Reason",
+            label="Why you change it",
             required=False,
             choices=[
                 ("", "Choose a reason"),

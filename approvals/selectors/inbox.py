@@ -20,6 +20,7 @@ from approvals.choices import (
 from approvals.inspection import reveal
 from approvals.models import ActionRequest, Decision, EvidenceItem, PolicyDecision, Requirement
 from approvals.selectors.case import amount_of
+from approvals.selectors.pack import flag_words
 from policies.models import User
 from policies.quorum import Approval, progress
 from policies.roles import DECIDING_ROLES
@@ -201,7 +202,7 @@ def _row(request: ActionRequest, viewer: User) -> Row:
         effect=reveal(request.effect),
         amount=str(amount) if amount else "",
         progress=_progress(requirements, decisions),
-        flags=flags_of(request),
+        flags=flag_words(flags_of(request)),
         escalated_to=next((r.escalated_to for r in requirements if r.escalated_to), ""),
         asked_by_agent=bool(entries) and entries[-1].actor_kind == "agent",
         decided_by_viewer=any(

@@ -211,7 +211,7 @@ def test_rows_say_who_decided_what_was_flagged_and_where_it_went(house: House) -
 
     text = text_of(browser(house.fred).get(inbox()))
 
-    assert "injection" in text
+    assert "tries to give instructions" in text
     assert "escalated to" in text
     assert "you decided" in text
     assert "1 of 2" in text

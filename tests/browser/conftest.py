@@ -1,0 +1,31 @@
+"""One browser for the tests that need a real one, and the outside systems."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.connectors.conftest import sandbox
+from tests.programs import chromium
+
+__all__ = ["sandbox"]
+
+_FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--no-first-run",
+)  # fmt: skip
+
+
+@pytest.fixture
+def chrome(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
+    """The system's Chromium, without anything that talks to its maker."""
+    # Playwright's synchronous interface keeps an event loop in this thread, and Django refuses
+    # to touch the database beside one. Nothing here is concurrent.
+    monkeypatch.setitem(os.environ, "DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=list(_FLAGS))
+        yield browser
+        browser.close()

@@ -1,0 +1,113 @@
+"""A reviewer signs in, looks, approves; the refund happens; the page says it was verified."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from django.urls import reverse
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+
+from approvals.models import ActionRequest
+from approvals.services.execute import execute
+from connectors.sandbox.server import Sandbox
+from tests.admin.make import make_people, page
+from tests.approvals.make import PASSWORD, make_request, refund
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture
+def screen(chrome: Browser) -> Iterator[Page]:
+    """A page whose console stays silent: no script errors, nothing the content policy stopped."""
+    complaints: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            complaints.append(message.text)
+
+    context = chrome.new_context(viewport={"width": 1280, "height": 900})
+    shown = context.new_page()
+    shown.on("console", listen)
+    shown.on("pageerror", lambda error: complaints.append(str(error)))
+    yield shown
+    context.close()
+    assert complaints == []
+
+
+def sign_in(screen: Page, address: str, username: str) -> None:
+    screen.goto(address + reverse("admin:login"))
+    screen.fill("[name=username]", username)
+    screen.fill("[name=password]", PASSWORD)
+    screen.click("button[type=submit]")
+    screen.wait_for_url(address + reverse("admin:index"))
+
+
+def test_a_reviewer_approves_a_refund_that_is_then_done_and_verified(
+    live_server: Any, screen: Page, sandbox: Sandbox
+) -> None:
+    house = make_people()
+    request = make_request(house.agent, refund("ch_1037", "150.00"))
+
+    sign_in(screen, live_server.url, "fred")
+    screen.get_by_role("link", name="1 to decide").click()
+    screen.get_by_role("link", name="Refund 150.00 EUR to the customer").click()
+    expect(screen.locator(".cs-effect")).to_contain_text("Refund 150.00 EUR")
+    screen.locator("[data-answer=approve] summary").click()
+    screen.locator("#approve-reason_code").select_option("as_proposed")
+    screen.get_by_role("button", name="Approve exactly this").click()
+    expect(screen.get_by_text("Approved. Countersign carries it out now")).to_be_visible()
+
+    assert ActionRequest.objects.get(pk=request.pk).state == "approved"
+    execute(request.pk)  # what the worker does when the doorbell rings
+
+    screen.goto(live_server.url + page(request))
+    expect(screen.locator(".cs-head-badges")).to_contain_text("Audited")
+    expect(screen.locator(".cs-history")).to_contain_text("Read back and equal")
+    effects = httpx.get(f"{sandbox.addresses['payments']}/_effects").json()
+    assert len([effect for effect in effects if "ch_1037" in str(effect)]) == 1
+
+
+def test_keys_open_forms_and_never_send_them(live_server: Any, screen: Page, sandbox: Any) -> None:
+    house = make_people()
+    request = make_request(house.agent, refund("ch_1037", "150.00"))
+    other = make_request(house.agent, refund("ch_1038", "90.00"))
+    sign_in(screen, live_server.url, "fred")
+    screen.goto(live_server.url + page(request))
+
+    screen.keyboard.press("a")
+    expect(screen.locator("#approve-reason_code")).to_be_focused()
+    screen.keyboard.press("Escape")
+    screen.keyboard.press("r")
+    expect(screen.locator("#reject-reason_code")).to_be_focused()
+    expect(screen.locator("[data-answer=approve]")).not_to_have_attribute("open", "")
+    screen.locator("#reject-comment").focus()
+    screen.keyboard.type("area jk? ox")
+    expect(screen.locator("#reject-comment")).to_have_value("area jk? ox")
+    screen.keyboard.press("Escape")
+    screen.keyboard.press("o")
+    expect(screen.locator("#evidence")).to_be_focused()
+    screen.keyboard.press("?")
+    expect(screen.locator("dialog[data-help]")).to_be_visible()
+    screen.keyboard.press("Escape")
+    screen.keyboard.press("j")
+    screen.wait_for_url(live_server.url + page(other))
+
+    assert not ActionRequest.objects.exclude(state="pending_approval").exists()
+
+
+def test_agent_text_runs_nothing_in_a_real_browser(
+    live_server: Any, screen: Page, sandbox: Any
+) -> None:
+    house = make_people()
+    villain = "</blockquote><img src=x onerror=document.title='owned'><script>alert(1)</script>"
+    request = make_request(house.agent, refund("ch_1037", "150.00"), intent=villain)
+    screen.on("dialog", lambda dialog: pytest.fail("a script ran"))
+    sign_in(screen, live_server.url, "fred")
+
+    screen.goto(live_server.url + page(request))
+
+    expect(screen.locator("[data-agent-region] blockquote").first).to_have_text(villain)
+    assert screen.title() != "owned"
