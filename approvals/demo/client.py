@@ -11,7 +11,16 @@ import httpx
 _TIMEOUT = 40.0  # seconds; longer than the longest long poll
 
 
-class AgentClient:
+class _Client:
+    """Somebody with connections of their own."""
+
+    _http: httpx.Client
+
+    def close(self) -> None:
+        self._http.close()
+
+
+class AgentClient(_Client):
     """One agent on the REST API."""
 
     def __init__(self, base_url: str, key: str) -> None:
@@ -45,7 +54,7 @@ class AgentClient:
         return found
 
 
-class PersonClient:
+class PersonClient(_Client):
     """One person in the admin, through the same login and forms a browser uses."""
 
     def __init__(self, base_url: str, username: str, password: str) -> None:
@@ -55,10 +64,17 @@ class PersonClient:
         page = self._http.get("/admin/login/")
         self._post(page, "/admin/login/", {"username": username, "password": password})
 
+    def page(self, request_id: str) -> str:
+        """The request's page as this person sees it. Raises httpx.HTTPStatusError."""
+        return self._http.get(f"/review/{request_id}/").raise_for_status().text
+
     def decide(self, request_id: str, what: str, fields: dict[str, str]) -> None:
-        """Open the request's page and send the form whose address ends in `what`."""
-        page = self._http.get(f"/review/{request_id}/")
-        page.raise_for_status()
+        """Open the request's page and send the form whose address ends in `what`.
+
+        Raises LookupError when the page has no such form, httpx.HTTPStatusError when the answer
+        is a refusal.
+        """
+        page = self._http.get(f"/review/{request_id}/").raise_for_status()
         form = next((f for f in _forms(page.text) if f.action.endswith(f"/{what}/")), None)
         if form is None:
             raise LookupError(f"No form to {what} on {page.url}.")
