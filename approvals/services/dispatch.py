@@ -6,6 +6,7 @@ Messages carry an id and nothing else. A lost one loses nothing: the sweeper fin
 from __future__ import annotations
 
 import logging
+import time
 from functools import partial
 from uuid import UUID
 
@@ -17,6 +18,11 @@ logger = logging.getLogger(__name__)
 
 ERRAND_EXPIRES = 30
 """Seconds a sweeper's message waits for a worker before it lapses."""
+
+QUIET_SECONDS = 10.0
+"""How long nothing is sent after the broker did not answer."""
+
+_quiet_until = 0.0  # on this process's own monotonic clock
 
 
 def execution_of(request_id: UUID) -> None:
@@ -46,7 +52,13 @@ def _ring(task: str, *ids: UUID, expires: int | None = None) -> None:
 
 
 def _send(task: str, ids: list[str], expires: int | None) -> None:
+    # A broker that hangs costs the person who just decided its whole timeout: once, not for
+    # every message of every click. The sweeper is late by no more than it is anyway.
+    global _quiet_until
+    if time.monotonic() < _quiet_until:
+        return
     try:
         current_app.send_task(task, args=ids, retry=False, expires=expires)
     except (OperationalError, OSError):
+        _quiet_until = time.monotonic() + QUIET_SECONDS
         logger.warning("broker unreachable, the sweeper will carry on", extra={"task": task})
