@@ -1,0 +1,294 @@
+"""Carrying out exactly what was approved, once, and closing the record."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from approvals.exceptions import IntegrityBroken, NotAuthorised, ReasonRequired, WrongState
+from approvals.models import ActionRequest, Grant, RequestContent
+from approvals.services.conclude import resolve, sign_off, start
+from approvals.services.evidence import read_target
+from approvals.services.execute import _claim, _due_action, call, execute, settle
+from approvals.services.sweep import sweep
+from approvals.services.verify import read_back
+from audit.canonical import digest
+from connectors.sandbox.faults import Fault
+from connectors.sandbox.server import Sandbox
+from tests.approvals.make import (
+    ALLOWED,
+    DECIDED,
+    DONE,
+    ROBOT,
+    ROUTED,
+    Cast,
+    approve,
+    assert_story,
+    codes,
+    fresh,
+    make_access,
+    make_crm,
+    make_older,
+    make_request,
+    manager_refund,
+    publish,
+    snapshot,
+)
+from tests.database import triggers_off
+
+TWO_DECIDED = ["decision.recorded", *DECIDED]
+VERIFIED = DONE[:-1]
+
+
+def test_what_policy_allowed_runs_once_and_is_closed(cast: Cast, sandbox: Sandbox) -> None:
+    request = make_request(cast.agent)
+
+    execute(request.pk)
+    execute(request.pk)
+    sweep()
+
+    (effect,) = sandbox.effects("payments")
+    assert_story(request, "audited", [*ALLOWED, *DONE])
+    assert (effect["target"], effect["amount"]) == ("charge ch_1002", 18_000)
+    assert request.executions.get().attempts.count() == 1
+    assert request.grants.get().consumed_at is not None
+
+
+def test_what_people_approved_runs_as_they_saw_it(cast: Cast, sandbox: Sandbox) -> None:
+    request = make_request(cast.agent, manager_refund())
+    approve(request, cast.mona)
+
+    execute(request.pk)
+
+    (effect,) = sandbox.effects("payments")
+    assert_story(request, "audited", [*ROUTED, *DECIDED, *DONE])
+    assert effect["amount"] == 80_000
+    assert request.executions.get().verifications.get().matches
+
+
+def test_what_is_not_approved_does_not_run(cast: Cast, sandbox: Sandbox) -> None:
+    request = make_access(cast)
+    approve(request, cast.sara)
+
+    execute(request.pk)
+    sweep()
+
+    assert_story(request, "pending_approval", [*ROUTED, "decision.recorded"])
+    assert sandbox.effects("all") == []
+
+
+def test_a_revoked_grant_unlocks_nothing(cast: Cast, sandbox: Sandbox) -> None:
+    request = make_crm(cast)
+    approve(request, cast.otto)
+    grant = request.grants.get()
+    Grant.objects.filter(pk=grant.pk).update(revoked_at=grant.created_at)
+
+    execute(request.pk)
+
+    assert_story(request, "approved", [*ROUTED, *DECIDED])
+    assert sandbox.effects("records") == []
+
+
+@pytest.mark.parametrize("what", ["action", "action and digest"])
+def test_bytes_that_were_changed_are_refused_by_name(
+    cast: Cast, sandbox: Sandbox, what: str
+) -> None:
+    request = make_crm(cast)
+    approve(request, cast.otto)
+    content = request.contents.get()
+    villainous = content.action.replace("won", "lost")
+    changes = {"action": villainous}
+    if what == "action and digest":
+        changes["digest"] = digest(villainous)
+    with triggers_off():
+        RequestContent.objects.filter(pk=content.pk).update(**changes)
+
+    with pytest.raises(IntegrityBroken) as refused:
+        execute(request.pk)
+
+    assert refused.value.code == "digest_mismatch"
+    assert_story(request, "approved", [*ROUTED, *DECIDED])
+    assert sandbox.effects("records") == []
+
+
+def test_a_definite_refusal_of_the_target_is_failed(cast: Cast, sandbox: Sandbox) -> None:
+    request = make_request(cast.agent)
+    plan(sandbox, Fault(mode="refuse", method="POST"))
+
+    execute(request.pk)
+
+    assert_story(request, "failed", [*ALLOWED, *DONE[:2], "request.failed"])
+    assert sandbox.effects("payments") == []
+
+
+def plan(sandbox: Sandbox, fault: Fault) -> None:
+    payments = next(w.system for w in sandbox._web if w.system.name == "payments")
+    payments.faults.plan(fault)
+
+
+def test_an_effect_nobody_answered_for_is_found_by_reading_and_not_repeated(
+    cast: Cast, sandbox: Sandbox
+) -> None:
+    request = make_request(cast.agent)
+    plan(sandbox, Fault(mode="apply_then_500", method="POST", times=9))
+
+    execute(request.pk)
+    assert fresh(request).state == "outcome_unknown"
+    sweep()
+
+    assert len(sandbox.effects("payments")) == 1
+    assert_story(
+        request,
+        "audited",
+        [*ALLOWED, *DONE[:2], "request.outcome_unknown", "request.verified", "request.signed_off"],
+    )
+
+
+def test_an_effect_that_differs_is_an_incident_a_person_resolves(
+    cast: Cast, sandbox: Sandbox
+) -> None:
+    request = make_request(cast.agent)
+    plan(sandbox, Fault(mode="slow", seconds=0, method="POST"))
+    stop_before_reading_back(request)
+    with sandbox.store.transaction("payments") as store:
+        (found,) = store.all("refund")
+        store.put("refund", found["id"], {**found, "amount": 90_000})
+
+    read_back(request.pk)
+
+    told = [*ALLOWED, *DONE[:3], "request.verification_failed"]
+    assert_story(request, "verification_failed", told)
+    with pytest.raises(NotAuthorised):
+        resolve(request.pk, person=cast.owner, outcome="it was fine")
+    with pytest.raises(ReasonRequired):
+        resolve(request.pk, person=cast.mona, outcome=" ")
+    resolve(request.pk, person=cast.mona, outcome="Refunded 900.00; taken up with the bank.")
+    assert_story(request, "resolved", [*told, "request.resolved"])
+
+
+def stop_before_reading_back(request: ActionRequest) -> None:
+    """The worker dies between keeping the receipt and reading the effect back."""
+    action = _due_action(request.pk)
+    assert action is not None
+    claim = _claim(request.pk, read_target(action))
+    assert claim is not None
+    settle(claim, call(claim))
+
+
+# --- Change windows
+
+
+def window(days: str) -> tuple[str, str]:
+    return ("days: [mon, tue, wed, thu, fri, sat, sun]", f"days: [{days}]")
+
+
+def closed_today() -> str:
+    """A day of the week that is neither today nor next to it, wherever on earth."""
+    names = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+    return names[(timezone.now().weekday() + 3) % 7]
+
+
+def test_outside_its_window_it_waits_and_inside_it_runs(cast: Cast, sandbox: Sandbox) -> None:
+    publish(cast, window(closed_today()))
+    request = make_access(cast)
+    approve(request, cast.sara, cast.otto)
+
+    execute(request.pk)
+    sweep()
+
+    assert_story(request, "approved", [*ROUTED, *TWO_DECIDED])
+    assert sandbox.effects("directory") == []
+    publish(cast)
+    execute(request.pk)
+    assert_story(request, "verified", [*ROUTED, *TWO_DECIDED, *VERIFIED])
+
+
+def test_a_window_that_never_opened_in_time_ends_in_expiry(cast: Cast, sandbox: Sandbox) -> None:
+    publish(cast, window(closed_today()))
+    request = make_access(cast)
+    approve(request, cast.sara, cast.otto)
+    make_older(request, timedelta(hours=8))
+
+    sweep()
+
+    assert_story(request, "expired", [*ROUTED, *TWO_DECIDED, "grant.revoked", "request.expired"])
+    assert sandbox.effects("directory") == []
+
+
+def test_a_window_policy_asks_for_since_counts_too(cast: Cast, sandbox: Sandbox) -> None:
+    request = make_crm(cast)
+    approve(request, cast.otto)
+    publish(
+        cast,
+        window(closed_today()),
+        (
+            "execute_by: 24h\n    reason_required: false",
+            "execute_by: 24h\n    window: changes\n    reason_required: false",
+        ),
+    )
+
+    execute(request.pk)
+
+    assert_story(request, "approved", [*ROUTED, *DECIDED])
+    assert sandbox.effects("records") == []
+
+
+# --- Started, watched, signed off
+
+
+def robot(cast: Cast) -> ActionRequest:
+    request = make_request(cast.agent, ROBOT, action_type="robot.run")
+    approve(request, cast.mona, cast.otto)
+    return request
+
+
+def test_a_supervised_action_waits_for_the_person_who_starts_it(
+    cast: Cast, sandbox: Sandbox
+) -> None:
+    request = robot(cast)
+
+    execute(request.pk)
+    sweep()
+    assert_story(request, "approved", [*ROUTED, *TWO_DECIDED])
+    assert sandbox.effects("logistics") == []
+
+    start(request.pk, operator=cast.otto)
+    execute(request.pk)
+    assert_story(request, "verified", [*ROUTED, *TWO_DECIDED, "execution.started", *VERIFIED])
+    assert len(sandbox.effects("logistics")) == 1
+
+
+def test_only_people_who_may_decide_start_it_and_once(cast: Cast) -> None:
+    request = robot(cast)
+    before, known = snapshot(request), codes(request)
+
+    for villain in (cast.owner, cast.sara, cast.ada):
+        with pytest.raises(NotAuthorised):
+            start(request.pk, operator=villain)
+    assert (snapshot(request), codes(request)) == (before, known)
+
+    start(request.pk, operator=cast.oona)
+    with pytest.raises(WrongState, match="already"):
+        start(request.pk, operator=cast.otto)
+    with pytest.raises(WrongState):
+        start(make_crm(cast).pk, operator=cast.otto)
+
+
+def test_from_tier_4_on_an_accountable_person_closes_the_record(cast: Cast) -> None:
+    request = make_access(cast)
+    approve(request, cast.sara, cast.otto)
+    with pytest.raises(WrongState):
+        sign_off(request.pk, person=cast.sara, note="too early")
+
+    execute(request.pk)
+
+    assert fresh(request).state == "verified"
+    for villain in (cast.owner, cast.fred, cast.ada):
+        with pytest.raises(NotAuthorised):
+            sign_off(request.pk, person=villain, note="fine")
+    sign_off(request.pk, person=cast.sara, note="seen in the directory")
+    assert_story(request, "audited", [*ROUTED, *TWO_DECIDED, *VERIFIED, "request.signed_off"])
+    with pytest.raises(WrongState):
+        sign_off(request.pk, person=cast.sara, note="again")
