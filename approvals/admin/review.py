@@ -28,7 +28,7 @@ from approvals.admin.doors import (
 from approvals.admin.edit_form import EditForm
 from approvals.admin.forms import AnswerForm
 from approvals.admin.timing import countdown
-from approvals.choices import INCIDENTS, State
+from approvals.choices import INCIDENTS, DecisionVerdict, State
 from approvals.exceptions import ApprovalError, IntegrityBroken, InvalidProposal
 from approvals.models import ActionRequest
 from approvals.selectors import clock
@@ -46,6 +46,13 @@ _REVERSIBILITY = {
     Reversibility.REVERSIBLE: ("Can be undone", "calm"),
     Reversibility.EXTERNALLY_REVERSIBLE: ("Can be undone only with others' help", "warn"),
     Reversibility.IRREVERSIBLE: ("Cannot be undone", "loud"),
+}
+_DECIDED = {
+    DecisionVerdict.APPROVE: "approved",
+    DecisionVerdict.REJECT: "rejected",
+    DecisionVerdict.EDIT: "edited",
+    DecisionVerdict.REQUEST_CHANGES: "asked about",
+    DecisionVerdict.ESCALATE: "escalated",
 }
 _TIERS = (
     "no external effect",
@@ -142,6 +149,7 @@ def _page(
     }
     tier = action_request.risk_tier
     reversibility = Reversibility(action_request.reversibility)
+    last = case.decisions[-1] if case.decisions else None
     context = {
         **base,
         "case": case,
@@ -156,7 +164,8 @@ def _page(
         "offered": offered,
         "deciding": [offered[one.name] for one in DECIDING if one.name in offered],
         "typed": _typed(offered, door, form),
-        "last_decision": case.decisions[-1] if case.decisions else None,
+        "last_decision": last,
+        "last_verdict": _DECIDED[DecisionVerdict(last.verdict)] if last else "",
         "next": next_to_decide(inbox.team, person, after=action_request),
     }
     if context["next"] is not None:

@@ -181,10 +181,12 @@ def _policy_label(policy: PolicyDecision | None) -> str:
 
 
 def _trace(policy: PolicyDecision | None) -> tuple[RuleShown, ...]:
+    """Every rule: those that matched, those that nearly did, the rest in the policy's order."""
     if policy is None:
         return ()
     rules: list[dict[str, Any]] = json.loads(policy.trace)["rules"]
-    return tuple(_rule(rule) for rule in rules)
+    shown = [_rule(rule) for rule in rules]
+    return tuple(sorted(shown, key=lambda rule: (not rule.matched, not rule.is_near_miss)))
 
 
 def _rule(rule: dict[str, Any]) -> RuleShown:

@@ -175,7 +175,7 @@ def test_a_page_that_came_too_late_says_who_decided(house: House, request_: Acti
 
     text = text_of(browser(house.fred).get(page(request_)))
 
-    assert "fay decided at" in text
+    assert "fay approved this at" in text
     assert "data-answer" not in text
 
 
@@ -282,7 +282,7 @@ def test_what_an_edit_gets_wrong_is_said_beside_the_field(
 
     assert response.status_code == 422
     assert 'id="edit-param-amount_error"' in text_of(response)
-    assert "typed words stay</textarea>" in text_of(response)
+    assert 'value="typed words stay"' in text_of(response)
     assert ActionRequest.objects.get(pk=request_.pk).version == 1
 
 
@@ -548,5 +548,5 @@ def test_a_rejected_request_stays_readable_for_its_team(
 
     text = text_of(browser(house.fred).get(page(request_)))
 
-    assert "Reject, already done" in text
+    assert "fay rejected this at" in text
     assert "&lt;i&gt;Refunded last week." in text
