@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import transaction
 
 from approvals.choices import AttemptOutcome, ExecutionState, State
+from approvals.exceptions import IntegrityBroken
 from approvals.models import ActionRequest, Attempt, Execution
 from approvals.selectors import clock
 from approvals.selectors.requests import action_of, is_stopped
@@ -82,7 +83,14 @@ def _take_over(request_id: UUID) -> _Plan | None:
     if way is _Way.GIVE_UP:
         _give_up(request, execution, last, at)
         return None
-    claim = open_attempt(request, execution, action_of(request), at=at)
+    try:
+        action = action_of(request)
+    except IntegrityBroken as broken:
+        # nothing may be called with these bytes again, not even to look; without a lease it
+        # leaves the sweeper's list and waits for a person
+        lose_track(request, execution, last, broken.message, at)
+        return None
+    claim = open_attempt(request, execution, action, at=at)
     record(
         AuditCode.EXECUTION_RETRIED,
         actor=EXECUTOR,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -43,11 +45,12 @@ def read_back(request_id: UUID) -> None:
     if request is None or execution is None:
         return
     connector = connector_for(action_type(request.action_type))
-    try:
-        found = connector.verify(action_of(request), stored_receipt(execution))
-    except (ConnectorError, OutcomeUnknown) as error:
-        _postpone(request_id, str(error))
-        return
+    with _counted(request_id):
+        try:
+            found = connector.verify(action_of(request), stored_receipt(execution))
+        except (ConnectorError, OutcomeUnknown) as error:
+            _postpone(request_id, str(error))
+            return
     conclude(request_id, found)
 
 
@@ -60,17 +63,28 @@ def reconcile(request_id: UUID) -> None:
     connector = connector_for(action_type(request.action_type))
     if not connector.can_look_up:
         return
-    action = action_of(request)
-    try:
-        receipt = connector.look_up(action, idempotency_key=execution.provider_key)
-        if receipt is None:
-            _postpone(request_id, "The target does not show it.")
+    with _counted(request_id):
+        try:
+            action = action_of(request)
+            receipt = connector.look_up(action, idempotency_key=execution.provider_key)
+            if receipt is None:
+                _postpone(request_id, "The target does not show it.")
+                return
+            found = connector.verify(action, receipt)
+        except (ConnectorError, OutcomeUnknown) as error:
+            _postpone(request_id, str(error))
             return
-        found = connector.verify(action, receipt)
-    except (ConnectorError, OutcomeUnknown) as error:
-        _postpone(request_id, str(error))
-        return
     conclude(request_id, found, receipt=receipt)
+
+
+@contextmanager
+def _counted(request_id: UUID) -> Iterator[None]:
+    """Whatever goes wrong in the block was a try: poison is not read for ever, people look."""
+    try:
+        yield
+    except Exception as error:
+        _postpone(request_id, f"{type(error).__name__} while reading back.")
+        raise
 
 
 def stored_receipt(execution: Execution) -> Receipt:
