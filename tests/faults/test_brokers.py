@@ -14,7 +14,6 @@ from tests.faults.world import (
     assert_trail_is_whole,
     attempts_of,
     keys_of,
-    one_effect,
     state_of,
 )
 
@@ -34,10 +33,11 @@ def test_approving_rings_the_workers_without_any_sweep(world: World) -> None:
     world.worker()
     request = large_refund()
 
-    desk(world, request)
+    took = desk(world, request)
 
-    until("it is done", lambda: state_of(request) == "audited")
-    one_effect(world, request)
+    both = [request, ActionRequest.objects.get(pk=took["proposed"])]
+    until("both are done", lambda: {state_of(r) for r in both} == {"audited"})
+    each_once(world, both)
 
 
 @pytest.mark.parametrize("how", ["killed", "hanging"])
