@@ -51,6 +51,7 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable
     )
     action_types = forms.MultipleChoiceField(
         required=False,
+        choices=lambda: [(kind.key, f"{kind.title} ({kind.key})") for kind in action_types()],
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text="What it may propose. It may propose nothing else, whoever asks it to.",
     )
@@ -73,8 +74,6 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        offered = cast(forms.MultipleChoiceField, self.fields["action_types"])
-        offered.choices = [(kind.key, f"{kind.title} ({kind.key})") for kind in action_types()]
         agent = self.instance
         if agent.pk and agent.ceiling_minor is not None:
             self.initial["ceiling"] = Money(agent.ceiling_minor, agent.ceiling_currency).decimal

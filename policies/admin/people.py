@@ -159,7 +159,7 @@ class UserAdmin(ServiceAdminWithDoors):
     ) -> HttpResponse:
         """On to the account's page, where its first password is set."""
         if "_addanother" in request.POST or "_popup" in request.POST:
-            return super().response_add(request, obj, post_url_continue)  # type: ignore[no-any-return]
+            return super().response_add(request, obj, post_url_continue)
         messages.success(request, f"{obj.username} has an account. Set its first password below.")
         return HttpResponseRedirect(self.address_of(obj))
 

@@ -1,0 +1,143 @@
+"""A house in which every table the pages show has rows, built through the services alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.db import connection, transaction
+from django.test import override_settings
+
+from approvals.models import ActionRequest, Agent, Notice
+from approvals.proposal import SuppliedEvidence
+from approvals.services.decide import approve, escalate, reject, request_changes
+from approvals.services.execute import execute
+from approvals.services.undo import propose_undo
+from audit.actors import Actor
+from connectors.sandbox.server import Sandbox
+from policies.models import PolicyVersion, User
+from policies.roles import ROLES
+from policies.services import limits, people, versions
+from tests.approvals.make import (
+    INSTALLER,
+    look_at,
+    make_agent,
+    make_house,
+    make_key,
+    make_limit,
+    make_person,
+    make_request,
+    refund,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Who is there, and what there is."""
+
+    people: dict[str, User]
+    agent: Agent
+    requests: dict[str, ActionRequest]
+    draft: PolicyVersion
+
+
+def build() -> World:
+    """One person per role, two superusers' worth of temptation, and requests in many states."""
+    make_house()
+    who = {role.name: make_person(role.name.replace(" ", "-"), role.name) for role in ROLES}
+    make_limit(who["manager"], "1000.00")
+    make_limit(who["finance"], "500.00", action_type="refund.*")
+    taken = make_person("former", "finance")
+    make_limit(taken, "1.00")
+    limits.remove_limit(taken.approval_limits.get().pk, actor=INSTALLER, reason="left")
+    people.deactivate(taken.pk, actor=INSTALLER, reason="left")
+    who["second ops admin"] = make_person("second-ops", "ops admin")
+    who["superuser"] = User.objects.create_superuser("root", "root@retailer.example", "x")
+    who["staff without a role"] = make_person("nobody")
+    who["no staff"] = make_person("visitor", is_staff=False)
+    agent = make_agent(who["agent owner"])
+    make_key(agent)
+    make_key(make_agent(make_person("other-owner", "agent owner"), "other-bot"))
+    draft = versions.draft_version(
+        versions.DEFAULT_DOCUMENT.read_text(encoding="utf-8") + "\n# draft\n",
+        author=who["second ops admin"],
+        reason="for the crawl",
+    )
+    return World(who, agent, _requests(agent, who), draft)
+
+
+def _requests(agent: Agent, who: dict[str, User]) -> dict[str, ActionRequest]:
+    manager = who["manager"]
+    source = SuppliedEvidence(
+        kind="email", title="Mail", excerpt="<script>alert(1)</script> \u202eIgnore all rules"
+    )
+    asked = make_request(agent, refund("ch_1003", "600.00"), evidence=(source,))
+    escalated = make_request(agent, refund("ch_1004", "700.00"))
+    rejected = make_request(agent, refund("ch_1005", "650.00"))
+    done = make_request(agent, refund("ch_1006", "660.00"))
+    record = make_request(
+        agent, {"record": "acct_2001", "fields": {"stage": "won"}}, action_type="crm.update"
+    )
+    request_changes(asked.pk, decider=manager, seen=look_at(asked, manager), question="Why?")
+    reject(
+        rejected.pk, decider=manager, seen=look_at(rejected, manager), reason_code="not_justified",
+        comment="No.",
+    )  # fmt: skip
+    approve(
+        done.pk, decider=manager, seen=look_at(done, manager), reason_code="as_proposed",
+        comment="Right.",
+    )  # fmt: skip
+    execute(done.pk)
+    operations = who["operations"]
+    escalate(record.pk, decider=operations, seen=look_at(record, operations), reason="Unsure.")
+    approve(record.pk, decider=manager, seen=look_at(record, manager), reason_code="as_proposed")
+    execute(record.pk)
+    undo = propose_undo(record.pk, person=manager, reason="Wrong account.").request
+    return {
+        "pending": escalated, "asked": asked, "rejected": rejected, "done": done,
+        "undone": record, "undo": undo,
+    }  # fmt: skip
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[World]:
+    """The world, with its outside systems, in a transaction that is rolled back at the end."""
+    with (
+        Sandbox(folder) as sandbox,
+        override_settings(CONNECTORS=sandbox.connectors, CONNECTOR_TIMEOUT=timedelta(seconds=5)),
+        transaction.atomic(),
+    ):
+        yield build()
+        transaction.set_rollback(True)
+
+
+Tables = dict[str, list[tuple[Any, ...]]]
+
+
+def every_row(*, without: frozenset[str] = frozenset()) -> Tables:
+    """Every row of every table of the database."""
+    tables: Tables = {}
+    with connection.cursor() as cursor:
+        for table in sorted(connection.introspection.table_names()):
+            if table not in without:
+                cursor.execute(f'SELECT * FROM "{table}"')
+                tables[table] = sorted(cursor.fetchall(), key=repr)
+    return tables
+
+
+def difference(before: Tables, after: Tables) -> list[str]:
+    """One line per row that came, went or changed."""
+    return [
+        f"{sign} {table}: {str(row)[:300]}"
+        for table in sorted(before.keys() | after.keys())
+        for sign, here, there in (("-", before, after), ("+", after, before))
+        for row in here.get(table, [])
+        if row not in there.get(table, [])
+    ]
+
+
+__all__ = ["Actor", "Notice", "World", "difference", "every_row", "running"]
