@@ -235,6 +235,12 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "PolicyVerdict": "approvals.api.shapes.VERDICTS",
+        "DecisionVerdict": "approvals.choices.DecisionVerdict",
+        "RequestState": "approvals.choices.State",
+        "ExecutionState": "approvals.choices.ExecutionState",
+    },
 }
 
 # --- Celery -----------------------------------------------------------------------------------
@@ -277,8 +283,6 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {
         "task": "approvals.sweep",
         "schedule": schedule(timedelta(seconds=SWEEP_SECONDS)),
-        # a sweep nobody took up before the next one is due has nothing to add to it
-        "options": {"expires": SWEEP_SECONDS},
     }
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from django.urls import path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from approvals.api import views
+from approvals.api import openapi, views
 
 app_name = "api"
+
+__all__ = ["app_name", "openapi", "urlpatterns"]
 
 urlpatterns = [
     path("actions/", views.ActionsView.as_view(), name="actions"),

@@ -88,9 +88,7 @@ class Day:
                 self._propose(case)
         self._undo("demo-undone")
         standing = sum(
-            self._await(
-                f"{case.key} to be {' or '.join(case.becomes)}", partial(self._stands_at, case)
-            )
+            self._await(f"{case.key} to be {case.becomes}", partial(self._stands_at, case))
             for case in self._opened
         )
         _say(f"{standing} of {len(self._opened)} new cases stand where the walkthrough says.")
@@ -152,7 +150,7 @@ class Day:
         return str(self._story(key)["state"])
 
     def _stands_at(self, case: Case) -> bool:
-        return self._state(case.key) in case.becomes
+        return self._state(case.key) == case.becomes
 
     def _has_ended(self, key: str) -> bool:
         return self._state(key) in ("rejected", "expired", "denied", "withdrawn")

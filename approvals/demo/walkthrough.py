@@ -14,7 +14,7 @@ def walkthrough(summary: dict[str, Any]) -> str:
     people = "\n".join(
         f"    {a['username']:<8} {', '.join(a['groups'])}" for a in summary["accounts"]
     )
-    cases = "\n".join(f"    {' or '.join(c.becomes):<18} {c.title}" for c in CASES)
+    cases = "\n".join(f"    {c.becomes:<18} {c.title}" for c in CASES)
     return f"""
 Countersign is at {base_url}/admin/   (everybody's password: {PASSWORD})
 

@@ -11,13 +11,14 @@ from functools import partial
 from uuid import UUID
 
 from celery import current_app
+from django.core.cache import cache
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
 logger = logging.getLogger(__name__)
 
-ERRAND_EXPIRES = 30
-"""Seconds a sweeper's message waits for a worker before it lapses."""
+ERRAND_AGAIN_AFTER = 30
+"""Seconds before the sweeper sends a worker after the same row again."""
 
 QUIET_SECONDS = 10.0
 """How long nothing is sent after the broker did not answer."""
@@ -36,8 +37,12 @@ def intake_of(request_id: UUID) -> None:
 
 
 def errand(task: str, request_id: UUID) -> None:
-    """The sweeper's message. It is sent again while the row is due, so an old one may lapse."""
-    _ring(task, request_id, expires=ERRAND_EXPIRES)
+    """The sweeper's message: not again for a while, although the row is still due.
+
+    Messages do not expire by themselves: that would be by the workers' clocks.
+    """
+    if cache.add(f"errand:{task}:{request_id}", True, timeout=ERRAND_AGAIN_AFTER):
+        _ring(task, request_id)
 
 
 def notices() -> None:
@@ -45,20 +50,19 @@ def notices() -> None:
     _ring("approvals.send_notices")
 
 
-def _ring(task: str, *ids: UUID, expires: int | None = None) -> None:
+def _ring(task: str, *ids: UUID) -> None:
     # robust: with the broker down the send raises after our commit, and must not undo it
-    send = partial(_send, task, [str(i) for i in ids], expires)
-    transaction.on_commit(send, robust=True)
+    transaction.on_commit(partial(_send, task, [str(i) for i in ids]), robust=True)
 
 
-def _send(task: str, ids: list[str], expires: int | None) -> None:
+def _send(task: str, ids: list[str]) -> None:
     # A broker that hangs costs the person who just decided its whole timeout: once, not for
     # every message of every click. The sweeper is late by no more than it is anyway.
     global _quiet_until
     if time.monotonic() < _quiet_until:
         return
     try:
-        current_app.send_task(task, args=ids, retry=False, expires=expires)
+        current_app.send_task(task, args=ids, retry=False)
     except (OperationalError, OSError):
         _quiet_until = time.monotonic() + QUIET_SECONDS
         logger.warning("broker unreachable, the sweeper will carry on", extra={"task": task})
