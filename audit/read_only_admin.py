@@ -155,10 +155,10 @@ class ServiceAdmin(_GuardedAdmin):
         the form is validated a second time, now with the refusal as its error.
         """
         try:
-            return super().changeform_view(request, object_id, form_url, extra_context)  # type: ignore[no-any-return]
+            return super().changeform_view(request, object_id, form_url, extra_context)
         except self.refusals as refusal:
             request.refusal = refusal  # type: ignore[attr-defined]
-            return super().changeform_view(request, object_id, form_url, extra_context)  # type: ignore[no-any-return]
+            return super().changeform_view(request, object_id, form_url, extra_context)
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
@@ -166,7 +166,7 @@ class ServiceAdmin(_GuardedAdmin):
         form = super().get_form(request, obj, change=change, **kwargs)
         refusal: Exception | None = getattr(request, "refusal", None)
         if refusal is None:
-            return form  # type: ignore[no-any-return]
+            return form
 
         class Refused(form):  # type: ignore[misc, valid-type]
             def clean(self) -> Any:

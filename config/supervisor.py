@@ -32,7 +32,7 @@ _TICK = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """One process to keep running. `once`: it may end by itself, with exit code 0."""
+    """One process to keep running. `once`: it ends by itself, and nothing else depends on it."""
 
     name: str
     command: Sequence[str]
@@ -162,6 +162,10 @@ class Supervisor:
             return True
         steady = time.monotonic() - running.started_at >= _STEADY_SECONDS
         running.quick_deaths = 1 if steady else running.quick_deaths + 1
+        if running.quick_deaths >= _MOST_QUICK_DEATHS and child.once:
+            self.say("up", f"{child.name} failed (exit code {code}); all else goes on without it.")
+            running.done = True
+            return True
         if running.quick_deaths >= _MOST_QUICK_DEATHS:
             self.say("up", f"{child.name} cannot stay up (exit code {code}): stopping everything.")
             return False

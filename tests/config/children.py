@@ -51,13 +51,19 @@ def errand(directory: Path) -> None:
     _sign(directory, "errand")
 
 
+def failing_errand(directory: Path) -> None:
+    """Has something to do once, and cannot."""
+    _sign(directory, "failing_errand")
+    raise SystemExit(3)
+
+
 def supervise(directory: Path, *roles: str) -> None:
     """The real supervisor over the given roles."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     from config.supervisor import Child, Supervisor
 
     children = [
-        Child(role, (sys.executable, __file__, role, str(directory)), once=role == "errand")
+        Child(role, (sys.executable, __file__, role, str(directory)), once=role.endswith("errand"))
         for role in roles
     ]
     _sign(directory, "supervisor")

@@ -69,6 +69,15 @@ def test_a_dead_child_is_started_again(tmp_path: Path) -> None:
         _eventually(lambda: not _is_running(orphan), within=5)
 
 
+def test_an_errand_that_fails_stops_nobody_else(tmp_path: Path) -> None:
+    with _supervised(tmp_path, "serve", "failing_errand") as supervisor:
+        _eventually(lambda: len(list(tmp_path.glob("*.failing_errand"))) == 5, within=40)
+        time.sleep(1)
+
+        assert supervisor.poll() is None
+        assert len(_living(_pids(tmp_path, "leader"))) == 1
+
+
 def test_sigterm_stops_everybody(tmp_path: Path) -> None:
     with _supervised(tmp_path, "serve", "errand") as supervisor:
         _eventually(lambda: (tmp_path / "announced").exists(), within=10)
