@@ -28,17 +28,17 @@ TEMPLATE = f"faults_template_{os.getpid()}"
 
 
 @contextmanager
-def using_database(name: str, blocker: DjangoDbBlocker) -> Iterator[None]:
+def using_database(name: str, blocker: DjangoDbBlocker, **elsewhere: str) -> Iterator[None]:
     """Point this process at another database, in autocommit as a web process is."""
-    before = connection.settings_dict["NAME"]
+    before = dict(connection.settings_dict)
     with blocker.unblock():
         connection.close()
-        connection.settings_dict["NAME"] = name
+        connection.settings_dict.update({"NAME": name, **elsewhere})
         try:
             yield
         finally:
             connection.close()
-            connection.settings_dict["NAME"] = before
+            connection.settings_dict.update(before)
 
 
 @contextmanager
@@ -111,7 +111,17 @@ def broker(redis_folder: Path) -> Iterator[Broker]:
 @pytest.fixture
 def world(database: str, broker: Broker, tmp_path: Path, settings: Settings) -> Iterator[World]:
     """The sandbox is up and this process talks to it; workers are the test's to start."""
-    from tests.faults.world import LEASE, TIME_LIMIT, TIMEOUT, World, postgres_url
+    from tests.faults.world import postgres_url
+
+    url = postgres_url(database, connection.settings_dict)
+    with a_world(url, broker, tmp_path, settings) as made:
+        yield made
+
+
+@contextmanager
+def a_world(url: str, broker: Broker, tmp_path: Path, settings: Settings) -> Iterator[World]:
+    """A world around that database."""
+    from tests.faults.world import LEASE, TIME_LIMIT, TIMEOUT, World
 
     port = free_block()
     made = World(
@@ -119,7 +129,7 @@ def world(database: str, broker: Broker, tmp_path: Path, settings: Settings) -> 
         broker=broker,
         sandbox_port=port,
         env={
-            "DATABASE_URL": postgres_url(database, connection.settings_dict),
+            "DATABASE_URL": url,
             "BROKER_URL": broker.url,
             "COUNTERSIGN_VAR": str(tmp_path / "var"),
             "SANDBOX_PORT_BASE": str(port),

@@ -96,7 +96,9 @@ class World:
         self.programs.append(program)
         return program
 
-    def worker(self, *options: str, processes: int = 1, app: str = "config") -> Program:
+    def worker(
+        self, *options: str, processes: int = 1, app: str = "config", wait: bool = True
+    ) -> Program:
         """A Celery worker, ready to take messages."""
         program = self.run(
             *("-m", "celery", "-A", app, "worker", "--pool", "prefork"),
@@ -105,7 +107,8 @@ class World:
             name="worker",
             LOG_LEVEL="INFO",
         )
-        program.says("ready.")
+        if wait:
+            program.says("ready.")
         return program
 
     def sweeper(self, **env: str) -> Program:
