@@ -309,10 +309,13 @@ def test_what_was_not_edited_keeps_its_line_breaks(house: House) -> None:
     params = {
         "to": "customer1004@mail.example",
         "subject": "Lamp",
-        "body": "Dear David,\n\nsorry.\n",
+        "body": "Dear David,\r\n\nsorry.\n",
     }
     request = make_request(house.agent, params, action_type="email.send")
-    crlf = {f"param-{k}": v.replace("\n", "\r\n") for k, v in params.items()}
+    crlf = {
+        f"param-{name}": value.replace("\r\n", "\n").replace("\n", "\r\n")
+        for name, value in params.items()
+    }
 
     response = send(browser(sue), request, "edit", "support", **crlf, reason_code="corrected")
 
