@@ -19,7 +19,7 @@ from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
-from django.db.models import Model
+from django.db.models import Model, TextField
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RegexPattern
@@ -140,9 +140,8 @@ def test_no_forged_request_changes_what_its_sender_may_not(world: World, actor: 
             continue
         for method in ("post", "put", "delete") if address.is_first else ("post",):
             with transaction.atomic():
-                data = forged(world, address)
                 answer = (
-                    client.post(f"/{address.path}", data)
+                    client.post(f"/{address.path}", forged(world, address))
                     if method == "post"
                     else getattr(client, method)(f"/{address.path}")
                 )
@@ -262,9 +261,17 @@ def queries_for(address: Address) -> tuple[str, ...]:
 
 def forged(world: World, address: Address) -> dict[str, Any]:
     """What somebody posts who knows Django's admin and our forms."""
+    model = model_of(address.route)
+    columns = {field.name: "forged" for field in model._meta.fields} if model else {}
+    if model and "<" in address.route:  # what a form of the row as it is would send, one word new
+        row = model._default_manager.get(pk=address.object_id)
+        columns = {
+            field.name: "forged" if isinstance(field, TextField) else field.value_to_string(row)
+            for field in model._meta.fields
+        }
     groups = [str(pk) for pk in range(1, 12)]
     wishes = ["ops admin", "finance", "manager"]
-    return {
+    return columns | {
         "_save": "1", "post": "yes", "action": "delete_selected", "index": "0",
         "_selected_action": address.object_id or str(world.requests["pending"].pk),
         "select_across": "1", "state": "approved", "status": "published", "version": "9",
@@ -294,6 +301,10 @@ def privileges_gained(world: World, actor: str, before: Tables, after: Tables) -
         for table in ("policies_user", "policies_user_groups", "policies_user_user_permissions")
         for change in difference(own(before, table, me), own(after, table, me))
     ]
+    if actor == "agent owner":
+        kept = {"": [row for row in before["approvals_agent"] if row[0] != world.agent.pk]}
+        still = {"": [row for row in after["approvals_agent"] if row in kept[""]]}
+        gained += [f"somebody else's agent: {change}" for change in difference(kept, still)]
     if User.objects.filter(is_superuser=True).exclude(username="root").exists():
         gained.append("somebody became a superuser")
     if User.objects.filter(user_permissions__isnull=False).exists():
