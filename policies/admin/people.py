@@ -31,17 +31,17 @@ class NewPersonForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscript
         choices=[(role.name, f"{role.name}: {role.description}") for role in ROLES],
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
     )
-    person = forms.CharField(
+    same_person_as = forms.CharField(
         required=False,
         max_length=64,
         widget=UnfoldAdminTextInputWidget,
-        help_text="Who this is, when they have another account already: copy it from there. "
+        help_text='When they have an account already: "person" as that account has it. '
         "Two accounts of one person count once.",
     )
 
     class Meta:
         model = User
-        fields = ("username", "first_name", "last_name", "email", "person")
+        fields = ("username", "first_name", "last_name", "email")
 
 
 class PersonForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable when run
@@ -97,7 +97,10 @@ class UserAdmin(ServiceAdminWithDoors):
         "date_joined",
     )  # fmt: skip
     add_fieldsets = (
-        (None, {"fields": ("username", "first_name", "last_name", "email", "person", "roles")}),
+        (
+            None,
+            {"fields": ("username", "first_name", "last_name", "email", "same_person_as", "roles")},
+        ),
     )
     change_form_outer_after_template = "admin/policies/person.html"
 
@@ -148,7 +151,7 @@ class UserAdmin(ServiceAdminWithDoors):
             actor=actor_at(request),
             username=values["username"],
             roles=values["roles"],
-            person=values["person"],
+            person=values["same_person_as"],
             email=values["email"],
             first_name=values["first_name"],
             last_name=values["last_name"],

@@ -276,7 +276,7 @@ def forged(world: World, address: Address) -> dict[str, Any]:
         "_selected_action": address.object_id or str(world.requests["pending"].pk),
         "select_across": "1", "state": "approved", "status": "published", "version": "9",
         "is_superuser": "on", "is_staff": "on", "is_active": "on", "groups": groups,
-        "user_permissions": groups, "roles": wishes, "username": "villain", "person": "villain",
+        "user_permissions": groups, "roles": wishes, "username": "villain", "person": "villain", "same_person_as": "",
         "first_name": "V", "last_name": "V", "email": "v@retailer.example",
         "password": "a villain's long phrase", "again": "a villain's long phrase",
         "password1": "a villain's long phrase", "password2": "a villain's long phrase",
