@@ -104,6 +104,7 @@ class World:
             *("-m", "celery", "-A", app, "worker", "--pool", "prefork"),
             *("--concurrency", str(processes), "--loglevel", "INFO"),
             *("--hostname", f"w{len(self.programs)}@faults", *options),
+            *("--without-mingle", "--without-gossip"),  # a second less to wait for
             name="worker",
             LOG_LEVEL="INFO",
         )
