@@ -224,7 +224,7 @@ def test_whatever_people_and_agents_do_the_promises_hold(running: Sandbox) -> No
     run_state_machine_as_test(
         Lifecycle,
         settings=settings(
-            max_examples=8,
+            max_examples=6,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -3,52 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
 
 import pytest
-from django.core import signing
 
 from approvals.exceptions import (
     AlreadyDecided,
-    EvidenceMissing,
     NotAuthorised,
-    Paused,
-    ReasonRequired,
-    StalePage,
-    WrongState,
 )
 from approvals.models import ActionRequest, Agent
-from approvals.proposal import SuppliedEvidence
-from approvals.selectors import clock
-from approvals.selectors.shown import unseal
-from approvals.services import agents, answer, decide
+from approvals.services import agents, decide
 from approvals.services.edit import approve_with_edits
 from policies.models import User
 from policies.services import limits, people
 from tests.approvals.make import (
-    DECIDED,
     INSTALLER,
     ROUTED,
     Cast,
     approve,
-    ask,
     assert_story,
     codes,
-    crm,
     fresh,
     look_at,
     make_access,
-    make_crm,
     make_limit,
-    make_older,
     make_person,
     make_request,
     manager_refund,
     newest_event,
-    publish,
     reject,
     snapshot,
-    token_for,
 )
 
 
@@ -244,182 +227,3 @@ def test_a_limit_in_another_currency_is_none(cast: Cast) -> None:
         approve(make_request(cast.agent, manager_refund()), cast.mona)
 
     assert refused.value.code == "no_limit"
-
-
-# --- Pages
-
-
-def assert_nothing_happened(
-    request: ActionRequest, attempt: Callable[[], object], error: type[Exception]
-) -> None:
-    before, known = snapshot(request), codes(request)
-
-    with pytest.raises(error):
-        attempt()
-
-    assert (snapshot(request), codes(request)) == (before, known)
-
-
-def test_a_used_page_is_not_used_twice_not_even_for_another_verdict(cast: Cast) -> None:
-    request = make_access(cast)
-    seen = look_at(request, cast.otto)
-    decide.escalate(request.pk, decider=cast.otto, seen=seen, reason="not sure")
-
-    assert_nothing_happened(
-        request,
-        lambda: decide.approve(request.pk, decider=cast.otto, seen=seen, reason_code="as_proposed"),
-        AlreadyDecided,
-    )
-
-
-def test_a_page_from_before_new_evidence_is_stale(cast: Cast) -> None:
-    request = make_crm(cast)
-    seen = look_at(request, cast.otto)
-    ask(request, cast.oona)
-    photo = SuppliedEvidence(kind="photo", title="Photo", excerpt="signed contract")
-    answer.answer(request.pk, agent=cast.agent, body="Here it is.", evidence=(photo,))
-
-    assert_nothing_happened(
-        request,
-        lambda: decide.approve(request.pk, decider=cast.otto, seen=seen),
-        StalePage,
-    )
-    approve(request, cast.otto)
-    assert fresh(request).state == "approved"
-
-
-def test_another_persons_page_decides_nothing(cast: Cast) -> None:
-    request = make_crm(cast)
-    seen = look_at(request, cast.otto)
-
-    assert_nothing_happened(
-        request, lambda: decide.approve(request.pk, decider=cast.oona, seen=seen), StalePage
-    )
-
-
-def test_a_page_of_another_request_decides_nothing(cast: Cast) -> None:
-    request, other = make_crm(cast), make_crm(cast, stage="lost")
-    seen = look_at(other, cast.otto)
-
-    assert_nothing_happened(
-        request, lambda: decide.approve(request.pk, decider=cast.otto, seen=seen), StalePage
-    )
-
-
-def test_a_forged_token_opens_no_page(cast: Cast) -> None:
-    token = token_for(make_crm(cast), cast.otto)
-    foreign = signing.dumps({"request": "x"}, key="somebody else's key", salt="approvals.review")
-
-    for villain in (token[:-1] + ("A" if token[-1] != "A" else "B"), foreign, "", "a:b:c"):
-        with pytest.raises(StalePage):
-            unseal(villain)
-
-
-def test_after_the_deadline_nobody_decides_although_nothing_has_swept_yet(cast: Cast) -> None:
-    request = make_crm(cast)
-    seen = look_at(request, cast.otto)
-    make_older(request, timedelta(hours=8))
-
-    assert_nothing_happened(
-        request, lambda: decide.approve(request.pk, decider=cast.otto, seen=seen), WrongState
-    )
-    assert fresh(request).decide_by <= clock.now()  # type: ignore[operator]
-
-
-def test_who_comes_second_is_told_who_was_first_and_when(cast: Cast) -> None:
-    request = make_crm(cast)
-    seen = look_at(request, cast.oona)
-    reject(request, cast.otto)
-
-    with pytest.raises(WrongState, match=r"Rejected now: otto decided at .* UTC"):
-        decide.approve(request.pk, decider=cast.oona, seen=seen)
-
-    assert_story(request, "rejected", [*ROUTED, "decision.recorded", "request.rejected"])
-
-
-def test_nobody_approves_for_a_paused_agent_and_is_told_why(cast: Cast) -> None:
-    request = make_crm(cast)
-    agents.pause_agent(cast.agent.pk, actor=INSTALLER, reason="odd behaviour")
-
-    with pytest.raises(Paused, match="odd behaviour"):
-        approve(request, cast.otto)
-
-    assert_story(request, "pending_approval", ROUTED)
-    reject(request, cast.otto)  # stopping it is always possible
-    assert fresh(request).state == "rejected"
-
-
-# --- Reasons and evidence
-
-
-def test_from_tier_3_on_an_approval_needs_a_reason(cast: Cast) -> None:
-    request = make_request(cast.agent, manager_refund())
-
-    for reason_code, comment in (("", ""), ("because", ""), ("other", "  ")):
-        seen = look_at(request, cast.mona)
-        with pytest.raises(ReasonRequired):
-            decide.approve(
-                request.pk, decider=cast.mona, seen=seen, reason_code=reason_code, comment=comment
-            )
-
-    assert_story(request, "pending_approval", ROUTED)
-
-
-def test_below_tier_3_an_approval_needs_none_and_a_rejection_does(cast: Cast) -> None:
-    approved, rejected = make_crm(cast), make_crm(cast, stage="lost")
-
-    decide.approve(approved.pk, decider=cast.otto, seen=look_at(approved, cast.otto))
-    with pytest.raises(ReasonRequired):
-        decide.reject(
-            rejected.pk, decider=cast.otto, seen=look_at(rejected, cast.otto), reason_code=""
-        )
-
-    assert_story(approved, "approved", [*ROUTED, *DECIDED])
-    assert_story(rejected, "pending_approval", ROUTED)
-
-
-def test_asking_and_escalating_need_words(cast: Cast) -> None:
-    request = make_crm(cast)
-
-    with pytest.raises(ReasonRequired):
-        decide.request_changes(
-            request.pk, decider=cast.otto, seen=look_at(request, cast.otto), question=" "
-        )
-    with pytest.raises(ReasonRequired):
-        decide.escalate(request.pk, decider=cast.otto, seen=look_at(request, cast.otto), reason="")
-
-    assert_story(request, "pending_approval", ROUTED)
-
-
-TIER_2_NEEDS_A_CONTRACT = (
-    "requirements: [{group: operations}]\n    evidence: []",
-    "requirements: [{group: operations}]\n    evidence: [contract]",
-)
-
-
-def test_missing_evidence_blocks_approval_by_name_and_rejecting_not(cast: Cast) -> None:
-    publish(cast, TIER_2_NEEDS_A_CONTRACT)
-    request = make_crm(cast)
-
-    with pytest.raises(EvidenceMissing, match="contract"):
-        approve(request, cast.otto)
-
-    assert_story(request, "pending_approval", ROUTED)
-    reject(request, cast.otto)
-    assert fresh(request).state == "rejected"
-
-
-def test_evidence_of_last_week_is_not_there(cast: Cast) -> None:
-    publish(cast, TIER_2_NEEDS_A_CONTRACT)
-    old, new = (
-        SuppliedEvidence(kind="contract", title="Contract", retrieved_at=clock.now() - age)
-        for age in (timedelta(days=7), timedelta(hours=1))
-    )
-    stale = make_request(cast.agent, crm(stage="lost"), action_type="crm.update", evidence=(old,))
-    good = make_request(cast.agent, crm(stage="won"), action_type="crm.update", evidence=(new,))
-
-    with pytest.raises(EvidenceMissing, match="contract"):
-        approve(stale, cast.otto)
-    approve(good, cast.otto)
-
-    assert (fresh(stale).state, fresh(good).state) == ("pending_approval", "approved")
