@@ -177,6 +177,19 @@ def stop_before_reading_back(request: ActionRequest) -> None:
     settle(claim, call(claim))
 
 
+def test_what_ran_out_between_the_look_and_the_claim_does_not_run(cast: Cast) -> None:
+    request = make_crm(cast)
+    approve(request, cast.otto)
+    action = _due_action(request.pk)
+    assert action is not None
+    preview = read_target(action)
+
+    make_older(request, timedelta(hours=24))
+
+    assert _claim(request.pk, preview) is None
+    assert_story(request, "approved", [*ROUTED, *DECIDED])
+
+
 # --- Change windows
 
 
