@@ -35,8 +35,8 @@ def test_twenty_refunds_survive_workers_killed_at_random_and_happen_once_each(
     requests = [allowed_refund(charge) for charge in charges(REFUNDS)]
     world.fault("slow", path="/v1/charges", method="GET", seconds=0.2, times=20)
     world.fault("apply_then_hang", path="/v1/refunds", seconds=0.6, times=30)
-    world.run("-m", "celery", "-A", "config", "beat", name="beat")
     workers = [world.worker(processes=2), world.worker(processes=2)]
+    world.run("-m", "celery", "-A", "config", "beat", name="beat")
     world.ring(*requests)
 
     kills = 0
