@@ -19,6 +19,7 @@ FILE_NAME = "countersign.env"
 def write_local_env(var_dir: Path) -> Path | None:
     """Write the file with mode 0600, whole or not at all; None when there is one already."""
     var_dir.mkdir(parents=True, exist_ok=True)
+    var_dir.chmod(0o700)  # databases, mail and keys of this installation
     path = var_dir / FILE_NAME
     draft = var_dir / f"{FILE_NAME}.{os.getpid()}"
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

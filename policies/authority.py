@@ -16,7 +16,7 @@ from audit.actors import Actor, ActorKind
 from audit.money import Money
 from policies import patterns
 from policies.models import ApprovalLimit, User
-from policies.roles import CONFIGURING_ROLE, DECIDING_ROLES, NEVER_DECIDE
+from policies.roles import AGENT_OWNER, CONFIGURING_ROLE, DECIDING_ROLES, NEVER_DECIDE
 from policies.verdicts import RequirementSpec
 
 SpentToday: TypeAlias = "int | Callable[[User], int]"
@@ -124,6 +124,20 @@ def may_configure(actor: Actor) -> Refusal | None:
         if accounts.filter(groups__name=CONFIGURING_ROLE).exists():
             return None
     return Refusal("not_ops_admin", "Only an ops admin changes roles, limits, people and policies.")
+
+
+def may_keep_agents_of(actor: Actor, *owner_ids: int) -> Refusal | None:
+    """Whether the actor may register, change, pause or give keys to these owners' agents.
+
+    An ops admin and parts of the system may; an agent owner for their own. None means yes.
+    """
+    if may_configure(actor) is None:
+        return None
+    if actor.kind == ActorKind.HUMAN and {actor.id} == {str(owner) for owner in owner_ids}:
+        owners = User.objects.filter(pk=actor.id, is_active=True, groups__name=AGENT_OWNER)
+        if owners.exists():
+            return None
+    return Refusal("not_agent_keeper", "Only the agent's owner or an ops admin does that.")
 
 
 def judge(

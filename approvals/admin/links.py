@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from approvals.models import ActionRequest
 from approvals.selectors.inbox import asked_now, requests_of, teams_of
+from approvals.selectors.visibility import visible_requests
 from policies.models import User
 
 
@@ -20,13 +21,12 @@ from policies.models import User
 def open_review(request: HttpRequest, request_id: UUID) -> HttpResponse:
     """To the inbox of a team that is asked; to the record for others who may read it; else 404."""
     user = cast(User, request.user)
-    found = ActionRequest.objects.filter(pk=request_id)
     team = _team_for(user, request_id)
     if team:
         return HttpResponseRedirect(
             reverse(f"admin:approvals_{team}inbox_change", args=[request_id])
         )
-    if user.has_perm("approvals.view_actionrequest") and found.exists():
+    if visible_requests(user).filter(pk=request_id).exists():
         return HttpResponseRedirect(
             reverse("admin:approvals_actionrequest_change", args=[request_id])
         )

@@ -13,6 +13,7 @@ from approvals.exceptions import (
     ApprovalError,
     FieldProblem,
     InvalidProposal,
+    NotAuthorised,
     ReasonRequired,
 )
 from approvals.models import Agent, AgentKey
@@ -23,6 +24,7 @@ from audit.events import AuditCode
 from audit.money import Money
 from audit.services import record, save_with_history
 from connectors.registry import UnknownActionType, action_type
+from policies.authority import may_keep_agents_of
 from policies.models import User
 from policies.roles import DECIDING_ROLES
 
@@ -48,7 +50,11 @@ def register_agent(
     model: str = "",
     ceiling: Money | None = None,
 ) -> Agent:
-    """Register an agent with its accountable owner. Raises InvalidProposal naming bad fields."""
+    """Register an agent with its accountable owner. Raises InvalidProposal naming bad fields.
+
+    Every service here raises NotAuthorised unless the actor may keep the agents of that owner.
+    """
+    _demand_keeper(actor, owner.pk)
     _check(owner, team, action_types)
     agent = Agent(
         name=name,
@@ -88,6 +94,7 @@ def change_agent(
 ) -> Agent:
     """Change what an agent is and may propose. Requests already open keep what they are."""
     agent = Agent.objects.select_for_update().get(pk=agent_id)
+    _demand_keeper(actor, agent.owner_id, owner.pk)
     _check(owner, team, action_types)
     wanted: dict[str, JsonValue] = {
         "owner_id": owner.pk,
@@ -116,6 +123,7 @@ def change_agent(
 def pause_agent(agent_id: int, *, actor: Actor, reason: str) -> Agent:
     """Stop an agent: nothing new is taken, nothing approved for it runs any more."""
     agent = Agent.objects.select_for_update().get(pk=agent_id)
+    _demand_keeper(actor, agent.owner_id)
     if not reason.strip():
         raise ReasonRequired("Write why the agent is paused.")
     if agent.is_paused:
@@ -130,6 +138,7 @@ def pause_agent(agent_id: int, *, actor: Actor, reason: str) -> Agent:
 def resume_agent(agent_id: int, *, actor: Actor) -> Agent:
     """Let a paused agent propose again. What was approved before the pause is looked at again."""
     agent = Agent.objects.select_for_update().get(pk=agent_id)
+    _demand_keeper(actor, agent.owner_id)
     if not agent.is_paused:
         raise ApprovalError(f"Agent {agent.name} is not paused.", code="not_paused")
     agent.paused_at, agent.pause_reason = None, ""
@@ -142,6 +151,7 @@ def resume_agent(agent_id: int, *, actor: Actor) -> Agent:
 def issue_key(agent_id: int, *, actor: Actor, lifetime: timedelta) -> IssuedKey:
     """Give the agent another key; older ones go on working until revoked or expired."""
     agent = Agent.objects.select_for_update().get(pk=agent_id)
+    _demand_keeper(actor, agent.owner_id)
     if not timedelta(0) < lifetime <= LONGEST_KEY_LIFE:
         raise ApprovalError("A key lives between a moment and a year.", code="bad_lifetime")
     prefix = secrets.token_hex(5)
@@ -166,12 +176,19 @@ def revoke_key(key_id: int, *, actor: Actor) -> AgentKey:
     """End a key now. It stops working within the cache's seconds (see api.authentication)."""
     key = AgentKey.objects.select_for_update(of=("self",)).get(pk=key_id)
     agent = Agent.objects.select_for_update().get(pk=key.agent_id)
+    _demand_keeper(actor, agent.owner_id)
     if key.revoked_at is not None:
         raise ApprovalError("This key has been revoked already.", code="already_revoked")
     key.revoked_at = clock.now()
     key.save(update_fields=["revoked_at"])
     record(AuditCode.KEY_REVOKED, actor=actor, subject=agent, data={"prefix": key.prefix})
     return key
+
+
+def _demand_keeper(actor: Actor, *owner_ids: int) -> None:
+    refusal = may_keep_agents_of(actor, *owner_ids)
+    if refusal is not None:
+        raise NotAuthorised(refusal.message, code=refusal.code)
 
 
 def _check(owner: User, team: str, action_types: Sequence[str]) -> None:
