@@ -91,8 +91,8 @@ class OutcomeUnknown(Exception):
 class Connector(Protocol):
     """One outside system. Every method may raise ConnectorError; only `execute` OutcomeUnknown.
 
-    No method is called with a database transaction open, and every call ends within
-    `settings.CONNECTOR_TIMEOUT`.
+    No method is called with a database transaction open. Every exchange with the target ends
+    within `settings.CONNECTOR_TIMEOUT`, and no method needs more than two.
     """
 
     system: str
