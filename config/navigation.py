@@ -32,11 +32,15 @@ class Section(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class _Room:
-    """`models` are labels; a `*` stands for anything, and takes what no room names outright."""
+    """`models` are labels; a `*` stands for anything, and takes what no room names outright.
+
+    `beside` names a page; only those who may see that one are shown the room.
+    """
 
     title: str
     icon: str
     models: tuple[str, ...]
+    beside: str = ""
 
 
 _ROOMS = (
@@ -47,12 +51,8 @@ _ROOMS = (
         (
             "approvals.actionrequest",
             "approvals.decision",
-            "approvals.grant",
             "approvals.execution",
-            "approvals.verification",
-            "approvals.compensation",
             "approvals.escalation",
-            "approvals.*",
         ),
     ),
     _Room("Agents", "smart_toy", ("approvals.agent", "approvals.agentkey")),
@@ -60,6 +60,8 @@ _ROOMS = (
     _Room("Policies", "rule", ("policies.policyversion", "policies.*")),
     _Room("Trail", "history", ("audit.*",)),
     _Room("People", "group", ("policies.user", "auth.*")),
+    # Table by table, for those who audit; everybody else meets these rows on a request's page.
+    _Room("Details", "table_rows", ("approvals.*",), beside="audit.auditevent"),
 )
 
 
@@ -75,7 +77,7 @@ def sidebar(request: HttpRequest) -> list[Section]:
             _item(seen[label], room.icon, reverse(f"admin:{label.replace('.', '_')}_changelist"))
             for label in placed[room.title]
         ]
-        if items:
+        if items and (not room.beside or room.beside in seen):
             sections.append(Section(title=room.title, separator=True, items=items))
     return sections
 
