@@ -10,6 +10,9 @@ import yaml
 
 from policies.exceptions import PolicyError
 
+# libyaml where PyYAML was built with it (every wheel is): the same events, ten times as fast.
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 LARGEST_DOCUMENT = 256 * 1024  # bytes
 MOST_NODES = 20_000
 DEEPEST = 16
@@ -48,10 +51,13 @@ def compose(text: str) -> yaml.Node:
         raise _refusal(None, f"A policy document has at most {LARGEST_DOCUMENT // 1024} KiB.")
     try:
         _scan(text)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         detail = error.problem or error.context or "not YAML"
         raise _refusal(error.problem_mark or error.context_mark, f"{detail}.") from error
+    except yaml.reader.ReaderError as error:
+        what = f"U+{error.character:04X} at position {error.position}"
+        raise _refusal(None, f"{what}: special characters are not allowed.") from error
     except yaml.YAMLError as error:
         raise _refusal(None, f"{error}.".replace("\n", " ")) from error
     if node is None:
@@ -65,7 +71,7 @@ def compose(text: str) -> yaml.Node:
 def _scan(text: str) -> None:
     """Walk the events before anything is built, so that a bomb is refused unlit."""
     depth = nodes = documents = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+    for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.DocumentStartEvent):
             documents += 1
             if documents > 1:

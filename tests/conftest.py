@@ -17,7 +17,7 @@ from django.conf import settings
 
 from tests import programs
 
-pytest_plugins = ["tests.database"]
+pytest_plugins = ["tests.database", "tests.systems"]
 
 IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")

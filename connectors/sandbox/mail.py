@@ -52,6 +52,10 @@ class MailServer:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
 
+    def come_to_rest(self) -> None:
+        """Hang up on everybody; messages not kept yet are lost."""
+        asyncio.run_coroutine_threadsafe(self._wind_down(), self._loop).result()
+
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         server = self._loop.run_until_complete(

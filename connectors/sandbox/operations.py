@@ -20,7 +20,10 @@ class _Changing(WebSystem):
 
     def __init__(self, store: Store, token: str, routes: Mapping[tuple[str, str], View]) -> None:
         super().__init__(store, token, {("GET", self.changes_path): _changes, **routes})
-        with store.transaction(self.name) as transaction:
+        self.furnish()
+
+    def furnish(self) -> None:
+        with self.store.transaction(self.name) as transaction:
             if transaction.get("furnished", "yes") is None:
                 for kind, body in self.furniture():
                     transaction.put(kind, body["id"], body)

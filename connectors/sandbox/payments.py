@@ -54,7 +54,7 @@ class Payments(WebSystem):
                 ("GET", "/v1/transfers/<transfer_id>/reversals/<reversal_id>"): _read_reversal,
             },
         )
-        self._furnish()
+        self.furnish()
 
     def parse(self, request: Request) -> Json:
         """Form fields, with `metadata[key]` gathered into an object."""
@@ -86,7 +86,7 @@ class Payments(WebSystem):
             return self.store.effects(self.name)
         return self._elsewhere(system)
 
-    def _furnish(self) -> None:
+    def furnish(self) -> None:
         """Lay out the demo world once; a restart finds it as it was left."""
         with self.store.transaction(self.name) as store:
             if store.get("charge", world.SHOPPERS[0].charge):

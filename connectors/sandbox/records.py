@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sqlalchemy import Engine, NullPool, create_engine, event, insert, select
+from sqlalchemy import Connection, Engine, NullPool, create_engine, delete, event, insert, select
 from sqlalchemy.engine import make_url
 
 from connectors.adapters.records.tables import (
@@ -26,9 +26,21 @@ def create_records_database(url: str) -> None:
     with engine.begin() as connection:
         if connection.execute(select(ACCOUNTS.c.id).limit(1)).first():
             return
-        connection.execute(insert(ACCOUNTS), list(world.ACCOUNTS))
-        connection.execute(insert(ORDERS), list(world.ORDERS))
-        connection.execute(insert(TICKETS), list(world.TICKETS))
+        _furnish(connection)
+
+
+def refurnish_records(url: str) -> None:
+    """Put the demo world's rows back as they were at first."""
+    with _engine(url).begin() as connection:
+        for table in reversed(METADATA.sorted_tables):
+            connection.execute(delete(table))
+        _furnish(connection)
+
+
+def _furnish(connection: Connection) -> None:
+    connection.execute(insert(ACCOUNTS), list(world.ACCOUNTS))
+    connection.execute(insert(ORDERS), list(world.ORDERS))
+    connection.execute(insert(TICKETS), list(world.TICKETS))
 
 
 def records_effects(url: str) -> list[Json]:

@@ -16,7 +16,11 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from connectors.sandbox.mail import MailArchive, MailServer
 from connectors.sandbox.operations import Changes, Directory, Logistics
 from connectors.sandbox.payments import Payments
-from connectors.sandbox.records import create_records_database, records_effects
+from connectors.sandbox.records import (
+    create_records_database,
+    records_effects,
+    refurnish_records,
+)
 from connectors.sandbox.store import Json, Store
 from connectors.sandbox.web import WebSystem
 
@@ -71,7 +75,7 @@ class _WebThread:
         self._thread.start()
 
     def stop(self) -> None:
-        self.system.stopping.set()
+        self.system.hurry.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -149,6 +153,21 @@ class Sandbox:
         if self._smtp is not None:
             self._smtp.stop()
             self._smtp = None
+
+    def reset(self) -> None:
+        """Be as on the first start, on the same ports: no effects, keys, mails, faults or changes.
+
+        Requests that hang on purpose are hurried to their end first, so that none of them reaches
+        into what comes after.
+        """
+        for web in self._web:
+            web.system.come_to_rest()
+        if self._smtp is not None:
+            self._smtp.come_to_rest()
+        self.store.empty()
+        for web in self._web:
+            web.system.furnish()
+        refurnish_records(self.records_url)
 
     def effects(self, system: str) -> list[Json]:
         """What one system really applied, or all of them for "all"; oldest first."""

@@ -151,6 +151,14 @@ class Store:
                 raise
             connection.execute("COMMIT")
 
+    def empty(self) -> None:
+        """Forget everything: objects, effects, remembered answers, and how far was counted."""
+        with self._connection() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            for table in ("objects", "effects", "answers", "counters", "sqlite_sequence"):
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608
+            connection.execute("COMMIT")
+
     def effects(self, system: str) -> list[Json]:
         """Every effect the system really applied, oldest first."""
         with self._connection() as connection:

@@ -53,7 +53,9 @@ class WebSystem:
     def __init__(self, store: Store, token: str, routes: Mapping[tuple[str, str], View]) -> None:
         self.store = store
         self.faults = Faults()
-        self.stopping = threading.Event()
+        self.hurry = threading.Event()  # set: nobody hangs on purpose any longer
+        self._serving = 0
+        self._idle = threading.Condition()
         self._token = token
         self._routes = Map(
             [Rule(path, methods=[method], endpoint=view) for (method, path), view in routes.items()]
@@ -61,8 +63,28 @@ class WebSystem:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Any:
         request = Request(environ)
-        response = self._bench(request) if request.path.startswith("/_") else self._serve(request)
+        if request.path.startswith("/_"):
+            return self._bench(request)(environ, start_response)
+        with self._idle:
+            self._serving += 1
+        try:
+            response = self._serve(request)
+        finally:
+            with self._idle:
+                self._serving -= 1
+                self._idle.notify_all()
         return response(environ, start_response)
+
+    def furnish(self) -> None:
+        """Lay out the demo world once; a restart finds it as it was left."""
+
+    def come_to_rest(self) -> None:
+        """Forget planned faults, and return when no request is being applied any more."""
+        self.faults.clear()
+        self.hurry.set()
+        with self._idle:
+            self._idle.wait_for(lambda: self._serving == 0)
+        self.hurry.clear()
 
     def error(self, status: int, code: str, message: str) -> Json:
         """The body of a refusal, in this system's own shape."""
@@ -104,7 +126,7 @@ class WebSystem:
         fault = self.faults.take(request.method, request.path)
         mode = fault.mode if fault else ""
         if fault and mode == "slow":
-            self.stopping.wait(fault.seconds)
+            self.hurry.wait(fault.seconds)
         if mode == "error_500":
             return _json(500, self.error(500, "internal", "Planned failure; nothing happened."))
         if mode == "refuse":
@@ -115,7 +137,7 @@ class WebSystem:
             _reset(request)
         status, body = self._apply(request)
         if fault and mode == "apply_then_hang":
-            self.stopping.wait(fault.seconds)
+            self.hurry.wait(fault.seconds)
         if mode == "apply_then_500":
             return _json(500, self.error(500, "internal", "Planned failure; it happened."))
         if mode == "apply_then_reset":
@@ -123,7 +145,7 @@ class WebSystem:
         if mode == "half_body":
             return _half(status, body)
         if fault and mode == "trickle":
-            return _trickle(status, body, fault.seconds, self.stopping)
+            return _trickle(status, body, fault.seconds, self.hurry)
         return Response(body, status=status, mimetype="application/json")
 
     def _apply(self, request: Request) -> tuple[int, str]:
@@ -172,12 +194,12 @@ def _half(status: int, body: str) -> Response:
     return response
 
 
-def _trickle(status: int, body: str, seconds: float, stopping: threading.Event) -> Response:
+def _trickle(status: int, body: str, seconds: float, hurry: threading.Event) -> Response:
     whole = body.encode()
 
     def drops() -> Iterator[bytes]:
         for byte in whole:
-            stopping.wait(seconds / len(whole))
+            hurry.wait(seconds / len(whole))
             yield bytes([byte])
 
     response = Response(drops(), status=status, mimetype="application/json")

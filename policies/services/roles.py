@@ -26,7 +26,8 @@ def sync_roles(*, actor: Actor, roles: Iterable[Role] = ROLES) -> tuple[str, ...
     subject = stream("roles")
     check_may_configure(actor)
     roles = tuple(roles)
-    wanted = {role.name: _permissions(role) for role in roles}
+    known = {permission.pk: _name(permission) for permission in _with_app(Permission.objects.all())}
+    wanted = {role.name: _permissions(role, known) for role in roles}
     unknown = [f"{role}: {name}" for role, (_, missing) in wanted.items() for name in missing]
     if unknown:
         raise PolicyError("unknown_permission", f"No such permission: {'; '.join(unknown)}.")
@@ -55,18 +56,18 @@ def _sync(role: Role, wanted: dict[int, str]) -> list[str]:
     return changes
 
 
-def _permissions(role: Role) -> tuple[dict[int, str], list[str]]:
-    """The role's permissions by primary key, and the names that are none."""
+def _permissions(role: Role, known: dict[int, str]) -> tuple[dict[int, str], list[str]]:
+    """The role's permissions by primary key, and the names that are none.
+
+    A name ending in `*` stands for every permission that begins like it.
+    """
     found: dict[int, str] = {}
     missing = []
     for name in role.permissions:
-        app, _, codename = name.partition(".")
-        rows = Permission.objects.filter(content_type__app_label=app)
-        if codename.endswith("*"):
-            rows = rows.filter(codename__startswith=codename[:-1])
+        if name.endswith("*"):
+            matches = {pk: full for pk, full in known.items() if full.startswith(name[:-1])}
         else:
-            rows = rows.filter(codename=codename)
-        matches = {permission.pk: _name(permission) for permission in _with_app(rows)}
+            matches = {pk: full for pk, full in known.items() if full == name}
         found |= matches
         if not matches:
             missing.append(name)

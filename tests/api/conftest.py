@@ -6,12 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.connectors.conftest import sandbox
-
 if TYPE_CHECKING:
     from tests.api.make import AgentClient
-
-__all__ = ["client", "sandbox"]
 
 
 @pytest.fixture

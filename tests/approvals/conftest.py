@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from connectors.sandbox.server import Sandbox
-from tests.connectors.conftest import sandbox
 
 if TYPE_CHECKING:
     from tests.approvals.make import Cast
-
-__all__ = ["cast", "sandbox"]
 
 
 @pytest.fixture

@@ -8,10 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.connectors.conftest import sandbox
 from tests.programs import chromium
-
-__all__ = ["sandbox"]
 
 _FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-background-networking",

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -179,3 +182,42 @@ def test_the_program_says_where_it_listens_and_stops_when_told(
             program.send_signal(number)
 
         assert program.wait(timeout=10) == 0
+
+
+def test_a_reset_sandbox_is_as_new_and_nothing_hanging_reaches_into_it(sandbox: Sandbox) -> None:
+    addresses, first = dict(sandbox.addresses), everything_in(sandbox)
+    for example in EXAMPLES:
+        example.connector.execute(example.prepared(), idempotency_key=f"key-{example.key}")
+    payments = sandbox.addresses["payments"]
+    fault = {"mode": "slow", "seconds": 30, "method": "POST"}
+    httpx.post(f"{payments}/_faults", json={**fault, "times": 2}, trust_env=False)
+
+    with ThreadPoolExecutor(1) as pool:
+        hanging = pool.submit(stripe, sandbox, "POST", "/v1/refunds", "slow", charge="ch_1002")
+        while not waits(sandbox, "payments"):
+            time.sleep(0.01)
+        sandbox.reset()
+        assert hanging.result().status_code == 200  # hurried to its end, and then forgotten
+
+    assert sandbox.addresses == addresses
+    assert everything_in(sandbox) == first
+    assert sandbox.effects("all") == []
+    used = "key-refund.issue"
+    again = stripe(sandbox, "POST", "/v1/refunds", used, charge="ch_1003", amount="1")
+    assert again.json()["charge"] == "ch_1003"  # neither the key nor the fault is remembered
+
+
+def waits(sandbox: Sandbox, system: str) -> bool:
+    """Whether a request hangs in that system, its fault taken up."""
+    (web,) = [web for web in sandbox._web if web.system.name == system]
+    return len(web.system.faults._planned) == 1 and web.system.faults._planned[0].times == 1
+
+
+def everything_in(sandbox: Sandbox) -> list[str]:
+    """Both databases, row by row."""
+    paths = (sandbox.store._path, Path(sandbox.records_url.removeprefix("sqlite:///")))
+    rows: list[str] = []
+    for path in paths:
+        with closing(sqlite3.connect(path)) as database:
+            rows += database.iterdump()
+    return rows

@@ -15,9 +15,6 @@ from pytest_django.live_server_helper import LiveServer
 
 from approvals.demo.client import AgentClient, PersonClient
 from connectors.sandbox.server import Sandbox
-from tests.connectors.conftest import sandbox
-
-__all__ = ["house", "sandbox"]
 
 
 @dataclass(slots=True)

@@ -1,5 +1,5 @@
 """The same people and systems as the lifecycle's tests have."""
 
-from tests.approvals.conftest import cast, sandbox
+from tests.approvals.conftest import cast
 
-__all__ = ["cast", "sandbox"]
+__all__ = ["cast"]

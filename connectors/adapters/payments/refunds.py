@@ -124,18 +124,22 @@ def _refund_evidence(charge: Charge, customer: Customer | None) -> tuple[SystemE
 
 
 def _customer_facts(customer: Customer | None) -> Mapping[str, JsonValue]:
-    if customer is None:
+    """A customer whose history cannot be read counts as unknown, never as one without history."""
+    refunds = _count(customer, "refunds_90d")
+    complaints = _count(customer, "complaints_90d")
+    if customer is None or refunds is None or complaints is None:
         return {"customer.known": False}
     return {
         "customer.known": True,
         "customer.segment": customer.metadata.get("segment", ""),
-        "customer.refunds_90d": _count(customer.metadata.get("refunds_90d")),
-        "customer.complaints_90d": _count(customer.metadata.get("complaints_90d")),
+        "customer.refunds_90d": refunds,
+        "customer.complaints_90d": complaints,
     }
 
 
-def _count(value: str | None) -> int:
-    return int(value) if value and value.isascii() and value.isdigit() else 0
+def _count(customer: Customer | None, name: str) -> int | None:
+    value = customer.metadata.get(name, "") if customer is not None else ""
+    return int(value) if value.isascii() and value.isdigit() else None
 
 
 def _refund_receipt(refund: Refund) -> Receipt:

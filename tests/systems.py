@@ -1,0 +1,27 @@
+"""The outside systems: one running sandbox per test process, as new for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from connectors.sandbox.server import Sandbox
+
+
+@pytest.fixture(scope="session")
+def running_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """Starting and stopping six servers costs more than most tests: it is done once."""
+    with Sandbox(tmp_path_factory.mktemp("systems")) as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox(running_sandbox: Sandbox, settings: Settings) -> Sandbox:
+    """All outside systems as on their first start. Whoever stops them starts their own."""
+    running_sandbox.reset()
+    settings.CONNECTORS = running_sandbox.connectors
+    settings.CONNECTOR_TIMEOUT = timedelta(seconds=5)
+    return running_sandbox
