@@ -67,6 +67,10 @@ else:
     _database["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}
     VAR_DIR.mkdir(parents=True, exist_ok=True)
 
+# Threads of one web process; long polls may take half. On PostgreSQL no more than the connections
+# of psycopg's pool, else a thread waits for one.
+WEB_THREADS = 4 if IS_POSTGRES else 8
+
 BROKER_URL: str = env.str("BROKER_URL", "filesystem://")
 
 _email = env.dj_email_url("EMAIL_URL", "console://")

@@ -16,7 +16,8 @@ from django.conf import settings  # the settings module must be named first
 bind = f"{settings.BIND_HOST}:{settings.PORT}"
 worker_class = "gthread"
 # SQLite has one writer: more processes would only queue for it.
-workers, threads = (2, 4) if settings.IS_POSTGRES else (1, 8)
+workers = 2 if settings.IS_POSTGRES else 1
+threads = settings.WEB_THREADS
 graceful_timeout = 5
 timeout = 60
 max_requests = 0

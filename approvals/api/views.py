@@ -137,7 +137,7 @@ class ActionView(APIView):
         found = request_of_agent(request_id, agent_of(request))
         seconds = _wait_of(request)
         if seconds and found.state not in ENDED:
-            wait_for_change(found.pk, found.state, seconds)
+            wait_for_change(found.pk, found.state, seconds, agent_id=found.agent_id)
         return Response(_story(found.pk))
 
 

@@ -4,26 +4,49 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
+
+from django.conf import settings
 
 from approvals.models import ActionRequest
 
 LONGEST_WAIT = 30.0  # seconds
+PLACES: int = settings.WEB_THREADS // 2
+"""Half the threads of a web process may wait; the others always answer."""
 _PAUSE = 0.25
-_PLACES = threading.BoundedSemaphore(4)
-"""Half the threads of a web process may wait; whoever finds no place is answered at once."""
+
+_waiting: set[int] = set()
+_lock = threading.Lock()
 
 
-def wait_for_change(request_id: UUID, state: str, seconds: float) -> None:
-    """Return when the request has left `state`, or the time is over."""
-    if not _PLACES.acquire(blocking=False):
-        return
-    try:
+def wait_for_change(request_id: UUID, state: str, seconds: float, *, agent_id: int) -> None:
+    """Return when the request has left `state`, or the time is over, or nowhere is free to wait."""
+    with place_for(agent_id) as found:
+        if not found:
+            return
         end = time.monotonic() + min(seconds, LONGEST_WAIT)
         while time.monotonic() < end:
             now = ActionRequest.objects.filter(pk=request_id).values_list("state", flat=True)
             if now.first() != state:
                 return
             time.sleep(_PAUSE)
+
+
+@contextmanager
+def place_for(agent_id: int) -> Iterator[bool]:
+    """Take one of this process's places; False when all are taken or the agent has one already.
+
+    One each: an agent that polls for many requests at once does not crowd out the other agents.
+    """
+    with _lock:
+        found = agent_id not in _waiting and len(_waiting) < PLACES
+        if found:
+            _waiting.add(agent_id)
+    try:
+        yield found
     finally:
-        _PLACES.release()
+        if found:
+            with _lock:
+                _waiting.remove(agent_id)
