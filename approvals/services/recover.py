@@ -19,6 +19,7 @@ from approvals.services.execute import (
     Claim,
     Lost,
     Outcome,
+    Refused,
     call,
     fail,
     lose_track,
@@ -54,7 +55,13 @@ def recover(request_id: UUID) -> None:
     plan = _take_over(request_id)
     if plan is None:
         return
-    settle(plan.claim, _look_up(plan.claim) if plan.way is _Way.READ else call(plan.claim))
+    outcome = _look_up(plan.claim) if plan.way is _Way.READ else call(plan.claim)
+    if isinstance(outcome, Refused) and not _nothing_happened(
+        plan.claim.execution_id, before=plan.claim.fence
+    ):
+        # it speaks of this call only; the one before may have had its effect already
+        outcome = Lost(f"An earlier call may have had its effect; repeated: {outcome.reason}")
+    settle(plan.claim, outcome)
     read_back(request_id)
 
 
@@ -70,7 +77,7 @@ def _take_over(request_id: UUID) -> _Plan | None:
     if execution.lease_until is None or execution.lease_until > at:
         return None
     last = execution.attempts.get(fence=execution.fence)
-    way = _way(request, execution, last, at)
+    way = _way(request, execution, at)
     if last.outcome == AttemptOutcome.RUNNING:
         last.outcome, last.finished_at = AttemptOutcome.LEASE_EXPIRED, at
         last.save(update_fields=["outcome", "finished_at"])
@@ -100,17 +107,28 @@ def _take_over(request_id: UUID) -> _Plan | None:
     return _Plan(claim, way)
 
 
-def _way(request: ActionRequest, execution: Execution, last: Attempt, at: datetime) -> _Way:
+def _way(request: ActionRequest, execution: Execution, at: datetime) -> _Way:
     connector = connector_for(action_type(request.action_type))
     if execution.fence >= settings.EXECUTION_MAX_ATTEMPTS:
         return _Way.GIVE_UP
     if is_stopped(request):
         return _Way.READ if connector.can_look_up else _Way.GIVE_UP
-    if last.outcome == AttemptOutcome.RETRY:
-        return _Way.REPEAT  # it certainly did not happen
+    if _nothing_happened(execution.pk):
+        return _Way.REPEAT
     if connector.idempotent and _in_key_window(connector, execution, at):
         return _Way.REPEAT
     return _Way.READ if connector.can_look_up else _Way.GIVE_UP
+
+
+def _nothing_happened(execution_id: int, *, before: int | None = None) -> bool:
+    """Did every attempt so far (every one with a fence below `before`) certainly do nothing?
+
+    Only then is repeating safe for any length of time, and a refusal the whole truth.
+    """
+    attempts = Attempt.objects.filter(execution_id=execution_id)
+    if before is not None:
+        attempts = attempts.filter(fence__lt=before)
+    return not attempts.exclude(outcome=AttemptOutcome.RETRY).exists()
 
 
 def _in_key_window(connector: Connector, execution: Execution, at: datetime) -> bool:
@@ -119,7 +137,7 @@ def _in_key_window(connector: Connector, execution: Execution, at: datetime) -> 
 
 
 def _give_up(request: ActionRequest, execution: Execution, last: Attempt, at: datetime) -> None:
-    if last.outcome == AttemptOutcome.RETRY:
+    if _nothing_happened(execution.pk):
         fail(request, execution, last, f"Given up after {last.fence} attempts: {last.detail}", at)
     else:
         lose_track(request, execution, last, "The worker was lost during the call.", at)
