@@ -53,7 +53,7 @@ DOORS = {
 CONCLUDING = re.compile(r"^admin/approvals/\w+inbox/[^/]+/(start|sign-off|resolve|undo)/$")
 """Doors without a seal: a team's member may go through them by POST, so a forgery proves nothing.
 
-That everybody else is refused there is crawled; what a member may do is `test_review`'s.
+That everybody else is refused there is crawled; what a member may do is `test_concluding`'s.
 """
 
 

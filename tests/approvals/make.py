@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from django.db.models import F, Model
+from django.db.models import F
 
 import policies
 from approvals.models import ActionRequest, Agent, Decision, Grant
@@ -19,9 +19,7 @@ from approvals.services import agents, decide
 from approvals.services.propose import propose
 from audit.actors import Actor
 from audit.canonical import JsonObject
-from audit.models import AuditEvent, Chained
 from audit.money import Money
-from audit.services import subject_label
 from connectors.registry import action_types
 from policies.models import ApprovalLimit, User
 from policies.services import limits, people, roles, versions
@@ -29,22 +27,6 @@ from policies.services import limits, people, roles, versions
 INSTALLER = Actor.system("installation")
 PASSWORD = "correct horse battery staple"
 DEFAULT_POLICY = (Path(policies.__file__).parent / "default.yaml").read_text()
-INTAKE = [
-    "request.requested",
-    "request.classified",
-    "request.evidence_collected",
-    "request.policy_checked",
-]
-ROUTED = [*INTAKE, "request.routed"]
-ALLOWED = [*INTAKE, "request.allowed", "grant.issued"]
-DECIDED = ["decision.recorded", "request.approved", "grant.issued"]
-DONE = [
-    "grant.consumed",
-    "request.execution_begun",
-    "request.executed",
-    "request.verified",
-    "request.signed_off",
-]
 _numbers = count(1)
 
 
@@ -251,51 +233,8 @@ def fresh(request: ActionRequest) -> ActionRequest:
     return ActionRequest.objects.select_related("agent").get(pk=request.pk)
 
 
-def codes(subject: Chained) -> list[str]:
-    """The subject's event codes, oldest first."""
-    events = AuditEvent.objects.filter(
-        subject_type=subject_label(subject), subject_id=str(subject.pk)
-    )
-    return list(events.order_by("seq").values_list("code", flat=True))
-
-
-def newest_event(subject: Chained) -> AuditEvent:
-    """The last thing that happened to it."""
-    return AuditEvent.objects.filter(
-        subject_type=subject_label(subject), subject_id=str(subject.pk)
-    ).latest("seq")
-
-
-def assert_story(request: ActionRequest, state: str, expected: list[str]) -> None:
-    """The request is in that state, its newest history row too, and exactly that happened."""
-    found = fresh(request)
-    row = found.history.order_by("-history_id").first()
-    assert (found.state, row.state, row.version) == (state, state, found.version)
-    assert row.history_change_reason
-    assert codes(request) == expected
-
-
-def snapshot(request: ActionRequest) -> tuple[Any, ...]:
-    """Everything a refused attempt must leave as it was."""
-    found = fresh(request)
-    return (
-        {f: v for f, v in vars(found).items() if not f.startswith(("_", "audit_"))},
-        found.history.count(),
-        list(found.requirements.values()),
-        *(
-            getattr(found, name).count()
-            for name in ("decisions", "grants", "contents", "thread", "escalations", "executions")
-        ),
-    )
-
-
 def make_older(request: ActionRequest, by: timedelta) -> None:
     """Let that much time pass for the request: its clocks and its grant."""
     clocks = ("decide_by", "answer_by", "execute_by", "clock_started_at", "clock_stopped_at")
     ActionRequest.objects.filter(pk=request.pk).update(**{c: F(c) - by for c in clocks})
     Grant.objects.filter(request=request).update(expires_at=F("expires_at") - by)
-
-
-def rows_of(model: type[Model], **lookup: Any) -> list[dict[str, Any]]:
-    """The rows as the database has them, to compare before and after."""
-    return list(model._default_manager.filter(**lookup).order_by("pk").values())

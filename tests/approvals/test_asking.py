@@ -15,13 +15,9 @@ from approvals.services.clocks import expire
 from approvals.services.execute import execute
 from connectors.sandbox.server import Sandbox
 from tests.approvals.make import (
-    DECIDED,
-    ROUTED,
     Cast,
     approve,
     ask,
-    assert_story,
-    codes,
     fresh,
     make_agent,
     make_crm,
@@ -29,8 +25,8 @@ from tests.approvals.make import (
     make_request,
     manager_refund,
     reject,
-    snapshot,
 )
+from tests.approvals.story import DECIDED, ROUTED, assert_story, codes, snapshot
 
 ASKED = ["decision.recorded", "request.changes_requested"]
 

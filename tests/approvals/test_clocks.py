@@ -14,13 +14,9 @@ from approvals.services.sweep import sweep
 from connectors.sandbox.server import Sandbox
 from policies.models import User
 from tests.approvals.make import (
-    DECIDED,
-    ROUTED,
     Cast,
     approve,
     ask,
-    assert_story,
-    codes,
     fresh,
     look_at,
     make_access,
@@ -28,6 +24,7 @@ from tests.approvals.make import (
     make_older,
     reject,
 )
+from tests.approvals.story import DECIDED, ROUTED, assert_story, codes
 
 
 def steps(request: ActionRequest) -> list[tuple[str, str, str]]:

@@ -13,12 +13,8 @@ from approvals.selectors.shown import shown_content
 from approvals.services import decide
 from audit.canonical import digest
 from tests.approvals.make import (
-    DECIDED,
-    ROUTED,
     Cast,
     approve,
-    assert_story,
-    codes,
     fresh,
     look_at,
     make_access,
@@ -27,9 +23,9 @@ from tests.approvals.make import (
     make_person,
     make_request,
     manager_refund,
-    newest_event,
     reject,
 )
+from tests.approvals.story import DECIDED, ROUTED, assert_story, codes, newest_event
 
 
 def test_the_one_yes_needed_unlocks_exactly_what_was_shown(cast: Cast) -> None:

@@ -15,24 +15,18 @@ from audit.models import AuditEvent
 from connectors.sandbox.server import Sandbox
 from policies.services import limits, people
 from tests.approvals.make import (
-    ALLOWED,
-    DECIDED,
-    DONE,
     INSTALLER,
-    ROUTED,
     Cast,
     approve,
-    assert_story,
-    codes,
     fresh,
     make_crm,
     make_limit,
     make_request,
     manager_refund,
-    newest_event,
     publish,
     refund,
 )
+from tests.approvals.story import ALLOWED, DECIDED, DONE, ROUTED, assert_story, codes, newest_event
 from tests.connectors.make import change_row
 
 BACK = ["grant.revoked", "request.invalidated"]

@@ -15,12 +15,8 @@ from audit.models import AuditEvent
 from connectors.sandbox.server import Sandbox
 from policies.models import User
 from tests.approvals.make import (
-    DECIDED,
-    ROUTED,
     Cast,
     approve,
-    assert_story,
-    codes,
     crm,
     fresh,
     look_at,
@@ -30,8 +26,8 @@ from tests.approvals.make import (
     make_request,
     manager_refund,
     refund,
-    snapshot,
 )
+from tests.approvals.story import DECIDED, ROUTED, assert_story, codes, snapshot
 
 EDITED = ["decision.recorded", "request.edited", "request.policy_checked"]
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.utils import timezone
 
-from approvals.exceptions import IntegrityBroken, NotAuthorised, ReasonRequired, WrongState
+from approvals.exceptions import IntegrityBroken, NotAuthorised, ReasonRequired
 from approvals.models import ActionRequest, Grant, RequestContent
-from approvals.services.conclude import resolve, sign_off, start
+from approvals.services.conclude import resolve
 from approvals.services.evidence import read_target
 from approvals.services.execute import _claim, _due_action, call, execute, settle
 from approvals.services.sweep import sweep
@@ -18,28 +17,17 @@ from audit.canonical import digest
 from connectors.sandbox.faults import Fault
 from connectors.sandbox.server import Sandbox
 from tests.approvals.make import (
-    ALLOWED,
-    DECIDED,
-    DONE,
-    ROBOT,
-    ROUTED,
     Cast,
     approve,
-    assert_story,
-    codes,
     fresh,
     make_access,
     make_crm,
     make_older,
     make_request,
     manager_refund,
-    publish,
-    snapshot,
 )
+from tests.approvals.story import ALLOWED, DECIDED, DONE, ROUTED, assert_story
 from tests.database import triggers_off
-
-TWO_DECIDED = ["decision.recorded", *DECIDED]
-VERIFIED = DONE[:-1]
 
 
 def test_what_policy_allowed_runs_once_and_is_closed(cast: Cast, sandbox: Sandbox) -> None:
@@ -188,120 +176,3 @@ def test_what_ran_out_between_the_look_and_the_claim_does_not_run(cast: Cast) ->
 
     assert _claim(request.pk, preview) is None
     assert_story(request, "approved", [*ROUTED, *DECIDED])
-
-
-# --- Change windows
-
-
-def window(days: str) -> tuple[str, str]:
-    return ("days: [mon, tue, wed, thu, fri, sat, sun]", f"days: [{days}]")
-
-
-def closed_today() -> str:
-    """A day of the week that is neither today nor next to it, wherever on earth."""
-    names = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-    return names[(timezone.now().weekday() + 3) % 7]
-
-
-def test_outside_its_window_it_waits_and_inside_it_runs(cast: Cast, sandbox: Sandbox) -> None:
-    publish(cast, window(closed_today()))
-    request = make_access(cast)
-    approve(request, cast.sara, cast.otto)
-
-    execute(request.pk)
-    sweep()
-
-    assert_story(request, "approved", [*ROUTED, *TWO_DECIDED])
-    assert sandbox.effects("directory") == []
-    publish(cast)
-    execute(request.pk)
-    assert_story(request, "verified", [*ROUTED, *TWO_DECIDED, *VERIFIED])
-
-
-def test_a_window_that_never_opened_in_time_ends_in_expiry(cast: Cast, sandbox: Sandbox) -> None:
-    publish(cast, window(closed_today()))
-    request = make_access(cast)
-    approve(request, cast.sara, cast.otto)
-    make_older(request, timedelta(hours=8))
-
-    sweep()
-
-    assert_story(request, "expired", [*ROUTED, *TWO_DECIDED, "grant.revoked", "request.expired"])
-    assert sandbox.effects("directory") == []
-
-
-def test_a_window_policy_asks_for_since_counts_too(cast: Cast, sandbox: Sandbox) -> None:
-    request = make_crm(cast)
-    approve(request, cast.otto)
-    publish(
-        cast,
-        window(closed_today()),
-        (
-            "execute_by: 24h\n    reason_required: false",
-            "execute_by: 24h\n    window: changes\n    reason_required: false",
-        ),
-    )
-
-    execute(request.pk)
-
-    assert_story(request, "approved", [*ROUTED, *DECIDED])
-    assert sandbox.effects("records") == []
-
-
-# --- Started, watched, signed off
-
-
-def robot(cast: Cast) -> ActionRequest:
-    request = make_request(cast.agent, ROBOT, action_type="robot.run")
-    approve(request, cast.mona, cast.otto)
-    return request
-
-
-def test_a_supervised_action_waits_for_the_person_who_starts_it(
-    cast: Cast, sandbox: Sandbox
-) -> None:
-    request = robot(cast)
-
-    execute(request.pk)
-    sweep()
-    assert_story(request, "approved", [*ROUTED, *TWO_DECIDED])
-    assert sandbox.effects("logistics") == []
-
-    start(request.pk, operator=cast.otto)
-    execute(request.pk)
-    assert_story(request, "verified", [*ROUTED, *TWO_DECIDED, "execution.started", *VERIFIED])
-    assert len(sandbox.effects("logistics")) == 1
-
-
-def test_only_people_who_may_decide_start_it_and_once(cast: Cast) -> None:
-    request = robot(cast)
-    before, known = snapshot(request), codes(request)
-
-    for villain in (cast.owner, cast.sara, cast.ada):
-        with pytest.raises(NotAuthorised):
-            start(request.pk, operator=villain)
-    assert (snapshot(request), codes(request)) == (before, known)
-
-    start(request.pk, operator=cast.oona)
-    with pytest.raises(WrongState, match="already"):
-        start(request.pk, operator=cast.otto)
-    with pytest.raises(WrongState):
-        start(make_crm(cast).pk, operator=cast.otto)
-
-
-def test_from_tier_4_on_an_accountable_person_closes_the_record(cast: Cast) -> None:
-    request = make_access(cast)
-    approve(request, cast.sara, cast.otto)
-    with pytest.raises(WrongState):
-        sign_off(request.pk, person=cast.sara, note="too early")
-
-    execute(request.pk)
-
-    assert fresh(request).state == "verified"
-    for villain in (cast.owner, cast.fred, cast.ada):
-        with pytest.raises(NotAuthorised):
-            sign_off(request.pk, person=villain, note="fine")
-    sign_off(request.pk, person=cast.sara, note="seen in the directory")
-    assert_story(request, "audited", [*ROUTED, *TWO_DECIDED, *VERIFIED, "request.signed_off"])
-    with pytest.raises(WrongState):
-        sign_off(request.pk, person=cast.sara, note="again")

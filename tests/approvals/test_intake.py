@@ -25,12 +25,8 @@ from approvals.services.sweep import sweep
 from audit.canonical import JsonObject, canonical
 from connectors.sandbox.server import Sandbox
 from tests.approvals.make import (
-    ALLOWED,
     INSTALLER,
-    INTAKE,
-    ROUTED,
     Cast,
-    assert_story,
     fresh,
     make_agent,
     make_proposal,
@@ -38,6 +34,7 @@ from tests.approvals.make import (
     manager_refund,
     refund,
 )
+from tests.approvals.story import ALLOWED, INTAKE, ROUTED, assert_story
 
 
 def groups(request: ActionRequest) -> list[str]:

@@ -33,21 +33,16 @@ from audit.events import AuditCode
 from audit.models import AuditEvent
 from audit.services import record
 from tests.approvals.make import (
-    DECIDED,
-    ROUTED,
     Cast,
     approve,
     ask,
-    assert_story,
-    codes,
     fresh,
     make_access,
     make_crm,
     make_older,
     make_request,
-    rows_of,
-    snapshot,
 )
+from tests.approvals.story import DECIDED, ROUTED, assert_story, codes, rows_of, snapshot
 
 TABLE = ActionRequest._meta.db_table
 

@@ -6,10 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from approvals.exceptions import (
-    AlreadyDecided,
-    NotAuthorised,
-)
+from approvals.exceptions import AlreadyDecided, NotAuthorised
 from approvals.models import ActionRequest, Agent
 from approvals.services import agents, decide
 from approvals.services.edit import approve_with_edits
@@ -17,11 +14,8 @@ from policies.models import User
 from policies.services import limits, people
 from tests.approvals.make import (
     INSTALLER,
-    ROUTED,
     Cast,
     approve,
-    assert_story,
-    codes,
     fresh,
     look_at,
     make_access,
@@ -29,10 +23,9 @@ from tests.approvals.make import (
     make_person,
     make_request,
     manager_refund,
-    newest_event,
     reject,
-    snapshot,
 )
+from tests.approvals.story import ROUTED, assert_story, codes, newest_event, snapshot
 
 
 def assert_refused(request: ActionRequest, villain: User, code: str) -> None:

@@ -18,15 +18,9 @@ from approvals.services.execute import execute
 from approvals.services.undo import propose_undo
 from connectors.sandbox.server import Sandbox
 from tests.approvals.make import (
-    DECIDED,
-    DONE,
     INSTALLER,
-    INTAKE,
-    ROUTED,
     Cast,
     approve,
-    assert_story,
-    codes,
     fresh,
     look_at,
     make_access,
@@ -36,6 +30,7 @@ from tests.approvals.make import (
     publish,
     reject,
 )
+from tests.approvals.story import DECIDED, DONE, INTAKE, ROUTED, assert_story, codes
 from tests.connectors.make import change_row
 
 

@@ -13,12 +13,8 @@ from approvals.selectors import clock
 from approvals.services.execute import execute
 from audit.canonical import JsonObject
 from tests.approvals.make import (
-    ALLOWED,
-    ROUTED,
     Cast,
     approve,
-    assert_story,
-    codes,
     crm,
     fresh,
     make_agent,
@@ -29,6 +25,7 @@ from tests.approvals.make import (
     publish,
     refund,
 )
+from tests.approvals.story import ALLOWED, ROUTED, assert_story, codes
 
 
 def groups(request: ActionRequest) -> list[str]:

@@ -28,8 +28,8 @@ from tests.approvals.make import (
     make_limit,
     make_request,
     manager_refund,
-    snapshot,
 )
+from tests.approvals.story import snapshot
 from tests.races.make import at_once, losers
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]

@@ -1,0 +1,27 @@
+"""A request somebody can decide, and the way to answer it through its page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponse
+from django.test import Client
+
+from approvals.models import ActionRequest
+from audit.models import AuditEvent
+from tests.admin.make import door, look
+
+NOTHING_WRONG = {"reason_code": "as_proposed"}
+
+
+def send(
+    client: Client, request: ActionRequest, name: str, team: str = "finance", **data: Any
+) -> HttpResponse:
+    """Open the page, fill in the form, send it."""
+    data = {"seal": look(client, request, team), **data}
+    return client.post(door(request, name, team), data)
+
+
+def codes_of(request: ActionRequest) -> list[str]:
+    events = AuditEvent.objects.filter(subject_id=str(request.pk)).order_by("seq")
+    return list(events.values_list("code", flat=True))

@@ -1,0 +1,122 @@
+"""After a decision: undo, start, sign off, resolve."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+
+from approvals.models import ActionRequest, Execution
+from approvals.selectors import clock
+from approvals.selectors.requests import usable_grant_of
+from approvals.services.decide import approve, reject
+from approvals.services.execute import execute
+from approvals.services.moves import EXECUTOR, move
+from audit.events import AuditCode
+from tests.admin.make import House, browser, door, inbox, page, state_of, text_of
+from tests.admin.review import NOTHING_WRONG
+from tests.approvals.make import look_at, make_person, make_request, refund
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sandbox")]
+
+
+def make_done(house: House) -> tuple[ActionRequest, Client]:
+    """A CRM change that operations approved and the executor did."""
+    oli = make_person("oli", "operations")
+    request = make_request(
+        house.agent, {"record": "acct_2001", "fields": {"stage": "won"}}, action_type="crm.update"
+    )
+    approve(request.pk, decider=oli, seen=look_at(request, oli))
+    execute(request.pk)
+    assert state_of(request) == "audited"
+    return request, browser(oli)
+
+
+def test_a_done_effect_offers_its_undo_which_is_a_request_of_its_own(house: House) -> None:
+    request, client = make_done(house)
+    assert door(request, "undo", "operations") in text_of(client.get(page(request, "operations")))
+
+    response = client.post(door(request, "undo", "operations"), {"reason": "Wrong customer."})
+
+    undo = ActionRequest.objects.get(compensates=request)
+    assert response.status_code == 302
+    assert str(undo.pk) in response["Location"]
+    assert undo.state == "pending_approval"
+    again = text_of(client.get(page(request, "operations")))
+    assert "An undo of this is on record" in again
+    assert door(request, "undo", "operations") not in again
+
+
+def test_a_supervised_action_is_started_and_signed_off_by_people(house: House) -> None:
+    oli, other = make_person("oli", "operations"), make_person("odo", "operations")
+    request = make_request(
+        house.agent, {"robot": "robot-1", "task": "pick", "zone": "B"}, action_type="robot.run"
+    )
+    approve(request.pk, decider=oli, seen=look_at(request, oli), **NOTHING_WRONG)
+    approve(request.pk, decider=house.mona, seen=look_at(request, house.mona), **NOTHING_WRONG)
+    client = browser(other)
+    assert "Start now" in text_of(client.get(page(request, "operations")))
+
+    started = client.post(door(request, "start", "operations"))
+    execute(request.pk)
+
+    assert started["Location"] == page(request, "operations")
+    assert state_of(request) == "verified"
+    signed = client.post(door(request, "sign_off", "operations"), {"note": "Watched it."})
+    assert signed.status_code == 302
+    assert state_of(request) == "audited"
+
+
+def test_an_incident_is_resolved_in_words(house: House) -> None:
+    request = make_request(house.agent, refund("ch_1037", "150.00"))
+    approve(request.pk, decider=house.fred, seen=look_at(request, house.fred), **NOTHING_WRONG)
+    make_incident(ActionRequest.objects.get(pk=request.pk))
+    client = browser(house.mona)
+    text = text_of(client.get(f"{inbox('manager')}?show=incidents"))
+    assert str(request.pk) in text
+
+    empty = client.post(door(request, "resolve", "manager"), {"outcome": " "})
+    told = client.post(door(request, "resolve", "manager"), {"outcome": "Called the bank."})
+
+    assert empty.status_code == 422
+    assert told["Location"] == page(request, "manager")
+    assert state_of(request) == "resolved"
+
+
+def make_incident(request: ActionRequest) -> None:
+    """Move an approved request to where a worker that lost track leaves it."""
+    grant = usable_grant_of(request)
+    assert grant is not None
+    grant.consumed_at = clock.now()
+    grant.save(update_fields=["consumed_at"])
+    Execution.objects.create(
+        request=request,
+        grant=grant,
+        state="unknown",
+        provider_key=f"key-{request.pk}",
+        started_at=clock.now(),
+    )
+    move(request, request.begin, AuditCode.EXECUTION_BEGUN, actor=EXECUTOR, data={"attempt": 1})
+    move(
+        request,
+        request.lose_track,
+        AuditCode.OUTCOME_UNKNOWN,
+        actor=EXECUTOR,
+        data={"reason": "timeout"},
+    )
+
+
+def test_a_rejected_request_stays_readable_for_its_team(
+    house: House, request_: ActionRequest
+) -> None:
+    reject(
+        request_.pk,
+        decider=house.fay,
+        seen=look_at(request_, house.fay),
+        reason_code="duplicate",
+        comment="<i>Refunded last week.</i>",
+    )
+
+    text = text_of(browser(house.fred).get(page(request_)))
+
+    assert "fay rejected this at" in text
+    assert "&lt;i&gt;Refunded last week." in text

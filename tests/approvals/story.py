@@ -1,0 +1,72 @@
+"""What happened to a request, by its rows and its trail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Model
+
+from approvals.models import ActionRequest
+from audit.models import AuditEvent, Chained
+from audit.services import subject_label
+from tests.approvals.make import fresh
+
+INTAKE = [
+    "request.requested",
+    "request.classified",
+    "request.evidence_collected",
+    "request.policy_checked",
+]
+ROUTED = [*INTAKE, "request.routed"]
+ALLOWED = [*INTAKE, "request.allowed", "grant.issued"]
+DECIDED = ["decision.recorded", "request.approved", "grant.issued"]
+DONE = [
+    "grant.consumed",
+    "request.execution_begun",
+    "request.executed",
+    "request.verified",
+    "request.signed_off",
+]
+
+
+def codes(subject: Chained) -> list[str]:
+    """The subject's event codes, oldest first."""
+    events = AuditEvent.objects.filter(
+        subject_type=subject_label(subject), subject_id=str(subject.pk)
+    )
+    return list(events.order_by("seq").values_list("code", flat=True))
+
+
+def newest_event(subject: Chained) -> AuditEvent:
+    """The last thing that happened to it."""
+    return AuditEvent.objects.filter(
+        subject_type=subject_label(subject), subject_id=str(subject.pk)
+    ).latest("seq")
+
+
+def assert_story(request: ActionRequest, state: str, expected: list[str]) -> None:
+    """The request is in that state, its newest history row too, and exactly that happened."""
+    found = fresh(request)
+    row = found.history.order_by("-history_id").first()
+    assert (found.state, row.state, row.version) == (state, state, found.version)
+    assert row.history_change_reason
+    assert codes(request) == expected
+
+
+def snapshot(request: ActionRequest) -> tuple[Any, ...]:
+    """Everything a refused attempt must leave as it was."""
+    found = fresh(request)
+    return (
+        {f: v for f, v in vars(found).items() if not f.startswith(("_", "audit_"))},
+        found.history.count(),
+        list(found.requirements.values()),
+        *(
+            getattr(found, name).count()
+            for name in ("decisions", "grants", "contents", "thread", "escalations", "executions")
+        ),
+    )
+
+
+def rows_of(model: type[Model], **lookup: Any) -> list[dict[str, Any]]:
+    """The rows as the database has them, to compare before and after."""
+    return list(model._default_manager.filter(**lookup).order_by("pk").values())

@@ -1,0 +1,73 @@
+"""What a person starts and watches, and what a person closes."""
+
+from __future__ import annotations
+
+import pytest
+
+from approvals.exceptions import NotAuthorised, WrongState
+from approvals.models import ActionRequest
+from approvals.services.conclude import sign_off, start
+from approvals.services.execute import execute
+from approvals.services.sweep import sweep
+from connectors.sandbox.server import Sandbox
+from tests.approvals.make import ROBOT, Cast, approve, fresh, make_access, make_crm, make_request
+from tests.approvals.story import DECIDED, DONE, ROUTED, assert_story, codes, snapshot
+
+TWO_DECIDED = ["decision.recorded", *DECIDED]
+VERIFIED = DONE[:-1]
+
+
+def robot(cast: Cast) -> ActionRequest:
+    request = make_request(cast.agent, ROBOT, action_type="robot.run")
+    approve(request, cast.mona, cast.otto)
+    return request
+
+
+def test_a_supervised_action_waits_for_the_person_who_starts_it(
+    cast: Cast, sandbox: Sandbox
+) -> None:
+    request = robot(cast)
+
+    execute(request.pk)
+    sweep()
+    assert_story(request, "approved", [*ROUTED, *TWO_DECIDED])
+    assert sandbox.effects("logistics") == []
+
+    start(request.pk, operator=cast.otto)
+    execute(request.pk)
+    assert_story(request, "verified", [*ROUTED, *TWO_DECIDED, "execution.started", *VERIFIED])
+    assert len(sandbox.effects("logistics")) == 1
+
+
+def test_only_people_who_may_decide_start_it_and_once(cast: Cast) -> None:
+    request = robot(cast)
+    before, known = snapshot(request), codes(request)
+
+    for villain in (cast.owner, cast.sara, cast.ada):
+        with pytest.raises(NotAuthorised):
+            start(request.pk, operator=villain)
+    assert (snapshot(request), codes(request)) == (before, known)
+
+    start(request.pk, operator=cast.oona)
+    with pytest.raises(WrongState, match="already"):
+        start(request.pk, operator=cast.otto)
+    with pytest.raises(WrongState):
+        start(make_crm(cast).pk, operator=cast.otto)
+
+
+def test_from_tier_4_on_an_accountable_person_closes_the_record(cast: Cast) -> None:
+    request = make_access(cast)
+    approve(request, cast.sara, cast.otto)
+    with pytest.raises(WrongState):
+        sign_off(request.pk, person=cast.sara, note="too early")
+
+    execute(request.pk)
+
+    assert fresh(request).state == "verified"
+    for villain in (cast.owner, cast.fred, cast.ada):
+        with pytest.raises(NotAuthorised):
+            sign_off(request.pk, person=villain, note="fine")
+    sign_off(request.pk, person=cast.sara, note="seen in the directory")
+    assert_story(request, "audited", [*ROUTED, *TWO_DECIDED, *VERIFIED, "request.signed_off"])
+    with pytest.raises(WrongState):
+        sign_off(request.pk, person=cast.sara, note="again")

@@ -1,0 +1,49 @@
+"""A round of a race: a request of its own, somebody's answer to it, and a sound trail after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from approvals.models import ActionRequest
+from approvals.services import decide
+from approvals.services.edit import approve_with_edits
+from audit.reading import one_snapshot
+from audit.verify import verify
+from policies.models import User
+from tests.approvals.make import Cast, crm, look_at, make_request
+from tests.races.make import Call
+
+ROUNDS = range(12)
+
+
+def crm_for(cast: Cast, round_number: int) -> ActionRequest:
+    """A record change of its own account each round, so that rounds are no duplicates."""
+    account = f"acct_{2001 + round_number}"
+    return make_request(cast.agent, crm(account, notes="x"), action_type="crm.update")
+
+
+def approving(request: ActionRequest, user: User) -> Call:
+    """Approve with a page opened before the race."""
+    seen = look_at(request, user)
+    return partial(decide.approve, request.pk, decider=user, seen=seen, reason_code="as_proposed")
+
+
+def editing(request: ActionRequest, user: User) -> Call:
+    return partial(
+        approve_with_edits,
+        request.pk,
+        decider=user,
+        seen=look_at(request, user),
+        params=crm(request.target.removeprefix("account "), notes="y"),
+        reason_code="corrected",
+    )
+
+
+@pytest.fixture(autouse=True)
+def the_trail_is_whole_after_every_race(cast: Cast) -> Iterator[None]:
+    yield
+    with one_snapshot():
+        assert verify().problem is None
