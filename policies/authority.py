@@ -7,7 +7,7 @@ user fetch those values fresh from the database, so a cached account grants noth
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from django.db.models import Q, QuerySet
@@ -96,7 +96,7 @@ def deciders_for(case: Case, requirement: RequirementSpec) -> list[User]:
     """Everybody who may decide it now, by user name. Empty means: the route leads nowhere."""
     members = (
         User.objects.filter(is_active=True, groups__name=requirement.group)
-        .exclude(groups__name__in=NEVER_DECIDE)
+        .exclude(person__in=User.objects.filter(groups__name__in=NEVER_DECIDE).values("person"))
         .prefetch_related("groups")
         .order_by("username")
         .distinct()
@@ -224,6 +224,10 @@ def _fresh(user: User) -> tuple[Decider, list[Limit]]:
     """The account and its limits as the database has them now."""
     known = User.objects.prefetch_related("groups").get(pk=user.pk)
     decider = _decider(known)
+    # whoever configures or audits with one account does not decide with another
+    elsewhere = User.objects.filter(person=known.person, groups__name__in=NEVER_DECIDE)
+    barred = frozenset(elsewhere.values_list("groups__name", flat=True)) & NEVER_DECIDE
+    decider = replace(decider, groups=decider.groups | barred)
     rows: QuerySet[ApprovalLimit, Any] = ApprovalLimit.objects.filter(
         Q(user=known) | Q(group__name__in=decider.groups), valid=True
     ).select_related("group")

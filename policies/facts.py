@@ -72,6 +72,11 @@ class VelocityFacts:
     target_count_24h: int = fact("Requests on the same target in 24 hours, this one included.", 1)
     target_sum_24h: int = fact("Their amounts, minor units of this request's currency.", 0)
     agent_count_24h: int = fact("Requests of the same agent in 24 hours, this one included.", 1)
+    agent_allowed_24h: int = fact(
+        "What policy allowed the same agent without a person in 24 hours, this one included; "
+        "minor units of this request's currency.",
+        0,
+    )
     duplicates: int = fact("Open or done requests with the same business key in 24 hours.", 0)
     first_for_counterparty: bool = fact("No earlier request to this counterparty succeeded.", True)
 

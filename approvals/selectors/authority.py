@@ -67,7 +67,12 @@ def grounds_for(
                 decider, case, spec if needs_limit else replace(spec, within_limit=False)
             )
             if isinstance(answer, Authority):
-                return requirement, answer
+                if not _has_answered_elsewhere(answer.group, requirement):
+                    return requirement, answer
+                answer = Refusal(
+                    "one_group_twice",
+                    f"Two groups must agree, and {answer.group} has answered for one already.",
+                )
             refusals.append(answer)
     if not refusals:
         raise NotAuthorised("Nothing here is open for you to decide.", code="nothing_open")
@@ -83,16 +88,26 @@ def _ways_in(requirement: Requirement) -> list[RequirementSpec]:
     return [spec, replace(spec, group=requirement.escalated_to)]
 
 
+def _has_answered_elsewhere(group: str, requirement: Requirement) -> bool:
+    """Has this group approved for another requirement, so that two groups would become one?"""
+    return (
+        requirement.request.decisions.filter(
+            version=requirement.version, verdict=DecisionVerdict.APPROVE, group=group
+        )
+        .exclude(requirement=requirement)
+        .exists()
+    )
+
+
 def missing_evidence(request: ActionRequest, policy: PolicyDecision, *, at: datetime) -> list[str]:
-    """Kinds of evidence policy demands that are not there, or that were read too long ago."""
-    fresh = set()
-    for item in request.evidence.filter(version=request.version):
-        if item.retrieved_at is None:
-            stale = item.origin == Origin.SYSTEM
-        else:
-            stale = at - item.retrieved_at > FRESH_FOR
-        if not stale:
-            fresh.add(item.kind)
+    """Kinds of evidence policy demands that the system has not read, or read too long ago.
+
+    What an agent supplies never counts: it could call anything by any name.
+    """
+    read = request.evidence.filter(
+        version=request.version, origin=Origin.SYSTEM, retrieved_at__gt=at - FRESH_FOR
+    )
+    fresh = set(read.values_list("kind", flat=True))
     return [kind for kind in policy.evidence_required if kind not in fresh]
 
 

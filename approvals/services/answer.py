@@ -15,6 +15,7 @@ from approvals.services import compensate, notify
 from approvals.services.evidence import store_supplied
 from approvals.services.grants import revoke_grant
 from approvals.services.moves import move
+from approvals.services.renew import void_approvals
 from approvals.services.route import close_requirements
 from audit.actors import Actor, ActorKind
 from audit.events import AuditCode
@@ -29,6 +30,8 @@ def answer(
     evidence: tuple[SuppliedEvidence, ...] = (),
 ) -> ActionRequest:
     """Answer the reviewer's question; the reviewers' clock goes on where it stopped.
+
+    Whoever had approved before looks again: they have not seen the answer.
 
     Raises WrongState when nothing was asked, or time to answer has run out.
     """
@@ -48,6 +51,7 @@ def answer(
         body=body,
         created_at=at,
     )
+    void_approvals(request, at=at)
     items = store_supplied(request, evidence, at=at)
     if request.decide_by is not None and request.clock_stopped_at is not None:
         stopped_for = at - request.clock_stopped_at

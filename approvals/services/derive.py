@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from approvals.exceptions import FieldProblem, InvalidProposal, NotAllowedForAgent
+from approvals.exceptions import (
+    FieldProblem,
+    IntegrityBroken,
+    InvalidProposal,
+    NotAllowedForAgent,
+)
 from approvals.inspection import Flag, inspect_all, strings_in
 from approvals.models import ActionRequest, Agent
 from approvals.proposal import Proposal
@@ -110,6 +115,20 @@ def as_stored(request: ActionRequest) -> Candidate:
     stored = action_of(request).params
     checked = _Checked(amount_of(request), request.target, request.counterparty, request.effect)
     return _candidate(request, stored, stored, checked)
+
+
+def demand_intact(request: ActionRequest) -> None:
+    """The columns people and limits are judged by are what the sealed action says.
+
+    Raises IntegrityBroken when somebody changed one behind our back.
+    """
+    kind, params = action_type(request.action_type), action_of(request).params
+    try:
+        derived = (kind.amount(params), kind.target(params), kind.counterparty(params))
+    except MoneyError as error:
+        raise IntegrityBroken(f"The amount of {request.pk} is no money: {error}") from None
+    if derived != (amount_of(request), request.target, request.counterparty):
+        raise IntegrityBroken(f"The columns of {request.pk} contradict its stored action.")
 
 
 def _candidate(

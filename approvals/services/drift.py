@@ -9,6 +9,7 @@ from approvals.choices import DecisionVerdict
 from approvals.models import ActionRequest, Grant
 from approvals.selectors.case import case_of
 from approvals.selectors.requests import content_of, is_stopped, requirements_of
+from approvals.services.derive import demand_intact
 from approvals.services.judge import judge_stored
 from connectors.base import Preview
 from policies.authority import Authority, may_decide
@@ -40,6 +41,7 @@ def judge_again(
     Raises IntegrityBroken when the stored bytes do not have the digest they were stored with.
     """
     content = content_of(request)
+    demand_intact(request)
     judged = judge_stored(request, preview, now=at)
     evaluation = judged.evaluation
     drift = (

@@ -20,6 +20,7 @@ from policies.facts import (
     Facts,
     VelocityFacts,
 )
+from policies.verdicts import Verdict
 
 _DAY = timedelta(hours=24)
 
@@ -103,17 +104,20 @@ def _velocity(candidate: Candidate, now: datetime) -> VelocityFacts:
     )
     if candidate.request_id is not None:
         others = others.exclude(pk=candidate.request_id)
+    same_currency = Q(currency=candidate.amount.currency if candidate.amount else "")
     same_target = others.filter(action_type=candidate.type.key, target=candidate.target).aggregate(
-        count=Count("pk"),
-        amount=Sum(
-            "amount_minor", filter=Q(currency=candidate.amount.currency if candidate.amount else "")
-        ),
+        count=Count("pk"), amount=Sum("amount_minor", filter=same_currency)
+    )
+    allowed = same_currency & Q(verdict=Verdict.ALLOW.value)
+    same_agent = others.filter(agent=candidate.agent).aggregate(
+        count=Count("pk"), allowed=Sum("amount_minor", filter=allowed)
     )
     own = candidate.amount.minor if candidate.amount else 0
     return VelocityFacts(
         target_count_24h=same_target["count"] + 1,
         target_sum_24h=(same_target["amount"] or 0) + own,
-        agent_count_24h=others.filter(agent=candidate.agent).count() + 1,
+        agent_count_24h=same_agent["count"] + 1,
+        agent_allowed_24h=(same_agent["allowed"] or 0) + own,
         duplicates=others.filter(business_key=candidate.business_key).count(),
         first_for_counterparty=not ActionRequest.objects.filter(
             counterparty=candidate.counterparty, action_type=candidate.type.key, state__in=DONE

@@ -33,15 +33,25 @@ def judge(candidate: Candidate, preview: Preview, *, now: datetime) -> Judged:
     """Ask the published policy. What nobody could read never runs without a person."""
     facts = compute_facts(candidate, preview, now=now)
     policy, evaluation = evaluate_active(facts)
-    if preview.unavailable and evaluation.verdict == Verdict.ALLOW:
+    doubt = _doubt(preview)
+    if doubt and evaluation.verdict == Verdict.ALLOW:
         evaluation = _with_engine_rule(
             evaluation,
             "target-unread",
             Verdict.REQUIRE_APPROVAL,
-            "The target could not be read, so nobody knows what would change.",
+            doubt,
             requirements=NOBODY_ASKED_BEFORE,
         )
     return Judged(policy, evaluation, facts)
+
+
+def _doubt(preview: Preview) -> str:
+    """Why nothing should happen on this reading without a person; empty when all is well."""
+    if preview.unavailable:
+        return "The target could not be read, so nobody knows what would change."
+    if "problem" in preview.after:
+        return "By what it shows, the target would refuse this."
+    return ""
 
 
 def judge_stored(request: ActionRequest, preview: Preview, *, now: datetime) -> Judged:

@@ -31,6 +31,7 @@ from approvals.selectors import clock
 from approvals.selectors.authority import grounds_for
 from approvals.selectors.requests import held_agent, is_stopped, policy_decision_of
 from approvals.selectors.shown import Seen, shown_content
+from approvals.services.derive import demand_intact
 from audit.actors import Actor
 from audit.events import AuditCode
 from audit.money import Money
@@ -117,6 +118,7 @@ def sit_down(
         raise WrongState("The time to decide this has run out.")
     if seen.version != request.version or seen.shown_digest != shown_content(request).digest:
         raise StalePage("This has changed since you opened it. Reload it and look again.")
+    demand_intact(request)
     requirement, authority = grounds_for(
         decider, request, needs_limit=needs_limit, at=at, amount=amount
     )

@@ -53,6 +53,7 @@ def test_a_small_clean_refund_is_allowed_at_tier_three() -> None:
         ({"agent__confidence": 0.0}, "unsure"),
         ({"velocity__target_count_24h": 2}, "refund-split"),
         ({"velocity__target_sum_24h": 25_001}, "refund-split"),
+        ({"velocity__agent_allowed_24h": 200_001}, "refund-agent-total"),
         ({"velocity__duplicates": 1}, "duplicate"),
     ],
 )
