@@ -18,13 +18,7 @@ from approvals.services.decide import approve, escalate, reject, request_changes
 from policies.models import User
 from policies.services import people
 from tests.admin.make import House, browser, door, inbox, make_people, page, text_of
-from tests.approvals.make import (
-    INSTALLER,
-    look_at,
-    make_person,
-    make_request,
-    refund,
-)
+from tests.approvals.make import INSTALLER, look_at, make_person, make_request, refund
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sandbox")]
 
