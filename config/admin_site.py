@@ -9,6 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from unfold.sites import UnfoldAdminSite
 
+from config.sign_in import ThrottledSignInForm
+
 
 class CountersignSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme is untyped
     """The theme's site under our name.
@@ -21,6 +23,7 @@ class CountersignSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme is un
     site_header = "Countersign"
     index_title = "Today"
     index_template = "approvals/landing.html"
+    login_form = ThrottledSignInForm
 
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)
