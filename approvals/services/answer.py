@@ -7,7 +7,13 @@ from uuid import UUID
 from django.db import transaction
 
 from approvals.choices import WITHDRAWABLE, State
-from approvals.exceptions import FieldProblem, InvalidProposal, NotFound, WrongState
+from approvals.exceptions import (
+    FieldProblem,
+    InvalidProposal,
+    NotAllowedForAgent,
+    NotFound,
+    WrongState,
+)
 from approvals.models import ActionRequest, Agent, ThreadEntry
 from approvals.proposal import SuppliedEvidence
 from approvals.selectors import clock
@@ -33,7 +39,8 @@ def answer(
 
     Whoever had approved before looks again: they have not seen the answer.
 
-    Raises WrongState when nothing was asked, or time to answer has run out.
+    Raises WrongState when nothing was asked, or time to answer has run out, and
+    NotAllowedForAgent when a person opened it.
     """
     request = _own(request_id, agent)
     at = clock.now()
@@ -75,7 +82,8 @@ def answer(
 def withdraw(request_id: UUID, *, agent: Agent, reason: str = "") -> ActionRequest:
     """Take the proposal back, as long as nothing has begun. Withdrawing twice is harmless.
 
-    Raises WrongState once execution began or the request ended another way.
+    Raises WrongState once execution began or the request ended another way, and
+    NotAllowedForAgent when a person opened it: an agent does not stop the undo of what it did.
     """
     request = _own(request_id, agent)
     if request.state == State.WITHDRAWN:
@@ -95,4 +103,8 @@ def _own(request_id: UUID, agent: Agent) -> ActionRequest:
     request = ActionRequest.objects.locked(request_id)
     if request.agent_id != agent.pk:
         raise NotFound("There is no such request of yours.")
+    if request.requested_by_id is not None:
+        raise NotAllowedForAgent(
+            "A person opened this, not you: only people answer for it.", code="opened_by_person"
+        )
     return request

@@ -100,9 +100,18 @@ def reject(
 
 @refusals_recorded(DecisionVerdict.REQUEST_CHANGES)
 def request_changes(request_id: UUID, *, decider: User, seen: Seen, question: str) -> Decision:
-    """Ask the agent. The reviewers' clock stops; the agent's runs until it answers."""
+    """Ask the agent. The reviewers' clock stops; the agent's runs until it answers.
+
+    Raises WrongState for what a person opened: no agent answers for that.
+    """
     sitting = sit_down(request_id, decider, seen, needs_limit=False)
     request = sitting.request
+    if request.requested_by is not None:
+        asker = request.requested_by.get_username()
+        raise WrongState(
+            f"{asker} opened this, not the agent. Ask them directly; reject it if it is wrong.",
+            code="opened_by_person",
+        )
     if not question.strip():
         raise ReasonRequired("Write what you want the agent to answer or change.")
     decision = keep_decision(sitting, decider, seen, DecisionVerdict.REQUEST_CHANGES, "", question)

@@ -185,6 +185,10 @@ def _open(
 def _take_back(superseded: ActionRequest, by: ActionRequest) -> None:
     """What is replaced goes with the replacement's birth: never may both be approved."""
     old = ActionRequest.objects.locked(superseded.pk)
+    if old.requested_by_id is not None:
+        raise InvalidProposal(
+            [FieldProblem("supersedes", "A person opened that request; you cannot replace it.")]
+        )
     if old.state in ENDED_WITHOUT_EFFECT:
         return
     if old.state not in WITHDRAWABLE:

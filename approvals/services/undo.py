@@ -56,10 +56,16 @@ def propose_undo(
             texts=(reason,) if reason else (),
         ),
         agent=original.agent,
-        idempotency_key=idempotency_key or f"undo:{original.pk}:{attempt}",
+        idempotency_key=idempotency_key or _own_key(original, attempt, person),
         compensates=original,
         requested_by=person,
     )
+
+
+def _own_key(original: ActionRequest, attempt: int, person: User | None) -> str:
+    """A key with spaces, which the API takes from nobody: no agent can have used it before."""
+    by = f"person {person.pk}" if person is not None else "agent"
+    return f"undo {attempt} of {original.pk} by {by}"
 
 
 def _undoing(original: ActionRequest) -> Action:
