@@ -105,7 +105,8 @@ def _sign_off(request: ActionRequest, person: User, form: AnswerForm) -> Outcome
 
 
 def _resolve(request: ActionRequest, person: User, form: AnswerForm) -> Outcome:
-    resolve(request.pk, person=person, **form.said())
+    said = form.said()
+    resolve(request.pk, person=person, applied=said["applied"] == "yes", outcome=said["outcome"])
     return Outcome("Resolved. What you found out is on record.", goes_on=False)
 
 

@@ -83,6 +83,11 @@ class SignOffForm(AnswerForm):
 
 
 class ResolveForm(AnswerForm):
+    applied = forms.ChoiceField(
+        label="Did it happen?",
+        choices=[("", "Choose what you found"), ("yes", "Yes, applied"), ("no", "No, not applied")],
+        error_messages={"required": "Say whether it happened."},
+    )
     outcome = _text("What really happened, and how do you know?")
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from approvals.choices import UNDOABLE
 from approvals.models import ActionRequest, Compensation
 from approvals.services.moves import VERIFIER, move
+from audit.actors import Actor
 from audit.events import AuditCode
 from audit.services import record
 
 
-def complete_undo(undo: ActionRequest) -> None:
-    """The undo was verified: what it undoes is compensated. No-op for any other request."""
+def complete_undo(undo: ActionRequest, *, actor: Actor = VERIFIER) -> None:
+    """The undo took effect, as `actor` saw: what it undoes is compensated.
+
+    No-op for any other request.
+    """
     link = Compensation.objects.filter(undo=undo, is_active=True).first()
     if link is None:
         return
@@ -21,12 +25,12 @@ def complete_undo(undo: ActionRequest) -> None:
         original,
         original.compensate,
         AuditCode.COMPENSATED,
-        actor=VERIFIER,
+        actor=actor,
         data={"by": str(undo.pk)},
     )
 
 
-def end_undo(undo: ActionRequest) -> None:
+def end_undo(undo: ActionRequest, *, actor: Actor = VERIFIER) -> None:
     """The undo ended without effect: another may be proposed. No-op for any other request."""
     link = Compensation.objects.filter(undo=undo, is_active=True).first()
     if link is None:
@@ -36,7 +40,7 @@ def end_undo(undo: ActionRequest) -> None:
     link.save(update_fields=["is_active"])
     record(
         AuditCode.UNDO_ENDED,
-        actor=VERIFIER,
+        actor=actor,
         subject=original,
         data={"by": str(undo.pk), "outcome": undo.state},
     )

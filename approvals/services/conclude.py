@@ -57,8 +57,12 @@ def sign_off(request_id: UUID, *, person: User, note: str) -> ActionRequest:
 
 
 @transaction.atomic
-def resolve(request_id: UUID, *, person: User, outcome: str) -> ActionRequest:
-    """End an incident: somebody found out what happened and writes it down."""
+def resolve(request_id: UUID, *, person: User, applied: bool, outcome: str) -> ActionRequest:
+    """End an incident: somebody found out whether it was `applied` and writes down how they know.
+
+    An undo that was applied has compensated what it undoes, and nobody is offered a second; one
+    that was not makes room for another.
+    """
     request = ActionRequest.objects.locked(request_id)
     if request.state not in INCIDENTS:
         raise WrongState(f"There is no incident to resolve: this is {request.state}.")
@@ -73,9 +77,12 @@ def resolve(request_id: UUID, *, person: User, outcome: str) -> ActionRequest:
         request.resolve,
         AuditCode.RESOLVED,
         actor=Actor.human(person),
-        data={"outcome": outcome},
+        data={"applied": applied, "outcome": outcome},
     )
-    compensate.end_undo(request)
+    if applied:
+        compensate.complete_undo(request, actor=Actor.human(person))
+    else:
+        compensate.end_undo(request, actor=Actor.human(person))
     return request
 
 

@@ -74,10 +74,14 @@ def test_an_incident_is_resolved_in_words(house: House) -> None:
     text = text_of(client.get(f"{inbox('manager')}?show=incidents"))
     assert str(request.pk) in text
 
-    empty = client.post(door(request, "resolve", "manager"), {"outcome": " "})
-    told = client.post(door(request, "resolve", "manager"), {"outcome": "Called the bank."})
+    resolve = door(request, "resolve", "manager")
+    empty = client.post(resolve, {"applied": "no", "outcome": " "})
+    vague = client.post(resolve, {"outcome": "Called the bank."})
+    forged = client.post(resolve, {"applied": "maybe", "outcome": "Called the bank."})
+    told = client.post(resolve, {"applied": "no", "outcome": "Called the bank."})
 
-    assert empty.status_code == 422
+    assert [r.status_code for r in (empty, vague, forged)] == [422, 422, 422]
+    assert "Say whether it happened." in text_of(vague)
     assert told["Location"] == page(request, "manager")
     assert state_of(request) == "resolved"
 

@@ -121,7 +121,9 @@ def test_no_door_opens_by_get(house: House, request_: ActionRequest, name: str) 
 def test_what_comes_afterwards_is_not_done_before(
     house: House, request_: ActionRequest, name: str
 ) -> None:
-    response = browser(house.fred).post(door(request_, name), {"outcome": "x", "note": "x"})
+    said = {"outcome": "x", "applied": "yes", "note": "x"}
+
+    response = browser(house.fred).post(door(request_, name), said)
 
     assert response.status_code == 409
     assert state_of(request_) == "pending_approval"

@@ -149,10 +149,15 @@ def test_an_effect_that_differs_is_an_incident_a_person_resolves(
     told = [*ALLOWED, *DONE[:3], "request.verification_failed"]
     assert_story(request, "verification_failed", told)
     with pytest.raises(NotAuthorised):
-        resolve(request.pk, person=cast.owner, outcome="it was fine")
+        resolve(request.pk, person=cast.owner, applied=True, outcome="it was fine")
     with pytest.raises(ReasonRequired):
-        resolve(request.pk, person=cast.mona, outcome=" ")
-    resolve(request.pk, person=cast.mona, outcome="Refunded 900.00; taken up with the bank.")
+        resolve(request.pk, person=cast.mona, applied=True, outcome=" ")
+    resolve(
+        request.pk,
+        person=cast.mona,
+        applied=True,
+        outcome="Refunded 900.00; taken up with the bank.",
+    )
     assert_story(request, "resolved", [*told, "request.resolved"])
 
 
