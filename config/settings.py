@@ -224,6 +224,9 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PARSER_CLASSES": ["approvals.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    # No OPTIONS: the answer would be guessed from serializers our views do not declare. The
+    # OpenAPI document says what may be called.
+    "DEFAULT_METADATA_CLASS": None,
     "DEFAULT_THROTTLE_CLASSES": ["approvals.api.throttles.AgentThrottle"],
     "DEFAULT_THROTTLE_RATES": {"agent": env.str("AGENT_RATE", "600/min")},
     "EXCEPTION_HANDLER": "config.api_errors.problem_handler",

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from typing import ClassVar
+from uuid import UUID
 
 from django_filters import rest_framework as filters
-from rest_framework.pagination import CursorPagination
+from rest_framework.exceptions import NotFound
+from rest_framework.pagination import Cursor, CursorPagination
+from rest_framework.request import Request
 
+from approvals.api.moments import MomentFilter
 from approvals.choices import State
 from approvals.models import ActionRequest
 
@@ -20,8 +24,8 @@ class ActionFilter(filters.FilterSet):  # type: ignore[misc]
     action_type = filters.CharFilter(max_length=60)
     session = filters.CharFilter(max_length=100)
     target = filters.CharFilter(max_length=200)
-    created_after = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    created_before = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+    created_after = MomentFilter(field_name="created_at", lookup_expr="gte")
+    created_before = MomentFilter(field_name="created_at", lookup_expr="lt")
 
     class Meta:
         model = ActionRequest
@@ -33,3 +37,12 @@ class ActionPagination(CursorPagination):
 
     page_size = 50
     ordering = "-id"
+
+    def decode_cursor(self, request: Request) -> Cursor | None:
+        cursor = super().decode_cursor(request)
+        if cursor is not None and cursor.position is not None:
+            try:
+                UUID(cursor.position)  # the database would be asked to compare it with ids
+            except ValueError:
+                raise NotFound(self.invalid_cursor_message) from None
+        return cursor

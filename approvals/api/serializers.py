@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.core.validators import RegexValidator
+from django.utils import timezone
 from rest_framework import serializers
 
+from approvals.api.moments import MomentField
 from approvals.proposal import Proposal, SuppliedEvidence
 
 _ASCII_ID = r"\A[\x21-\x7e]*\Z"
+_CLOCK_SKEW = timedelta(minutes=5)
+"""How far an agent's clock may be ahead of ours."""
+
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_LOCAL = r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*"
+one_person = RegexValidator(
+    rf"\A([A-Za-z0-9._-]{{1,150}}|{_LOCAL}@{_LABEL}(\.{_LABEL})+)\Z",
+    "Name one person by user name (ASCII letters, digits, dot, underscore, hyphen) or by plain "
+    'e-mail address, as in "mona" or "mona@retailer.example"; or leave it out.',
+)
+"""Four-eyes finds the account by this text, so nothing may make two texts of one person: no
+display name, no +tag, no space, no invisible character."""
 
 
 class Text(serializers.CharField):
@@ -67,13 +83,18 @@ class EvidenceSerializer(StrictSerializer):
     kind = serializers.RegexField(r"\A[a-z][a-z0-9_]{0,39}\Z", max_length=40)
     title = Text(max_length=200)
     uri = Text(max_length=500, required=False, default="", allow_blank=True)
-    retrieved_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    retrieved_at = MomentField(required=False, allow_null=True, default=None)
     authority = Text(max_length=60, required=False, default="", allow_blank=True)
     excerpt = Text(max_length=20_000, required=False, default="", allow_blank=True)
 
     def validate_uri(self, value: str) -> str:
         if value and not value.startswith("https://"):
             raise serializers.ValidationError("Only https:// addresses, or none.")
+        return value
+
+    def validate_retrieved_at(self, value: datetime | None) -> datetime | None:
+        if value is not None and value > timezone.now() + _CLOCK_SKEW:
+            raise serializers.ValidationError("This is in the future; nothing is retrieved there.")
         return value
 
 
@@ -98,7 +119,13 @@ class ProposalSerializer(StrictSerializer):
     action_type = serializers.RegexField(r"\A[a-z][a-z0-9_.]{0,59}\Z", max_length=60)
     params = Object()
     intent = Text(max_length=1000)
-    on_behalf_of = Text(max_length=150, required=False, default="", allow_blank=True)
+    on_behalf_of = Text(
+        max_length=150,
+        required=False,
+        default="",
+        allow_blank=True,
+        validators=[one_person],
+    )
     confidence = Number(min_value=0, max_value=1, required=False, allow_null=True, default=None)
     model = ModelSerializer(required=False)
     evidence = serializers.ListField(
@@ -115,7 +142,7 @@ class ProposalSerializer(StrictSerializer):
     callback_url = serializers.URLField(
         max_length=500, required=False, default="", allow_blank=True
     )
-    decide_by = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    decide_by = MomentField(required=False, allow_null=True, default=None)
 
     def proposal(self) -> Proposal:
         """The validated message as the value services take; `body` as it was sent."""

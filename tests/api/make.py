@@ -25,6 +25,9 @@ class AgentClient:
     def get(self, path: str, **query: str) -> Any:
         return self._client.get(f"/api/v1/{path}", query, headers=self._headers)
 
+    def follow(self, address: str) -> Any:
+        return self._client.get(address, headers=self._headers)
+
     def post(self, path: str, body: Any, *, key: str | None = None) -> Any:
         headers = dict(self._headers)
         if key is not None:
