@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -170,7 +170,10 @@ class AgentAdmin(ServiceAdminWithDoors):
         }
         try:
             if change:
-                return agents.change_agent(obj.pk, **given)
+                agent = agents.change_agent(obj.pk, **given)
+                if "owner" in form.changed_data:
+                    messages.info(request, "A new owner: every old key is revoked. Issue new ones.")
+                return agent
             return agents.register_agent(name=values["name"], **given)
         except InvalidProposal as refusal:
             sentences = " ".join(problem.message for problem in refusal.problems)
@@ -226,7 +229,7 @@ class AgentAdmin(ServiceAdminWithDoors):
         if key is None:
             raise NotFound("This agent has no such key.")
         agents.revoke_key(key.pk, actor=_actor(request))
-        return f"Key {key.prefix} is revoked; it stops working within seconds."
+        return f"Key {key.prefix} is revoked; it has stopped working."
 
     @display(description="ceiling")  # type: ignore[untyped-decorator]
     def ceiling(self, agent: Agent) -> str:

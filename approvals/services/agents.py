@@ -22,9 +22,10 @@ from audit.actors import Actor
 from audit.canonical import JsonValue
 from audit.events import AuditCode
 from audit.money import Money
+from audit.selectors import events_of
 from audit.services import record, save_with_history
 from connectors.registry import UnknownActionType, action_type
-from policies.authority import may_keep_agents_of
+from policies.authority import may_configure, may_keep_agents_of
 from policies.models import User
 from policies.roles import DECIDING_ROLES
 
@@ -92,9 +93,16 @@ def change_agent(
     model: str,
     ceiling: Money | None,
 ) -> Agent:
-    """Change what an agent is and may propose. Requests already open keep what they are."""
+    """Change what an agent is and may propose. Requests already open keep what they are.
+
+    Owners tighten their agents by themselves; a higher ceiling, none at all, one in another
+    currency, or more action types take an ops admin. A new owner answers for no key somebody
+    else handed out: every key that works is revoked with the change, and new ones are issued.
+    """
     agent = Agent.objects.select_for_update().get(pk=agent_id)
     _demand_keeper(actor, agent.owner_id, owner.pk)
+    if _loosens(agent, action_types, ceiling):
+        _demand_admin(actor, "Only an ops admin raises a ceiling or adds action types.")
     _check(owner, team, action_types)
     wanted: dict[str, JsonValue] = {
         "owner_id": owner.pk,
@@ -115,6 +123,9 @@ def change_agent(
         subject=agent,
         data={"fields": ", ".join(changed), "to": {f: wanted[f] for f in changed}},
     )
+    if "owner_id" in changed:
+        for key in agent.keys.select_for_update().filter(revoked_at=None).order_by("pk"):
+            _revoke(key, agent, actor)
     save_with_history(agent, actor=actor, reason=f"changed {', '.join(changed)}")
     return agent
 
@@ -136,11 +147,16 @@ def pause_agent(agent_id: int, *, actor: Actor, reason: str) -> Agent:
 
 @transaction.atomic
 def resume_agent(agent_id: int, *, actor: Actor) -> Agent:
-    """Let a paused agent propose again. What was approved before the pause is looked at again."""
+    """Let a paused agent propose again. What was approved before the pause is looked at again.
+
+    Whoever paused it may, as long as they keep it; somebody else's pause takes an ops admin.
+    """
     agent = Agent.objects.select_for_update().get(pk=agent_id)
     _demand_keeper(actor, agent.owner_id)
     if not agent.is_paused:
         raise ApprovalError(f"Agent {agent.name} is not paused.", code="not_paused")
+    if not _paused_by(agent, actor):
+        _demand_admin(actor, "Somebody else paused this agent: only an ops admin resumes it.")
     agent.paused_at, agent.pause_reason = None, ""
     record(AuditCode.AGENT_RESUMED, actor=actor, subject=agent)
     save_with_history(agent, actor=actor, reason="resumed")
@@ -173,16 +189,42 @@ def issue_key(agent_id: int, *, actor: Actor, lifetime: timedelta) -> IssuedKey:
 
 @transaction.atomic
 def revoke_key(key_id: int, *, actor: Actor) -> AgentKey:
-    """End a key now. It stops working within the cache's seconds (see api.authentication)."""
+    """End a key: the next call with it is refused."""
     key = AgentKey.objects.select_for_update(of=("self",)).get(pk=key_id)
     agent = Agent.objects.select_for_update().get(pk=key.agent_id)
     _demand_keeper(actor, agent.owner_id)
     if key.revoked_at is not None:
         raise ApprovalError("This key has been revoked already.", code="already_revoked")
+    _revoke(key, agent, actor)
+    return key
+
+
+def _revoke(key: AgentKey, agent: Agent, actor: Actor) -> None:
     key.revoked_at = clock.now()
     key.save(update_fields=["revoked_at"])
     record(AuditCode.KEY_REVOKED, actor=actor, subject=agent, data={"prefix": key.prefix})
-    return key
+
+
+def _loosens(agent: Agent, action_types: Sequence[str], ceiling: Money | None) -> bool:
+    """May the agent do anything afterwards that it may not do now?"""
+    if set(action_types) - set(agent.action_types):
+        return True
+    if agent.ceiling_minor is None:
+        return False
+    if ceiling is None or ceiling.currency != agent.ceiling_currency:
+        return True
+    return ceiling.minor > agent.ceiling_minor
+
+
+def _paused_by(agent: Agent, actor: Actor) -> bool:
+    """The trail knows who paused it last."""
+    paused = events_of(agent).filter(code=AuditCode.AGENT_PAUSED).last()
+    return paused is not None and (paused.actor_kind, paused.actor_id) == (actor.kind, actor.id)
+
+
+def _demand_admin(actor: Actor, sentence: str) -> None:
+    if may_configure(actor) is not None:
+        raise NotAuthorised(sentence, code="not_ops_admin")
 
 
 def _demand_keeper(actor: Actor, *owner_ids: int) -> None:
