@@ -42,7 +42,7 @@ class ActionPagination(CursorPagination):
         cursor = super().decode_cursor(request)
         if cursor is not None and cursor.position is not None:
             try:
-                UUID(cursor.position)  # the database would be asked to compare it with ids
+                UUID(str(cursor.position))  # the database would be asked to compare it with ids
             except ValueError:
                 raise NotFound(self.invalid_cursor_message) from None
         return cursor
