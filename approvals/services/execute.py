@@ -158,7 +158,7 @@ def _claim(request_id: UUID, preview: Preview) -> Claim | None:
             "attempt": claim.fence,
             "digest": request.digest,
             "provider_key": claim.provider_key,
-            "pre_image": preview.before,
+            "pre_image_digest": digest_of(preview.before),
         },
     )
     return claim

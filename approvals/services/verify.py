@@ -30,6 +30,9 @@ READ_AGAIN_AFTER = (
 )
 """Pauses between reads that gave no answer; after the last one a person takes over."""
 
+ASK_AGAIN_AFTER = timedelta(minutes=15)
+"""Pause before a target that cannot look anything up is thought of again: people resolve those."""
+
 SIGNED_OFF_FROM_TIER = 4
 """From this tier on an accountable person closes the record; below, verification does."""
 
@@ -55,13 +58,17 @@ def read_back(request_id: UUID) -> None:
 
 
 def reconcile(request_id: UUID) -> None:
-    """Find out by reading what became of a call nobody answered. Never repeats it."""
+    """Find out by reading what became of a call nobody answered. Never repeats it.
+
+    A target that cannot look anything up is not read; it stays with the people who were told.
+    """
     request = ActionRequest.objects.filter(pk=request_id, state=State.OUTCOME_UNKNOWN).first()
     execution = latest_execution_of(request) if request is not None else None
     if request is None or execution is None:
         return
     connector = connector_for(action_type(request.action_type))
     if not connector.can_look_up:
+        _set_aside(request_id)
         return
     with _counted(request_id):
         try:
@@ -131,6 +138,17 @@ def conclude(request_id: UUID, found: ReadBack, *, receipt: Receipt | None = Non
     if request.risk_tier is not None and request.risk_tier < SIGNED_OFF_FROM_TIER:
         move(request, request.audit, AuditCode.SIGNED_OFF, actor=VERIFIER)
     notify.ended(request)
+
+
+@transaction.atomic
+def _set_aside(request_id: UUID) -> None:
+    """Out of the sweeper's way for a while: it takes the oldest first, and others are due."""
+    request = ActionRequest.objects.locked(request_id)
+    if request.state != State.OUTCOME_UNKNOWN:
+        return
+    execution = request.executions.select_for_update().latest("id")
+    execution.read_back_at = clock.now() + ASK_AGAIN_AFTER
+    execution.save(update_fields=["read_back_at"])
 
 
 @transaction.atomic

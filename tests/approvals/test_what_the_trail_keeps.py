@@ -1,0 +1,78 @@
+"""The trail is for ever: it keeps digests of customers' data, and says where free text may be."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from approvals.selectors import clock, due
+from approvals.services.agents import pause_agent
+from approvals.services.answer import withdraw
+from approvals.services.execute import execute
+from approvals.services.verify import reconcile
+from audit.actors import Actor
+from audit.canonical import digest_of
+from audit.events import AuditCode, Personal
+from audit.models import AuditEvent
+from connectors.adapters.payments.connector import PaymentsConnector
+from connectors.sandbox.faults import Fault
+from connectors.sandbox.server import Sandbox
+from tests.approvals.make import Cast, approve, fresh, make_crm, make_request
+from tests.approvals.story import newest_event
+from tests.approvals.test_execution import plan
+
+
+def test_what_was_there_before_is_kept_as_its_digest(cast: Cast) -> None:
+    request = make_crm(cast)
+    before = json.loads(request.readings.get().before)
+    approve(request, cast.otto)
+
+    execute(request.pk)
+
+    begun = AuditEvent.objects.get(subject_id=str(request.pk), code="request.execution_begun")
+    assert AuditCode.EXECUTION_BEGUN.personal == Personal.NONE
+    assert json.loads(begun.data)["pre_image_digest"] == digest_of(before)
+    assert before
+    for value in before.values():
+        assert json.dumps(value) not in begun.data
+
+
+def test_codes_that_carry_typed_words_say_so(cast: Cast) -> None:
+    words = "Mia Keller called about her order"
+    request = make_crm(cast)
+
+    withdraw(request.pk, agent=cast.agent, reason=words)
+    pause_agent(cast.agent.pk, actor=Actor.human(cast.ada), reason=words)
+
+    for event in (newest_event(request), newest_event(cast.agent)):
+        assert words in event.data
+        assert AuditCode(event.code).personal == Personal.FREE_TEXT
+
+
+def test_no_sentence_with_a_typed_reason_claims_to_be_free_of_it() -> None:
+    # our own words there, not typed ones
+    fixed = {AuditCode.ESCALATED, AuditCode.DECISION_REFUSED, AuditCode.UNDO_ENDED}
+
+    for code in set(AuditCode) - fixed:
+        if "{reason}" in code.sentence or "{outcome}" in code.sentence:
+            assert code.personal == Personal.FREE_TEXT, code
+
+
+def test_what_cannot_be_looked_up_is_not_swept_for_ever(
+    cast: Cast, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = make_request(cast.agent)
+    plan(sandbox, Fault(mode="apply_then_500", method="POST", times=9))
+    execute(request.pk)
+    # a target as some are: everything else about it is the same
+    monkeypatch.setattr(PaymentsConnector, "can_look_up", False)
+    unknown = fresh(request).state
+    assert due.unverified(clock.now(), state=unknown) == [request.pk]
+
+    reconcile(request.pk)
+
+    assert due.unverified(clock.now(), state=unknown) == []
+    execution = request.executions.get()
+    assert execution.read_backs == 0
+    assert fresh(request).state == unknown == "outcome_unknown"
