@@ -114,6 +114,8 @@ def _visible(text: str) -> str:
 
 def _is_invisible(char: str) -> bool:
     point = ord(char)
+    if point < _INVISIBLE_RANGES[0][0]:  # nearly every character of nearly every text
+        return False
     return any(low <= point <= high for low, high in _INVISIBLE_RANGES)
 
 
