@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config import logs
 from config.env import BASE_DIR, VAR_DIR, env
+from config.openapi import OPENAPI
 from config.theme import UNFOLD as UNFOLD
 
 # --- What differs between deployments -------------------------------------------------------
@@ -232,6 +233,8 @@ REST_FRAMEWORK: dict[str, Any] = {
     "EXCEPTION_HANDLER": "config.api_errors.problem_handler",
     "UNAUTHENTICATED_USER": None,
 }
+
+SPECTACULAR_SETTINGS = OPENAPI
 
 # --- Celery -----------------------------------------------------------------------------------
 
