@@ -27,7 +27,7 @@ def bot(cast: Cast) -> Agent:
 
 
 def change(bot: Agent, actor: Actor, **wanted: Any) -> Agent:
-    as_it_is = {
+    as_it_is: dict[str, Any] = {
         "owner": bot.owner,
         "team": bot.team,
         "action_types": TYPES,
