@@ -180,8 +180,10 @@ def _open_doors(case: CaseFile) -> list[Door]:
         doors.append(APPROVE)
     if standing.may_approve and case.kind is not None:
         doors.append(EDIT)
+    if standing.may_answer and case.request.requested_by_id is None:
+        doors.append(ASK)  # a person who opened it is asked directly
     if standing.may_answer:
-        doors += [ASK, REJECT]
+        doors.append(REJECT)
         if standing.escalates_to:
             doors.append(ESCALATE)
     doors += [START] if standing.may_start else []
