@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import django
+from django.conf import settings
 from django.db import connection
 
 from audit import chain
@@ -22,6 +24,8 @@ def verify_in_parallel(jobs: int) -> Report:
     """
     snapshot = exported_snapshot()
     tasks = [(connection.settings_dict, snapshot, span) for span in spans(jobs)]
+    # a fresh process inherits the environment and nothing else, however the parent got its settings
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", settings.SETTINGS_MODULE)
     fresh = multiprocessing.get_context("spawn")  # a forked child would share our connection
     with ProcessPoolExecutor(jobs, mp_context=fresh, initializer=django.setup) as pool:
         parts = list(pool.map(_verify_part, tasks))

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from django.db import connections
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.programs import chromium
@@ -26,3 +27,5 @@ def chrome(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=chromium(), args=list(_FLAGS))
         yield browser
         browser.close()
+        # Beside the loop this thread had database connections of its own; nobody else closes them.
+        connections.close_all()
