@@ -104,7 +104,10 @@ def test_a_call_still_on_its_way_when_its_worker_dies_has_one_effect(world: Worl
     time.sleep(3)  # by now the first call has landed too
 
     one_effect(world, request)
-    assert attempts_of(request) == ["lease_expired", "receipt"]
+    first, second = attempts_of(request)
+    assert first == "lease_expired"
+    # The provider may say that this key is still being worked on: then reading settles it.
+    assert second in ("receipt", "unknown")
     assert_trail_is_whole()
 
 
