@@ -16,7 +16,7 @@ from audit.canonical import digest
 from audit.history import kept_history
 from audit.models import Chained
 from connectors.catalogue import Reversibility, Verb
-from policies.verdicts import Verdict
+from policies.verdicts import HIGHEST_TIER, Verdict
 
 S = State
 
@@ -158,6 +158,11 @@ class ActionRequest(Chained, ConcurrentTransitionMixin, models.Model):
     @property
     def is_open(self) -> bool:
         return State(self.state) in OPEN
+
+    @property
+    def effective_tier(self) -> int:
+        """The risk tier; what has not been classified counts as the highest."""
+        return HIGHEST_TIER if self.risk_tier is None else self.risk_tier
 
     # The lifecycle. Bodies are empty: services do the work and fire these, nobody else.
 

@@ -42,7 +42,7 @@ def case_of(request: ActionRequest, *, at: datetime, edited_to: Money | None = N
     return Case(
         action_type=request.action_type,
         amount=amount,
-        tier=request.risk_tier if request.risk_tier is not None else 5,
+        tier=request.effective_tier,
         involved=_involved(request),
         spent_today=spent_today,
     )

@@ -117,7 +117,7 @@ def standing_of(
         may_answer=True,
         group=requirement.group,
         missing=tuple(missing_evidence(request, policy, at=at)),
-        reason_needed=_tier(request) >= 3 or policy.reason_required,
+        reason_needed=request.effective_tier >= 3 or policy.reason_required,
         escalates_to=_further(requirement),
     )
     try:
@@ -164,7 +164,7 @@ def name_of(user: User) -> str:
 def _afterwards(request: ActionRequest, viewer: User, kind: ActionType | None) -> Standing:
     grant = usable_grant_of(request) if request.state == State.APPROVED else None
     starts = grant is not None and grant.needs_start and grant.started_by_id is None
-    signs = request.state == State.VERIFIED and _tier(request) >= 4
+    signs = request.state == State.VERIFIED and request.effective_tier >= 4
     resolves = request.state in INCIDENTS
     undoes = request.state in UNDOABLE and kind is not None and bool(kind.undo_type)
     if undoes:
@@ -192,7 +192,3 @@ def _further(requirement: Requirement) -> str:
     if requirement.escalated_to == requirement.escalates_to:
         return ""
     return requirement.escalates_to
-
-
-def _tier(request: ActionRequest) -> int:
-    return 5 if request.risk_tier is None else request.risk_tier

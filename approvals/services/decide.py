@@ -57,7 +57,7 @@ def approve(
     missing = missing_evidence(request, sitting.policy, at=sitting.at)
     if missing:
         raise EvidenceMissing(f"Cannot be approved: {', '.join(missing)} missing or stale.")
-    if _tier(request) >= 3 or sitting.policy.reason_required:
+    if request.effective_tier >= 3 or sitting.policy.reason_required:
         demand_reason(reason_code, comment)
     decision = keep_decision(sitting, decider, seen, DecisionVerdict.APPROVE, reason_code, comment)
     if is_settled(request):
@@ -173,10 +173,6 @@ def escalate(request_id: UUID, *, decider: User, seen: Seen, reason: str) -> Dec
     )
     notify.escalated(request, requirement)
     return decision
-
-
-def _tier(request: ActionRequest) -> int:
-    return 5 if request.risk_tier is None else request.risk_tier
 
 
 def _approvers(request: ActionRequest) -> list[str]:
