@@ -11,6 +11,7 @@ import pytest
 from approvals.models import ActionRequest
 from approvals.services.sweep import sweep
 from audit.events import AuditCode
+from tests.approvals.story import codes
 from tests.faults.make import allowed_refund, approved_mail
 from tests.faults.processes import Program, until
 from tests.faults.world import (
@@ -106,8 +107,11 @@ def test_a_call_still_on_its_way_when_its_worker_dies_has_one_effect(world: Worl
     one_effect(world, request)
     first, second = attempts_of(request)
     assert first == "lease_expired"
-    # The provider may say that this key is still being worked on: then reading settles it.
+    # The provider may say that this key is still being worked on: then reading, and nothing
+    # else, settles it.
     assert second in ("receipt", "unknown")
+    assert ("request.outcome_unknown" in codes(request)) == (second == "unknown")
+    assert codes(request).count("request.verified") == 1
     assert_trail_is_whole()
 
 
