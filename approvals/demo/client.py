@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 
 _TIMEOUT = 40.0  # seconds; longer than the longest long poll
+# Shorter than the server's own two seconds, so that no call meets a connection being closed.
+_LIMITS = httpx.Limits(keepalive_expiry=1.0)
 
 
 class _Client:
@@ -28,6 +30,7 @@ class AgentClient(_Client):
             base_url=f"{base_url}/api/v1/",
             headers={"Authorization": f"Bearer {key}"},
             timeout=_TIMEOUT,
+            limits=_LIMITS,
             trust_env=False,
         )
 
@@ -59,7 +62,11 @@ class PersonClient(_Client):
 
     def __init__(self, base_url: str, username: str, password: str) -> None:
         self._http = httpx.Client(
-            base_url=base_url, timeout=_TIMEOUT, follow_redirects=True, trust_env=False
+            base_url=base_url,
+            timeout=_TIMEOUT,
+            limits=_LIMITS,
+            follow_redirects=True,
+            trust_env=False,
         )
         page = self._http.get("/admin/login/")
         self._post(page, "/admin/login/", {"username": username, "password": password})
