@@ -53,9 +53,12 @@ class DecisionVerdict(models.TextChoices):
     EDIT = "approve_with_edits", "approve with edits"
     REQUEST_CHANGES = "request_changes", "request changes"
     ESCALATE = "escalate"
+    BREAK_GLASS = "break_glass", "broke the glass"
 
 
-FINAL_VERDICTS = frozenset({DecisionVerdict.APPROVE, DecisionVerdict.REJECT})
+FINAL_VERDICTS = frozenset(
+    {DecisionVerdict.APPROVE, DecisionVerdict.REJECT, DecisionVerdict.BREAK_GLASS}
+)
 
 
 class ReasonCode(models.TextChoices):
@@ -109,3 +112,12 @@ class EscalationStep(models.TextChoices):
     EXPIRY = "expiry", "expired"
     MANUAL = "manual", "escalated by a reviewer"
     NOBODY = "nobody", "nobody in the group may decide"
+    CLIMBED = "climbed", "sent up to somebody whose limit covers it"
+
+
+class PauseScope(models.TextChoices):
+    """What a pause stops. Agents are paused on their own row."""
+
+    ALL = "all", "everything"
+    ACTION_TYPE = "action_type", "action type"
+    CONNECTOR = "connector"

@@ -77,7 +77,41 @@ class AuditCode(StrEnum):
     KEY_ISSUED = "agent.key_issued"
     KEY_REVOKED = "agent.key_revoked"
 
+    # What is stopped, and what was done alone in an emergency.
+    PAUSED = "pause.begun"
+    RESUMED = "pause.lifted"
+    GLASS_BROKEN = "glass.broken"
+    GLASS_REVIEWED = "glass.reviewed"
+    GLASS_REVIEW_OVERDUE = "glass.review_overdue"
+
+    # Who works on a request.
+    ASSIGNED = "request.assigned"
+    CLAIMED = "request.claimed"
+    CLAIM_RELEASED = "request.claim_released"
+    REASSIGNED = "request.reassigned"
+    STANDING_APPROVAL_USED = "standing.used"
+    CLIMBED = "route.climbed"
+
     # Policy and authority.
+    BUDGET_SET = "budget.set"
+    BUDGET_REMOVED = "budget.removed"
+    RATE_SET = "rate.set"
+    CHANGE_PROPOSED = "authority.proposed"
+    CHANGE_AGREED = "authority.agreed"
+    CHANGE_REFUSED = "authority.refused"
+    CHANGE_WITHDRAWN = "authority.withdrawn"
+    CHANGE_LAPSED = "authority.lapsed"
+    DELEGATED = "delegation.given"
+    DELEGATION_REVOKED = "delegation.revoked"
+    ABSENCE_SET = "absence.set"
+    ABSENCE_CANCELLED = "absence.cancelled"
+    POLICY_EDITED = "policy.edited"
+    POLICY_PROPOSED = "policy.proposed"
+    POLICY_RETURNED = "policy.returned"
+    POLICY_DISCARDED = "policy.discarded"
+    POLICY_REPLAYED = "policy.replayed"
+    POLICY_SHADOWED = "policy.shadowed"
+    POLICY_SHADOW_ENDED = "policy.shadow_ended"
     POLICY_DRAFTED = "policy.drafted"
     POLICY_PUBLISHED = "policy.published"
     POLICY_RETIRED = "policy.retired"
@@ -146,6 +180,36 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.AGENT_RESUMED: _Meaning("{actor} resumed the agent", Personal.STAFF),
     _C.KEY_ISSUED: _Meaning("{actor} issued key {prefix}", Personal.STAFF),
     _C.KEY_REVOKED: _Meaning("{actor} revoked key {prefix}", Personal.STAFF),
+    _C.PAUSED: _Meaning("{actor} paused {what}: {reason}", Personal.FREE_TEXT),
+    _C.RESUMED: _Meaning("{actor} lifted the pause of {what}", Personal.STAFF),
+    _C.GLASS_BROKEN: _Meaning("{actor} broke the glass: {reason}", Personal.FREE_TEXT),
+    _C.GLASS_REVIEWED: _Meaning("{actor} reviewed it: {outcome}", Personal.FREE_TEXT),
+    _C.GLASS_REVIEW_OVERDUE: _Meaning("Nobody reviewed it in time", Personal.NONE),
+    _C.ASSIGNED: _Meaning("Suggested to {person} for {group}", Personal.STAFF),
+    _C.CLAIMED: _Meaning("{actor} works on it for {group}", Personal.STAFF),
+    _C.CLAIM_RELEASED: _Meaning("{actor} no longer works on it for {group}", Personal.STAFF),
+    _C.REASSIGNED: _Meaning("{actor} gave it to {person}: {reason}", Personal.FREE_TEXT),
+    _C.STANDING_APPROVAL_USED: _Meaning("Standing approval {rule} used", Personal.NONE),
+    _C.CLIMBED: _Meaning("Sent up from {group} to {to}: {because}", Personal.STAFF),
+    _C.BUDGET_SET: _Meaning("{actor} set the budget for {action_type}", Personal.STAFF),
+    _C.BUDGET_REMOVED: _Meaning("{actor} removed the budget for {action_type}", Personal.STAFF),
+    _C.RATE_SET: _Meaning("{actor} set {currency} to {rate} from {day}", Personal.STAFF),
+    _C.CHANGE_PROPOSED: _Meaning("{actor} proposed: {summary}", Personal.FREE_TEXT),
+    _C.CHANGE_AGREED: _Meaning("{actor} agreed: {summary}", Personal.FREE_TEXT),
+    _C.CHANGE_REFUSED: _Meaning("{actor} refused: {summary}", Personal.FREE_TEXT),
+    _C.CHANGE_WITHDRAWN: _Meaning("{actor} withdrew: {summary}", Personal.FREE_TEXT),
+    _C.CHANGE_LAPSED: _Meaning("Nobody agreed in time: {summary}", Personal.FREE_TEXT),
+    _C.DELEGATED: _Meaning("{lender} lends authority to {delegate}", Personal.FREE_TEXT),
+    _C.DELEGATION_REVOKED: _Meaning("{actor} revoked it: {reason}", Personal.FREE_TEXT),
+    _C.ABSENCE_SET: _Meaning("{person} is out of office until {until}", Personal.STAFF),
+    _C.ABSENCE_CANCELLED: _Meaning("{person} is back", Personal.STAFF),
+    _C.POLICY_EDITED: _Meaning("{actor} edited version {version}", Personal.FREE_TEXT),
+    _C.POLICY_PROPOSED: _Meaning("{actor} asked to publish {version}", Personal.FREE_TEXT),
+    _C.POLICY_RETURNED: _Meaning("{actor} sent {version} back", Personal.FREE_TEXT),
+    _C.POLICY_DISCARDED: _Meaning("{actor} discarded {version}", Personal.FREE_TEXT),
+    _C.POLICY_REPLAYED: _Meaning("Replayed {version} over {total} requests", Personal.NONE),
+    _C.POLICY_SHADOWED: _Meaning("{actor} let {version} run in the shadow", Personal.STAFF),
+    _C.POLICY_SHADOW_ENDED: _Meaning("{actor} ended the shadow of {version}", Personal.STAFF),
     _C.POLICY_DRAFTED: _Meaning("{actor} drafted version {version}", Personal.FREE_TEXT),
     _C.POLICY_PUBLISHED: _Meaning("{actor} published version {version}", Personal.FREE_TEXT),
     _C.POLICY_RETIRED: _Meaning("{actor} retired version {version}", Personal.STAFF),

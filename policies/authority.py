@@ -16,7 +16,13 @@ from audit.actors import Actor, ActorKind
 from audit.money import Money
 from policies import patterns
 from policies.models import ApprovalLimit, User
-from policies.roles import AGENT_OWNER, CONFIGURING_ROLE, DECIDING_ROLES, NEVER_DECIDE
+from policies.roles import (
+    AGENT_OWNER,
+    CONFIGURING_ROLE,
+    DECIDING_ROLES,
+    NEVER_DECIDE,
+    RISK_OWNER,
+)
 from policies.verdicts import RequirementSpec
 
 SpentToday: TypeAlias = "int | Callable[[User], int]"
@@ -124,6 +130,20 @@ def may_configure(actor: Actor) -> Refusal | None:
         if accounts.filter(groups__name=CONFIGURING_ROLE).exists():
             return None
     return Refusal("not_ops_admin", "Only an ops admin changes roles, limits, people and policies.")
+
+
+def may_write_policy(actor: Actor) -> Refusal | None:
+    """Whether the actor may draft, edit, replay and publish policy. None means yes.
+
+    Risk owners and whoever may configure. Publishing one's own words is refused elsewhere.
+    """
+    if may_configure(actor) is None:
+        return None
+    if actor.kind == ActorKind.HUMAN:
+        owners = User.objects.filter(pk=actor.id, is_active=True, groups__name=RISK_OWNER)
+        if owners.exists():
+            return None
+    return Refusal("not_risk_owner", "Only a risk owner or an ops admin writes policy.")
 
 
 def may_keep_agents_of(actor: Actor, *owner_ids: int) -> Refusal | None:

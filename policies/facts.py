@@ -1,7 +1,8 @@
 """What rules may ask about. One declaration serves CEL's types, the documentation and storage.
 
 A fact is a field of one of the small dataclasses below; its CEL name is the group and the field
-joined by a dot (`action.amount`). Money is in minor units of `action.currency`.
+joined by a dot (`action.amount`). Amounts are minor units of `action.currency`; what ends in
+`_base`, and every sum over several requests, is minor units of the base currency.
 """
 
 from __future__ import annotations
@@ -29,11 +30,21 @@ class ActionFacts:
     )
     amount: int = fact("Amount in minor units; 0 when the action moves no money.", 0)
     currency: str = fact("ISO 4217 code; empty when the action moves no money.", "")
+    amount_base: int = fact("The amount in minor units of the base currency.", 0)
+    rate_known: bool = fact("There is an exchange rate for the currency, not too old.", True)
     target: str = fact("The object acted on.", "")
     counterparty: str = fact("Who receives it: payee, recipient, user.", "")
     data_classes: tuple[str, ...] = fact("Classes of data the params carry.", ())
     is_undo: bool = fact("It undoes an earlier action.", False)
     supervised: bool = fact("A person starts it and watches.", False)
+    sample: int = fact("0 to 99, fixed per request by its id: below 10 is a tenth of all.", 99)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequesterFacts:
+    name: str = fact("On whose behalf it was proposed, as the agent named them.", "")
+    known: bool = fact("They have an account here.", False)
+    over_ceiling: bool = fact("The amount is above what they could approve themselves.", False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,14 +52,18 @@ class AgentFacts:
     name: str = fact("The agent's name.", "")
     team: str = fact("The agent's team.", "")
     owner: str = fact("User name of the agent's owner.", "")
+    level: int = fact("0 on probation, 1 ordinary, 2 proven, 3 trusted.", 1)
     age_days: int = fact("Days since the agent was registered.", 0)
     ceiling: int = fact("The agent's own ceiling in minor units; 0 means none is set.", 0)
     over_ceiling: bool = fact("The amount is above the agent's ceiling.", False)
+    over_budget: bool = fact("Above one of the agent's budgets for 24 hours.", False)
+    overrides_30d: int = fact("Its proposals people rejected or edited in 30 days.", 0)
     confidence: float = fact("The model's own confidence, 0 to 1; -1 when it stated none.", -1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomerFacts:
+    id: str = fact("The customer as the system of record names them; empty: unknown.", "")
     known: bool = fact("The target system knows the customer.", False)
     segment: str = fact("Customer segment as the system of record has it.", "")
     refunds_90d: int = fact("Refunds to this customer in 90 days, by the system of record.", 0)
@@ -59,6 +74,14 @@ class CustomerFacts:
 class EvidenceFacts:
     kinds: tuple[str, ...] = fact("Kinds of evidence present and fresh.", ())
     missing_purchase_order: bool = fact("A payment whose invoice names no purchase order.", False)
+    missing: tuple[str, ...] = fact("Kinds the policy in force asks for that are not there.", ())
+    stale: tuple[str, ...] = fact("Kinds of the agent's sources older than 24 hours.", ())
+    conflicting: bool = fact("Sources of the agent contradict each other or the system.", False)
+    lowest_authority: str = fact(
+        "The least trusted of the agent's sources: official, internal, external, unknown; empty: "
+        "it named no source.",
+        "",
+    )
     preview_available: bool = fact("The target could be read before deciding.", False)
     flags: tuple[str, ...] = fact(
         "What the detectors found in agent text: injection, bidi, invisible, look-alike, "
@@ -69,16 +92,48 @@ class EvidenceFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VelocityFacts:
-    target_count_24h: int = fact("Requests on the same target in 24 hours, this one included.", 1)
-    target_sum_24h: int = fact("Their amounts, minor units of this request's currency.", 0)
-    agent_count_24h: int = fact("Requests of the same agent in 24 hours, this one included.", 1)
-    agent_allowed_24h: int = fact(
-        "What policy allowed the same agent without a person in 24 hours, this one included; "
-        "minor units of this request's currency.",
-        0,
+    """What was proposed before, whatever became of it except what ended without effect.
+
+    Windows are whole hours: "24 hours" never means less. Every count and sum includes this one.
+    """
+
+    target_count_24h: int = fact("Requests of this type on the same target in 24 hours.", 1)
+    target_sum_24h: int = fact("Their amounts, in the base currency.", 0)
+    target_count_30d: int = fact("The same in 30 days.", 1)
+    target_sum_30d: int = fact("Their amounts, in the base currency.", 0)
+    customer_count_24h: int = fact(
+        "Requests of this type for the same customer or counterparty in 24 hours, whatever the "
+        "target, agent, key or currency.",
+        1,
     )
+    customer_sum_24h: int = fact("Their amounts, in the base currency.", 0)
+    customer_count_30d: int = fact("The same in 30 days.", 1)
+    customer_sum_30d: int = fact("Their amounts, in the base currency.", 0)
+    agent_count_24h: int = fact("Requests of the same agent in 24 hours.", 1)
+    agent_sum_24h: int = fact("Their amounts, in the base currency: its spend today.", 0)
+    agent_allowed_24h: int = fact(
+        "Of that, what policy allowed without a person, this one included.", 0
+    )
+    agent_count_30d: int = fact("Requests of the same agent in 30 days.", 1)
+    agent_sum_30d: int = fact("Their amounts, in the base currency.", 0)
+    owner_count_24h: int = fact("Requests of all agents of the same owner in 24 hours.", 1)
+    owner_sum_24h: int = fact("Their amounts, in the base currency.", 0)
+    owner_allowed_24h: int = fact(
+        "Of that, what policy allowed without a person, this one included.", 0
+    )
+    owner_count_30d: int = fact("Requests of all agents of the same owner in 30 days.", 1)
+    owner_sum_30d: int = fact("Their amounts, in the base currency.", 0)
     duplicates: int = fact("Open or done requests with the same business key in 24 hours.", 0)
+    rejected_24h: int = fact("Times a person rejected exactly this action in 24 hours.", 0)
     first_for_counterparty: bool = fact("No earlier request to this counterparty succeeded.", True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeFacts:
+    today: str = fact("The date where the policy's business hours are, such as 2026-11-20.", "")
+    business_hours: bool = fact("Within the policy's business hours.", True)
+    open_windows: tuple[str, ...] = fact("Names of the change windows open now.", ())
+    freezes: tuple[str, ...] = fact("Names of the freezes that cover this action type now.", ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,10 +141,12 @@ class Facts:
     """Everything a rule may ask about one request."""
 
     action: ActionFacts = field(default_factory=ActionFacts)
+    requester: RequesterFacts = field(default_factory=RequesterFacts)
     agent: AgentFacts = field(default_factory=AgentFacts)
     customer: CustomerFacts = field(default_factory=CustomerFacts)
     evidence: EvidenceFacts = field(default_factory=EvidenceFacts)
     velocity: VelocityFacts = field(default_factory=VelocityFacts)
+    time: TimeFacts = field(default_factory=TimeFacts)
 
     def flat(self) -> dict[str, bool | int | float | str | list[str]]:
         """The facts by CEL name, as CEL and canonical JSON take them."""

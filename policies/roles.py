@@ -37,11 +37,13 @@ class Role:
     description: str
     permissions: tuple[str, ...]
     decides: bool = False
+    answers_to: str = ""
+    """The role above: where a requirement climbs when nobody's limit covers the amount."""
 
 
-def _reviewer(name: str, description: str, *inboxes: str) -> Role:
+def _reviewer(name: str, description: str, *inboxes: str, answers_to: str = "manager") -> Role:
     seen = tuple(f"approvals.view_{inbox}inbox" for inbox in inboxes)
-    return Role(name, description, (*seen, *_RECORDS), decides=True)
+    return Role(name, description, (*seen, *_RECORDS), decides=True, answers_to=answers_to)
 
 
 ROLES: tuple[Role, ...] = (
@@ -56,6 +58,13 @@ ROLES: tuple[Role, ...] = (
         "manager",
         "Decides above the other roles' limits and receives what they leave undecided.",
         "manager",
+        answers_to="executive",
+    ),
+    _reviewer("executive", "Decides above every manager's limit.", "executive", answers_to=""),
+    Role(
+        "break-glass",
+        "May approve alone in an emergency: loudly, for minutes, and reviewed afterwards.",
+        _RECORDS,
     ),
     Role(
         "agent owner",
@@ -90,6 +99,16 @@ ROLES: tuple[Role, ...] = (
         ),
     ),
     Role(
+        "risk owner",
+        "Writes policy, replays it over past requests, and publishes what a colleague wrote.",
+        (
+            "policies.view_policyversion",
+            "policies.add_policyversion",
+            "policies.change_policyversion",
+            "policies.view_backtest",
+        ),
+    ),
+    Role(
         "auditor",
         "Reads everything, changes nothing, exports evidence.",
         ("approvals.view_*", "policies.view_*", "audit.view_*", "auth.view_group"),
@@ -98,7 +117,11 @@ ROLES: tuple[Role, ...] = (
 
 CONFIGURING_ROLE = "ops admin"
 AGENT_OWNER = "agent owner"
+BREAK_GLASS = "break-glass"
 AUDITOR = "auditor"
+RISK_OWNER = "risk owner"
 DECIDING_ROLES: tuple[str, ...] = tuple(role.name for role in ROLES if role.decides)
+ANSWERS_TO: dict[str, str] = {role.name: role.answers_to for role in ROLES if role.answers_to}
+"""Role -> the role above it; the top of the ladder answers to nobody."""
 NEVER_DECIDE: frozenset[str] = frozenset({"ops admin", "auditor"})
 """Who configures or audits does not decide, whatever other role they hold."""

@@ -20,13 +20,20 @@ HIGHEST_TIER = 5
 
 @dataclass(frozen=True, slots=True)
 class RequirementSpec:
-    """One thing people must say yes to."""
+    """One thing people must say yes to: `quorum` distinct people of `group` or an alternative."""
 
     group: str  # a role of policies.roles, by name
     quorum: int = 1
     stage: int = 1  # stage 2 opens when stage 1 is met
     within_limit: bool = False  # only people whose approval limit covers the amount count
     escalates_to: str = "manager"  # who is asked when time runs out, or when the route is empty
+    alternatives: tuple[str, ...] = ()  # OR: members of these groups may answer as well
+    excludes: tuple[str, ...] = ()  # whoever is in one of these groups never counts here
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Every group that may answer it, the one it is named after first."""
+        return (self.group, *self.alternatives)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +83,7 @@ class Evaluation:
     operating_model: str = ""  # "in the loop", ...
     pattern: str = ""  # "single", "two groups", ...
     failed_closed: str = ""  # why nobody could tell and people must decide; "" when policy could
+    standing: tuple[str, ...] = ()  # ids of the standing approvals this verdict rests on
 
     @property
     def matched(self) -> tuple[RuleTrace, ...]:

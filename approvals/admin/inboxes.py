@@ -6,6 +6,7 @@ from django.contrib import admin
 
 from approvals.admin.base import InboxAdmin
 from approvals.models import (
+    ExecutiveInbox,
     FinanceInbox,
     LegalInbox,
     ManagerInbox,
@@ -43,3 +44,8 @@ class LegalInboxAdmin(InboxAdmin):
 @admin.register(ManagerInbox)
 class ManagerInboxAdmin(InboxAdmin):
     team = "manager"
+
+
+@admin.register(ExecutiveInbox)
+class ExecutiveInboxAdmin(InboxAdmin):
+    team = "executive"

@@ -41,11 +41,16 @@ PEOPLE = (
     Person("olive", "Olive", "Operations", ("operations",)),
     Person("lea", "Lea", "Legal", ("legal",)),
     Person("mona", "Mona", "Manager", ("manager",), limit="1000.00"),
-    Person("max", "Max", "Director", ("manager",), limit="20000.00"),
+    # the one person who may break the glass
+    Person("max", "Max", "Director", ("manager", "break-glass"), limit="20000.00"),
+    Person("erik", "Erik", "Executive", ("executive",), limit="100000.00"),
+    Person("rita", "Rita", "Riskowner", ("risk owner",)),
+    Person("rolf", "Rolf", "Riskowner", ("risk owner",)),
     # owns the refund agent and works in finance: the page tells her why she may not decide on it
     Person("olga", "Olga", "Owner", ("agent owner", "finance")),
     Person("anton", "Anton", "Owner", ("agent owner",)),
     Person("petra", "Petra", "Opsadmin", ("ops admin",)),
+    Person("paul", "Paul", "Opsadmin", ("ops admin",)),
     Person("ada", "Ada", "Auditor", ("auditor",)),
 )
 

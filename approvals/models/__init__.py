@@ -1,6 +1,7 @@
 """Every table of the lifecycle."""
 
-from approvals.models.agents import Agent, AgentKey
+from approvals.models.agents import Agent, AgentBudget, AgentKey
+from approvals.models.counting import CountedRequest, VelocityBucket, VelocityCounter
 from approvals.models.deciding import (
     Decision,
     Grant,
@@ -12,6 +13,7 @@ from approvals.models.deciding import (
 from approvals.models.evidence import EvidenceItem, TargetReading
 from approvals.models.executing import Attempt, Compensation, Execution, Verification
 from approvals.models.inboxes import (
+    ExecutiveInbox,
     FinanceInbox,
     LegalInbox,
     ManagerInbox,
@@ -21,24 +23,30 @@ from approvals.models.inboxes import (
 )
 from approvals.models.notices import Notice
 from approvals.models.requests import ActionRequest, RequestContent
+from approvals.models.stopping import BreakGlass, Pause
 from approvals.models.timing import Escalation
 
 __all__ = [
     "ActionRequest",
     "Agent",
+    "AgentBudget",
     "AgentKey",
     "Attempt",
+    "BreakGlass",
     "Compensation",
+    "CountedRequest",
     "Decision",
     "Escalation",
     "EvidenceItem",
     "Execution",
+    "ExecutiveInbox",
     "FinanceInbox",
     "Grant",
     "LegalInbox",
     "ManagerInbox",
     "Notice",
     "OperationsInbox",
+    "Pause",
     "PolicyDecision",
     "RequestContent",
     "Requirement",
@@ -47,5 +55,7 @@ __all__ = [
     "SupportInbox",
     "TargetReading",
     "ThreadEntry",
+    "VelocityBucket",
+    "VelocityCounter",
     "Verification",
 ]

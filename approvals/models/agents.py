@@ -28,6 +28,10 @@ class Agent(Chained):
         null=True, blank=True, help_text="Largest amount it may propose, minor units; empty: none."
     )
     ceiling_currency = models.CharField(max_length=3, blank=True)
+    level = models.PositiveSmallIntegerField(
+        default=1,
+        help_text="How far it is trusted: 0 on probation, 1 ordinary, 2 proven, 3 trusted.",
+    )
     paused_at = models.DateTimeField(null=True, blank=True)
     pause_reason = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -50,6 +54,44 @@ class Agent(Chained):
     @property
     def is_paused(self) -> bool:
         return self.paused_at is not None
+
+
+class AgentBudget(models.Model):
+    """What an agent may propose in 24 hours, for a kind of action; over it, people decide.
+
+    A replaced budget stays as a row that is no longer valid.
+    """
+
+    agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="budgets")
+    action_type = models.CharField(
+        max_length=60, default="*", help_text='An action type, a family ("refund.*") or "*".'
+    )
+    most_count = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Most requests in 24 hours; empty: no such limit."
+    )
+    most_minor = models.BigIntegerField(
+        null=True,
+        blank=True,
+        help_text="Largest sum in 24 hours, minor units of the base currency; empty: none.",
+    )
+    most_per_target = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Most requests on one target in 24 hours; empty: none."
+    )
+    valid = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["agent", "action_type"],
+                condition=models.Q(valid=True),
+                name="approvals_budget_unique",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.agent}: {self.action_type}"
 
 
 class AgentKey(models.Model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar
 
 from django.conf import settings
@@ -10,8 +11,18 @@ from django.db import models
 from approvals.choices import FINAL_VERDICTS, DecisionVerdict, ReasonCode
 from approvals.models.requests import ActionRequest
 from audit.actors import ActorKind
-from policies.models import PolicyVersion
+from policies.models import Delegation, PolicyVersion, Reauthentication
 from policies.verdicts import RequirementSpec, Verdict
+
+
+def listed(column: str) -> tuple[str, ...]:
+    """The groups of a column such as "|legal|manager|"."""
+    return tuple(filter(None, column.split("|")))
+
+
+def column_of(groups: Collection[str]) -> str:
+    """Groups as a column that can be asked with `contains="|legal|"`; the reverse of `listed`."""
+    return "".join(f"|{group}" for group in groups) + "|" if groups else ""
 
 
 class PolicyDecision(models.Model):
@@ -67,6 +78,23 @@ class Requirement(models.Model):
         max_length=40, blank=True, help_text="Who may answer it too, since it was escalated."
     )
     is_open = models.BooleanField(default=True)
+    alternatives = models.CharField(
+        max_length=400, blank=True, help_text='Groups that may answer as well: "|legal|manager|".'
+    )
+    excludes = models.CharField(
+        max_length=400, blank=True, help_text='Groups whose members never count: "|support|".'
+    )
+    assignee = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="assigned_requirements",
+        help_text="Whom it is suggested to, or who claimed it. Others may decide all the same.",
+    )
+    claimed_until = models.DateTimeField(
+        null=True, blank=True, help_text="The assignee works on it until then; a claim lapses."
+    )
 
     class Meta:
         ordering: ClassVar[list[str]] = ["stage", "id"]
@@ -90,6 +118,11 @@ class Requirement(models.Model):
                 name="approvals_requirement_escal",
                 condition=models.Q(is_open=True) & ~models.Q(escalated_to=""),
             ),
+            models.Index(
+                fields=["assignee", "request"],
+                name="approvals_requirement_mine",
+                condition=models.Q(is_open=True, assignee__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -103,6 +136,8 @@ class Requirement(models.Model):
             stage=self.stage,
             within_limit=self.within_limit,
             escalates_to=self.escalates_to,
+            alternatives=listed(self.alternatives),
+            excludes=listed(self.excludes),
         )
 
 
@@ -134,6 +169,20 @@ class Decision(models.Model):
     reason_code = models.CharField(max_length=20, choices=ReasonCode.choices, blank=True)
     comment = models.TextField(blank=True)
     edits = models.TextField(blank=True, help_text="Canonical JSON: field to [before, after].")
+    on_behalf_of = models.CharField(
+        max_length=64, blank=True, help_text="The person who lent the authority; empty: own."
+    )
+    delegation = models.ForeignKey(
+        Delegation, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    authentication = models.ForeignKey(
+        Reauthentication,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="How the decider proved again who they are, where the tier demands it.",
+    )
     limit_minor = models.BigIntegerField(
         null=True, blank=True, help_text="The approval limit relied on, minor units."
     )
@@ -153,9 +202,19 @@ class Decision(models.Model):
                 name="approvals_decision_once_per_person",
                 condition=models.Q(verdict__in=sorted(FINAL_VERDICTS)),
             ),
+            models.UniqueConstraint(
+                fields=["request", "version", "on_behalf_of"],
+                name="approvals_decision_once_per_lender",
+                condition=models.Q(verdict__in=sorted(FINAL_VERDICTS)) & ~models.Q(on_behalf_of=""),
+            ),
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["person", "created_at"], name="approvals_decision_per_day"),
+            models.Index(
+                fields=["on_behalf_of", "created_at"],
+                name="approvals_decision_lent_daily",
+                condition=~models.Q(on_behalf_of=""),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -193,6 +252,9 @@ class Grant(models.Model):
     approvers = models.JSONField(default=list, help_text="Persons; empty when policy allowed it.")
     window = models.CharField(max_length=40, blank=True)
     expires_at = models.DateTimeField()
+    is_break_glass = models.BooleanField(
+        default=False, help_text="One person approved alone in an emergency."
+    )
     needs_start = models.BooleanField(default=False, help_text="A person starts it and watches.")
     started_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"

@@ -39,3 +39,9 @@ class ManagerInbox(ActionRequest):
     class Meta:
         proxy = True
         verbose_name = verbose_name_plural = "manager inbox"
+
+
+class ExecutiveInbox(ActionRequest):
+    class Meta:
+        proxy = True
+        verbose_name = verbose_name_plural = "executive inbox"

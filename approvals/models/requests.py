@@ -68,6 +68,12 @@ class ActionRequest(Chained, ConcurrentTransitionMixin, models.Model):
     counterparty = models.CharField(max_length=254, blank=True)
     amount_minor = models.BigIntegerField(null=True, blank=True)
     currency = models.CharField(max_length=3, blank=True)
+    amount_base = models.BigIntegerField(
+        null=True,
+        blank=True,
+        help_text="The amount in minor units of the base currency, at the rate of the day it was "
+        "judged; empty without money or without a rate.",
+    )
     effect = models.TextField(help_text="What will happen, in one sentence, from params only.")
     digest = models.CharField(max_length=64, help_text="SHA-256 of the current version's action.")
     business_key = models.CharField(max_length=64)

@@ -12,15 +12,18 @@ class VersionStatus(models.TextChoices):
     """Where a version is in its one-way life."""
 
     DRAFT = "draft", "draft"
+    PROPOSED = "proposed", "publication requested"
     PUBLISHED = "published", "published"
     RETIRED = "retired", "retired"
+    DISCARDED = "discarded", "discarded"
 
 
 class PolicyVersion(Chained):
     """One policy document, exactly as written. At most one is published at any time.
 
-    Triggers keep document, digest, label and author as they were once the version leaves draft,
-    and keep every row: decisions refer to it.
+    A draft is edited until its publication is requested; whoever wrote in it (`PolicyEdit`) does
+    not publish it. Triggers keep document, digest, label and author as they were once the version
+    leaves draft, and keep every row: decisions refer to it.
     """
 
     label = models.CharField(max_length=20, unique=True, help_text='Such as "2026-11-20.1".')
@@ -43,6 +46,23 @@ class PolicyVersion(Chained):
         related_name="published_policies",
     )
     reason = models.TextField(help_text="Why this version exists.")
+    based_on = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="The version in force when it was drafted.",
+    )
+    restores = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="The earlier version it rolls back to.",
+    )
+    shadowing_since = models.DateTimeField(
+        null=True, help_text="It runs beside the version in force since then; empty: it does not."
+    )
     created_at = models.DateTimeField()
     published_at = models.DateTimeField(null=True)
     retired_at = models.DateTimeField(null=True)
@@ -70,9 +90,13 @@ class PolicyVersion(Chained):
             ),
             models.CheckConstraint(
                 condition=(
-                    models.Q(status="draft", published_at=None, publisher=None)
+                    models.Q(
+                        status__in=["draft", "proposed", "discarded"],
+                        published_at=None,
+                        publisher=None,
+                    )
                     | (
-                        ~models.Q(status="draft")
+                        models.Q(status__in=["published", "retired"])
                         & models.Q(published_at__isnull=False)
                         & (models.Q(author=None) | models.Q(publisher__isnull=False))
                     )
@@ -83,3 +107,22 @@ class PolicyVersion(Chained):
 
     def __str__(self) -> str:
         return self.label
+
+
+class PolicyEdit(models.Model):
+    """One text somebody gave a draft: who, why, and exactly what. Rows never change."""
+
+    version = models.ForeignKey(PolicyVersion, on_delete=models.PROTECT, related_name="edits")
+    editor = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="policy_edits"
+    )
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the document, in hex.")
+    document = models.TextField(help_text="YAML, exactly as written.")
+    reason = models.TextField()
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.editor}: {self.digest[:12]}"

@@ -26,8 +26,8 @@ def names_of(role: str) -> set[str]:
 
 def test_every_role_of_the_product_is_there_and_says_what_it_is_for() -> None:
     assert [role.name for role in ROLES] == [
-        "finance", "security", "support", "operations", "legal", "manager", "agent owner",
-        "ops admin", "auditor",
+        "finance", "security", "support", "operations", "legal", "manager",
+        "executive", "break-glass", "agent owner", "ops admin", "risk owner", "auditor",
     ]  # fmt: skip
     assert set(DECIDING_ROLES).isdisjoint(NEVER_DECIDE)
     assert all(role.description.endswith(".") for role in ROLES)
@@ -36,7 +36,7 @@ def test_every_role_of_the_product_is_there_and_says_what_it_is_for() -> None:
 def test_only_those_who_configure_get_anything_beyond_viewing() -> None:
     for role in ROLES:
         beyond = {p for p in role.permissions if not p.partition(".")[2].startswith("view_")}
-        assert not beyond or role.name in {"agent owner", "ops admin"}
+        assert not beyond or role.name in {"agent owner", "ops admin", "risk owner"}
         assert not any(".delete_" in p for p in role.permissions)
 
 

@@ -1,0 +1,84 @@
+"""Pauses of everything, of an action type, or of a connector; and broken glass."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+
+from approvals.choices import PauseScope
+from approvals.models.deciding import Decision
+from approvals.models.requests import ActionRequest
+from audit.models import Chained
+
+
+class Pause(Chained):
+    """Nothing of its scope is taken, approved or carried out until it is lifted."""
+
+    scope = models.CharField(max_length=11, choices=PauseScope.choices)
+    key = models.CharField(
+        max_length=60, blank=True, help_text="The action type or the connector; empty: everything."
+    )
+    reason = models.CharField(max_length=300)
+    paused_by = models.CharField(max_length=150)
+    paused_at = models.DateTimeField()
+    lifted_by = models.CharField(max_length=150, blank=True)
+    lifted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["scope", "key"],
+                condition=models.Q(lifted_at=None),
+                name="approvals_pause_once",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(scope__in=PauseScope.values)
+                & (models.Q(scope="all", key="") | (~models.Q(scope="all") & ~models.Q(key=""))),
+                name="approvals_pause_has_scope",
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["scope", "key", "-paused_at"], name="approvals_pause_latest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_scope_display()} {self.key}".strip()
+
+
+class BreakGlass(models.Model):
+    """One emergency approval by one person, and the review it must get afterwards."""
+
+    request = models.ForeignKey(
+        ActionRequest, on_delete=models.PROTECT, related_name="broken_glass"
+    )
+    decision = models.OneToOneField(Decision, on_delete=models.PROTECT, related_name="broke_glass")
+    person = models.CharField(max_length=64)
+    reason = models.TextField()
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(help_text="Carried out by then, or not at all.")
+    review_due_at = models.DateTimeField()
+    overdue_noted_at = models.DateTimeField(null=True, blank=True)
+    reviewer = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    reviewed_at = models.DateTimeField(null=True, blank=True)
+    was_justified = models.BooleanField(null=True, blank=True)
+    review_comment = models.TextField(blank=True)
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-id"]
+        verbose_name = "broken glass"
+        verbose_name_plural = "broken glass"
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(
+                fields=["review_due_at"],
+                name="approvals_glass_unreviewed",
+                condition=models.Q(reviewed_at=None),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.person} on {self.request}"

@@ -1,0 +1,171 @@
+"""Lent authority, absences, and changes of authority that wait for a second person."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+from audit.history import kept_history
+from audit.models import Chained
+
+
+class Delegation(Chained):
+    """Somebody lends their authority for a window. One hop: lent authority is not lent on.
+
+    In force between `starts_at` and `ends_at` unless revoked. The row exists only once a second
+    person has agreed.
+    """
+
+    lender = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="delegations_given"
+    )
+    delegate = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="delegations_held"
+    )
+    group = models.CharField(
+        max_length=40, blank=True, help_text="The role lent; empty: every deciding role they have."
+    )
+    action_type = models.CharField(
+        max_length=60, default="*", help_text='An action type, a family ("refund.*") or "*".'
+    )
+    cap_minor = models.BigIntegerField(
+        null=True, blank=True, help_text="Largest single amount, minor units; empty: the lender's."
+    )
+    cap_currency = models.CharField(max_length=3, blank=True)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    reason = models.CharField(max_length=300)
+    agreed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    created_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    history = kept_history(excluded_fields=["audit_seq", "audit_head"])
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["delegate", "ends_at"], name="policies_delegation_held")]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(ends_at__gt=models.F("starts_at")),
+                name="policies_delegation_window",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(lender=models.F("delegate")),
+                name="policies_delegation_two_people",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(cap_minor=None)
+                | (models.Q(cap_minor__gte=0) & ~models.Q(cap_currency="")),
+                name="policies_delegation_cap_is_money",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.lender} to {self.delegate}"
+
+
+class Absence(Chained):
+    """Somebody is out of office: nothing is assigned to them. They may still decide."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="absences"
+    )
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    reason = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField()
+    cancelled_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        indexes = [models.Index(fields=["ends_at", "user"], name="policies_absence_current")]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(ends_at__gt=models.F("starts_at")),
+                name="policies_absence_window",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} until {self.ends_at:%Y-%m-%d %H:%M}"
+
+
+class ChangeStatus(models.TextChoices):
+    """Where a change of authority is in its one-way life."""
+
+    WAITING = "waiting", "waiting for a second person"
+    AGREED = "agreed"
+    REFUSED = "refused"
+    WITHDRAWN = "withdrawn"
+    LAPSED = "lapsed"
+
+
+class AuthorityChange(Chained):
+    """Something that raises authority, proposed by one person and agreed to by another."""
+
+    kind = models.CharField(max_length=30, help_text="Which service carries it out.")
+    payload = models.TextField(help_text="Canonical JSON: the service's arguments.")
+    summary = models.CharField(max_length=300, help_text="What it does, in one plain sentence.")
+    reason = models.CharField(max_length=500)
+    beneficiary = models.CharField(
+        max_length=64, blank=True, help_text="The natural person whose authority it raises."
+    )
+    status = models.CharField(
+        max_length=9, choices=ChangeStatus.choices, default=ChangeStatus.WAITING
+    )
+    proposed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="proposed_changes"
+    )
+    proposed_at = models.DateTimeField()
+    lapses_at = models.DateTimeField()
+    decided_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    decided_at = models.DateTimeField(null=True)
+    decided_reason = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        verbose_name = "change of authority"
+        verbose_name_plural = "changes of authority"
+        indexes = [
+            models.Index(
+                fields=["lapses_at"],
+                name="policies_change_waiting",
+                condition=models.Q(status="waiting"),
+            )
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(status__in=ChangeStatus.values),
+                name="policies_change_status_known",
+            ),
+            models.CheckConstraint(
+                condition=~models.Q(status="agreed")
+                | (
+                    models.Q(decided_by__isnull=False)
+                    & ~models.Q(decided_by=models.F("proposed_by"))
+                ),
+                name="policies_change_four_eyes",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.summary
+
+
+class Reauthentication(models.Model):
+    """Somebody proved again who they are, with something stronger than a session. Never changes."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="reauthentications"
+    )
+    method = models.CharField(max_length=20, help_text='How: "password".')
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.user} by {self.method}"
