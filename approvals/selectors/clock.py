@@ -1,22 +1,5 @@
-"""The database's clock: the only one leases, deadlines and grants are measured with.
+"""The database's clock, by the name this app has always known it."""
 
-A worker whose own clock is wrong then does nothing early and nothing twice.
-"""
+from audit.clock import now
 
-from __future__ import annotations
-
-from datetime import datetime
-
-from django.db import connection
-from django.utils import timezone
-
-
-def now() -> datetime:
-    """The time now, by the database. On SQLite the database is this machine."""
-    if connection.vendor != "postgresql":
-        return timezone.now()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        (at,) = cursor.fetchone()
-    found: datetime = at
-    return found
+__all__ = ["now"]

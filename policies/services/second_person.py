@@ -1,0 +1,254 @@
+"""What raises authority: asked for by one person, carried out when a second one agrees.
+
+A kind of change is a service's function registered with `carries_out`. What it needs is kept as
+canonical JSON until a second ops admin, who is neither the proposer nor whom it benefits, agrees;
+then the function runs in the same transaction and judges everything again, as of that moment. A
+person counts, not an account. Nothing changes while a change waits.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol, TypeVar
+
+from django.db import transaction
+
+from audit import clock
+from audit.actors import Actor
+from audit.canonical import JsonObject, canonical
+from audit.events import AuditCode
+from audit.services import record
+from policies.exceptions import PolicyError
+from policies.models import AuthorityChange, User
+from policies.models.authority import ChangeStatus
+from policies.services.configuring import check_may_configure, person_of
+
+LAPSES_AFTER = timedelta(days=7)
+"""How long a change waits for a second person."""
+SWEEPER = Actor.system("sweeper")
+_LONGEST_SUMMARY = 300
+_LONGEST_REASON = 500
+
+
+class Applier(Protocol):
+    """Carries an agreed change out; raises PolicyError when it no longer holds."""
+
+    def __call__(self, payload: JsonObject, /, *, proposer: Actor, actor: Actor) -> None: ...
+
+
+Proposing = Callable[[Actor, JsonObject], None]
+"""Raises PolicyError when this actor may not propose (any more) what the payload says."""
+A = TypeVar("A", bound=Applier)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of change: who may ask for it, and what carries it out."""
+
+    apply: Applier
+    check_proposer: Proposing
+
+
+_KINDS: dict[str, Kind] = {}
+
+
+def _ops_admin(actor: Actor, payload: JsonObject) -> None:
+    check_may_configure(actor)
+
+
+def carries_out(kind: str, *, proposed_by: Proposing = _ops_admin) -> Callable[[A], A]:
+    """Register what carries out an agreed change of this kind; ops admins propose by default.
+
+    The function gets the payload, the `proposer`, and as `actor` whoever agreed. Raises ValueError
+    when the kind is taken.
+    """
+
+    def register(apply: A) -> A:
+        if kind in _KINDS:
+            raise ValueError(f"Two services carry out {kind}.")
+        _KINDS[kind] = Kind(apply, proposed_by)
+        return apply
+
+    return register
+
+
+@transaction.atomic
+def propose_change(
+    kind: str,
+    payload: JsonObject,
+    *,
+    actor: Actor,
+    summary: str,
+    reason: str,
+    beneficiary: str = "",
+) -> AuthorityChange:
+    """Keep the change until a second person agrees; it lapses after a week.
+
+    `beneficiary` is the natural person whose authority it raises; empty when it is a role's.
+    Raises KeyError for an unknown kind, and PolicyError: needs_person, reason_missing,
+    already_waiting, or what the kind says of its proposers.
+    """
+    known = _KINDS[kind]
+    _person(actor)
+    known.check_proposer(actor, payload)
+    _require(reason)
+    at = clock.now()
+    body = canonical(payload)
+    waiting = AuthorityChange.objects.filter(
+        kind=kind, payload=body, status=ChangeStatus.WAITING, lapses_at__gt=at
+    )
+    if waiting.exists():
+        raise PolicyError("already_waiting", "This very change waits for a second person already.")
+    change = AuthorityChange.objects.create(
+        kind=kind,
+        payload=body,
+        summary=_fitting(summary),
+        reason=reason.strip(),
+        beneficiary=beneficiary,
+        proposed_by_id=int(actor.id),
+        proposed_at=at,
+        lapses_at=at + LAPSES_AFTER,
+    )
+    _record(AuditCode.CHANGE_PROPOSED, change, actor, reason)
+    return change
+
+
+@transaction.atomic
+def agree(change_id: int, *, actor: Actor, reason: str) -> AuthorityChange:
+    """Carry the change out, judged again as of now. Exactly one answer counts.
+
+    Raises PolicyError: unknown_change, change_over, change_lapsed, not_ops_admin, own_change,
+    own_benefit, reason_missing, proposer_gone, or what the service that carries it out refuses.
+    """
+    change = _waiting(change_id)
+    at = clock.now()
+    if change.lapses_at <= at:
+        raise PolicyError("change_lapsed", "Nobody agreed in time. It has to be proposed again.")
+    check_may_configure(actor)
+    _require(reason)
+    person = _person(actor)
+    if person == change.proposed_by.person:
+        raise PolicyError("own_change", "You proposed this, so somebody else agrees to it.")
+    if person == change.beneficiary:
+        raise PolicyError("own_benefit", "This raises your own authority; somebody else agrees.")
+    proposer = Actor.human(change.proposed_by)
+    payload: JsonObject = json.loads(change.payload)
+    known = _KINDS[change.kind]
+    try:
+        known.check_proposer(proposer, payload)
+    except PolicyError as refusal:
+        raise PolicyError(
+            "proposer_gone", f"{proposer.name} may not propose this any more: {refusal.message}"
+        ) from refusal
+    _close(change, ChangeStatus.AGREED, AuditCode.CHANGE_AGREED, actor, reason, at)
+    known.apply(payload, proposer=proposer, actor=actor)
+    return change
+
+
+@transaction.atomic
+def refuse(change_id: int, *, actor: Actor, reason: str) -> AuthorityChange:
+    """Say no; nothing has changed and nothing will.
+
+    Raises PolicyError: unknown_change, change_over, not_ops_admin, own_change, reason_missing.
+    """
+    change = _waiting(change_id)
+    check_may_configure(actor)
+    _require(reason)
+    if _person(actor) == change.proposed_by.person:
+        raise PolicyError("own_change", "You proposed this. Withdraw it instead.")
+    _close(change, ChangeStatus.REFUSED, AuditCode.CHANGE_REFUSED, actor, reason, clock.now())
+    return change
+
+
+@transaction.atomic
+def withdraw(change_id: int, *, actor: Actor, reason: str) -> AuthorityChange:
+    """Take one's own proposal back.
+
+    Raises PolicyError: unknown_change, change_over, not_own_change, reason_missing.
+    """
+    change = _waiting(change_id)
+    _require(reason)
+    if _person(actor) != change.proposed_by.person:
+        raise PolicyError("not_own_change", "Somebody else proposed this; refuse it instead.")
+    _close(change, ChangeStatus.WITHDRAWN, AuditCode.CHANGE_WITHDRAWN, actor, reason, clock.now())
+    return change
+
+
+@transaction.atomic
+def lapse_overdue(now: datetime) -> int:
+    """Close what nobody agreed to in time. Returns how many; once each, however often it runs."""
+    overdue = AuthorityChange.objects.select_for_update(skip_locked=True, of=("self",)).filter(
+        status=ChangeStatus.WAITING, lapses_at__lte=now
+    )
+    changes = list(overdue.order_by("pk"))
+    for change in changes:
+        change.status, change.decided_at = ChangeStatus.LAPSED, now
+        change.save(update_fields=["status", "decided_at"])
+        _record(AuditCode.CHANGE_LAPSED, change, SWEEPER, "")
+    return len(changes)
+
+
+def _waiting(change_id: int) -> AuthorityChange:
+    try:
+        change = AuthorityChange.objects.select_for_update().get(pk=change_id)
+    except AuthorityChange.DoesNotExist as error:
+        raise PolicyError("unknown_change", "There is no such change.") from error
+    if change.status != ChangeStatus.WAITING:
+        by = f" by {change.decided_by}" if change.decided_by else ""
+        raise PolicyError("change_over", f"This has been {change.status} already{by}.")
+    return change
+
+
+def _person(actor: Actor) -> str:
+    person = person_of(actor)
+    if not person:
+        raise PolicyError("needs_person", "This takes a person.")
+    return person
+
+
+def _close(
+    change: AuthorityChange,
+    status: ChangeStatus,
+    code: AuditCode,
+    actor: Actor,
+    reason: str,
+    at: datetime,
+) -> None:
+    change.status = status
+    change.decided_by = User.objects.get(pk=actor.id)
+    change.decided_at, change.decided_reason = at, reason.strip()
+    change.save(update_fields=["status", "decided_by", "decided_at", "decided_reason"])
+    _record(code, change, actor, reason)
+
+
+def _record(code: AuditCode, change: AuthorityChange, actor: Actor, reason: str) -> None:
+    record(
+        code,
+        actor=actor,
+        subject=change,
+        data={
+            "kind": change.kind,
+            "summary": change.summary,
+            "payload": change.payload,
+            "beneficiary": change.beneficiary,
+            "proposed_by": change.proposed_by.get_username(),
+            "reason": reason.strip(),
+        },
+    )
+
+
+def _fitting(summary: str) -> str:
+    """As long as its column; the payload says it in full."""
+    if len(summary) <= _LONGEST_SUMMARY:
+        return summary
+    return f"{summary[: _LONGEST_SUMMARY - 1]}…"
+
+
+def _require(reason: str) -> None:
+    if not reason.strip():
+        raise PolicyError("reason_missing", "Say why, in a few words.")
+    if len(reason.strip()) > _LONGEST_REASON:
+        raise PolicyError("reason_too_long", f"Say why in at most {_LONGEST_REASON} characters.")
