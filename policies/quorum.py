@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
 
 from policies.verdicts import RequirementSpec
 
@@ -14,48 +15,176 @@ class Approval:
 
     person: str
     group: str
+    on_behalf_of: str = ""  # the person who lent the authority; "" for one's own
+    member_of: frozenset[str] = frozenset()  # roles of both, asked only about exclusions
+    limit_checked: bool = True  # it may count where a limit must cover the amount
+
+    @property
+    def people(self) -> frozenset[str]:
+        """Whom it uses up: who said it, and whose authority it was."""
+        return frozenset({self.person, self.on_behalf_of} - {""})
+
+    def counts_for(self, spec: RequirementSpec) -> bool:
+        """Whether this requirement asks for such a yes, whatever others said."""
+        return (
+            self.group in spec.groups
+            and not (self.member_of | {self.group}) & frozenset(spec.excludes)
+            and (self.limit_checked or not spec.within_limit)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far one requirement has come. Only an open one may be decided now."""
+    """How far one requirement has come.
+
+    An open one may be decided now: one more yes by somebody of its groups would count. With
+    alternatives that can be so although it is met: whoever met it then counts elsewhere.
+    """
 
     spec: RequirementSpec
     met_count: int
     met: bool
     open: bool
+    by: tuple[str, ...] = ()  # the persons counted here
 
 
 def progress(
-    requirements: Sequence[RequirementSpec], approvals: Iterable[Approval]
+    requirements: Sequence[RequirementSpec],
+    approvals: Iterable[Approval],
+    *,
+    excluded: Collection[str] = (),
 ) -> tuple[Progress, ...]:
     """Count approvals, in the order they were given, towards the requirements.
 
-    Nobody counts for more than one requirement, so two groups mean two people; who could count for
-    several is placed where most requirements are met (a maximum matching). A later stage counts
-    nothing before the earlier ones are met. One more approval never takes anything back.
+    Nobody counts for more than one requirement, neither by deciding nor by lending their
+    authority: the first approval that uses a person up counts, later ones count nothing. Who
+    could count for several requirements is placed where most are met (a maximum matching). A
+    later stage counts nothing before the earlier ones are met. The `excluded` persons never
+    count. One more approval never takes anything back.
     """
-    matching = _Matching(requirements)
-    for approval in approvals:
-        matching.add(approval)
+    given = _counted(requirements, approvals, excluded)
+    matching = _matched(requirements, given)
     return tuple(
         Progress(
             spec,
             met_count=matching.count(index),
             met=matching.is_met(index),
-            open=not matching.is_met(index) and matching.is_reached(index),
+            open=any(_helps(requirements, given, Approval("", group)) for group in spec.groups)
+            and matching.is_reached(index),
+            by=matching.placed_on(index),
         )
         for index, spec in enumerate(requirements)
     )
 
 
-def all_met(requirements: Sequence[RequirementSpec], approvals: Iterable[Approval]) -> bool:
+def all_met(
+    requirements: Sequence[RequirementSpec],
+    approvals: Iterable[Approval],
+    *,
+    excluded: Collection[str] = (),
+) -> bool:
     """Whether people have said everything that was asked of them.
 
     No requirements is not "everything": whoever asks for approval names somebody.
     """
-    found = progress(requirements, approvals)
-    return bool(found) and all(one.met for one in found)
+    if not requirements:
+        return False
+    matching = _matched(requirements, _counted(requirements, approvals, excluded))
+    return all(matching.is_met(index) for index in range(len(requirements)))
+
+
+def helps(
+    requirements: Sequence[RequirementSpec], approvals: Iterable[Approval], one_more: Approval
+) -> bool:
+    """Whether one more approval would bring the requirements further."""
+    given = _counted(requirements, approvals, ())
+    if any(one_more.people & one.people for one in given):
+        return False
+    return _helps(requirements, given, one_more)
+
+
+def unmeetable(
+    requirements: Sequence[RequirementSpec], candidates: Sequence[Mapping[str, Collection[str]]]
+) -> tuple[int, ...]:
+    """The indices of requirements there are too few people for, taken together.
+
+    `candidates` names for each requirement the persons who may answer it, by the role they would
+    do so in. One person answers once, and one role never stands in for two: of the ways to share
+    the roles out, the one that leaves the fewest wanting counts.
+    """
+    names = list(dict.fromkeys(spec.group for spec in requirements))
+    claims: dict[str, set[str]] = {}
+    for spec, roles in zip(requirements, candidates, strict=True):
+        for role in roles:
+            claims.setdefault(role, set()).add(spec.group)
+    contested = sorted(role for role, by in claims.items() if len(by) > 1)
+    best: tuple[int, ...] | None = None
+    for shares in product(names, repeat=len(contested)):
+        holder = dict(zip(contested, shares, strict=True))
+        found = _wanting(
+            requirements,
+            [
+                {p for role, people in roles.items() for p in people
+                 if holder.get(role, spec.group) == spec.group}
+                for spec, roles in zip(requirements, candidates, strict=True)
+            ],
+        )  # fmt: skip
+        if best is None or len(found) < len(best):
+            best = found
+    return best or ()
+
+
+def _wanting(
+    requirements: Sequence[RequirementSpec], people: Sequence[Collection[str]]
+) -> tuple[int, ...]:
+    """Which requirements stay short when everybody who may answer them does."""
+    places = [
+        replace(spec, group=str(index), stage=1, alternatives=(), excludes=())
+        for index, spec in enumerate(requirements)
+    ]
+    said = [
+        Approval(person, str(index))
+        for index, persons in enumerate(people)
+        for person in sorted(persons)
+    ]
+    matching = _matched(places, said)
+    return tuple(index for index in range(len(places)) if not matching.is_met(index))
+
+
+def _counted(
+    requirements: Sequence[RequirementSpec],
+    approvals: Iterable[Approval],
+    excluded: Collection[str],
+) -> list[Approval]:
+    """The approvals that may count: asked for, by nobody excluded, by nobody used up before."""
+    result: list[Approval] = []
+    used: dict[str, Approval] = {}
+    for approval in approvals:
+        if approval.people & frozenset(excluded):
+            continue
+        if not any(approval.counts_for(spec) for spec in requirements):
+            continue
+        # the same person may say it for another of their own groups; that is still one person
+        before = [used[person] for person in approval.people if person in used]
+        if any(one.people != approval.people or one.person != approval.person for one in before):
+            continue
+        used.update(dict.fromkeys(approval.people, approval))
+        result.append(approval)
+    return result
+
+
+def _matched(requirements: Sequence[RequirementSpec], given: Iterable[Approval]) -> _Matching:
+    matching = _Matching(requirements)
+    for approval in given:
+        matching.add(approval)
+    return matching
+
+
+def _helps(
+    requirements: Sequence[RequirementSpec], given: Sequence[Approval], one_more: Approval
+) -> bool:
+    before, after = _matched(requirements, given), _matched(requirements, [*given, one_more])
+    return after.total > before.total
 
 
 class _Matching:
@@ -63,17 +192,24 @@ class _Matching:
 
     def __init__(self, requirements: Sequence[RequirementSpec]) -> None:
         self._specs = requirements
-        self._groups: dict[str, set[str]] = {}  # person -> groups they approved for
+        self._said: dict[str, list[Approval]] = {}  # person -> what they said
         self._placed: dict[str, int] = {}  # person -> requirement they count for
 
     def add(self, approval: Approval) -> None:
-        self._groups.setdefault(approval.person, set()).add(approval.group)
+        self._said.setdefault(approval.person, []).append(approval)
         # Filling a stage opens the next, where people already waiting may count at once.
         while any(self._fill(index) for index in self._by_stage()):
             continue
 
+    @property
+    def total(self) -> int:
+        return len(self._placed)
+
     def count(self, index: int) -> int:
-        return sum(1 for placed in self._placed.values() if placed == index)
+        return len(self.placed_on(index))
+
+    def placed_on(self, index: int) -> tuple[str, ...]:
+        return tuple(sorted(person for person, at in self._placed.items() if at == index))
 
     def is_met(self, index: int) -> bool:
         return self.count(index) >= self._specs[index].quorum
@@ -92,8 +228,8 @@ class _Matching:
 
     def _find_person_for(self, index: int, tried: set[str]) -> bool:
         """Place a free person here, or move one whose place somebody else can take."""
-        for person, groups in self._groups.items():
-            if person in tried or self._specs[index].group not in groups:
+        for person, said in self._said.items():
+            if person in tried or not any(one.counts_for(self._specs[index]) for one in said):
                 continue
             tried.add(person)
             held = self._placed.get(person)
