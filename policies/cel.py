@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from cel_expr_python import cel
 
-from policies.facts import Facts, declared
+from policies.facts import FactError, Facts, declared
 
 LONGEST_CLAUSE = 2_000
 _POSITION = re.compile(r"<input>:(\d+):(\d+): (.*)")
@@ -53,6 +53,20 @@ class Activation:
         for name, declaration in declared().items():
             declaration.accept(flat[name])
         return cls(_environment().Activation(flat))
+
+    @classmethod
+    def partly(cls, values: Mapping[str, object]) -> Activation:
+        """Only the facts named; a clause that asks for another one comes to an error.
+
+        Raises FactError for a name that is not declared or a value of another type.
+        """
+        accepted: dict[str, object] = {}
+        for name, value in values.items():
+            if name not in declared():
+                raise FactError(name, f"'{name}' is not a fact.")
+            found = declared()[name].accept(value)
+            accepted[name] = list(found) if isinstance(found, tuple) else found
+        return cls(_environment().Activation(accepted))
 
 
 @dataclass(frozen=True, slots=True)
