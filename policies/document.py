@@ -10,7 +10,7 @@ from policies.cel import Battery
 from policies.facts import Facts
 from policies.matrix import Matrix
 from policies.verdicts import RequirementSpec, RuleTrace, Verdict
-from policies.windows import Window
+from policies.windows import Freeze, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,8 @@ class Document:
     matrix: Matrix
     windows: Mapping[str, Window]
     tests: tuple[Expectation, ...]
+    business_hours: Window | None = None
+    freezes: tuple[Freeze, ...] = ()
 
     @cached_property
     def clauses(self) -> Battery:

@@ -6,21 +6,22 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import TypeVar
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from audit.canonical import digest
 from policies import patterns
 from policies.document import Document, Expectation, Rule, TierRule
 from policies.facts import FactError, Facts, declared
 from policies.matrix import Cell, Matrix, OperatingModel, Override, Pattern
+from policies.read_times import read_business_hours, read_freezes, read_windows
 from policies.reader import Fields, Reader
 from policies.roles import DECIDING_ROLES
 from policies.verdicts import HIGHEST_TIER, Clocks, RequirementSpec, Verdict
-from policies.windows import WEEKDAYS, Window
+from policies.windows import Window
 from policies.yaml_source import DocumentError, Problem, compose
 
 T = TypeVar("T")
 
+_OPTIONAL = ("windows", "business_hours", "freezes", "tests")
 _TIERS = range(HIGHEST_TIER + 1)
 _CELL_KEYS = (
     "requirements",
@@ -41,9 +42,11 @@ def parse_document(text: str) -> Document:
     """Read a policy document; raises DocumentError with every problem found."""
     problems: list[Problem] = []
     keys = Reader(compose(text), "", problems).fields(
-        required=("rules", "tiers", "matrix"), optional=("windows", "tests")
+        required=("rules", "tiers", "matrix"), optional=_OPTIONAL
     )
-    windows = keys.read("windows", _windows, {})
+    windows = keys.read("windows", read_windows, {})
+    business_hours = keys.read("business_hours", read_business_hours, None)
+    freezes = keys.read("freezes", read_freezes, ())
     rules = keys.read("rules", _list_of(_rule, at_most=500, empty="needs a rule."), ())
     tiers = keys.read("tiers", _list_of(_tier_rule, at_most=200, empty="needs a rule."), ())
     matrix = keys.read("matrix", lambda reader: _matrix(reader, windows), None)
@@ -54,7 +57,16 @@ def parse_document(text: str) -> Document:
         _refuse_twice((test.name for test in tests), keys["tests"], "test name")
     if problems or matrix is None:
         raise DocumentError(tuple(sorted(problems, key=lambda p: (p.line, p.column))))
-    return Document(digest(text), rules, tiers, matrix, windows, tests)
+    return Document(
+        digest=digest(text),
+        rules=rules,
+        tiers=tiers,
+        matrix=matrix,
+        windows=windows,
+        tests=tests,
+        business_hours=business_hours,
+        freezes=freezes,
+    )
 
 
 def _list_of(
@@ -210,36 +222,6 @@ def _cell(override: Override) -> Cell:
         operating_model=override.operating_model or "",
         pattern=override.pattern or "",
     )
-
-
-def _windows(reader: Reader) -> dict[str, Window]:
-    return {name: _window(name, item) for name, item in reader.entries().items()}
-
-
-def _window(name: str, reader: Reader) -> Window:
-    keys = reader.fields(required=("days", "from", "to", "tz"))
-    days = keys.read("days", _list_of(_weekday, empty="needs a day."), ())
-    return Window(
-        name=name,
-        days=frozenset(days),
-        opens=keys.read("from", lambda item: item.minute(allow_midnight_end=False), 0),
-        closes=keys.read("to", lambda item: item.minute(allow_midnight_end=True), 0),
-        tz=keys.read("tz", _time_zone, "UTC"),
-    )
-
-
-def _weekday(reader: Reader) -> int:
-    day = reader.one_of(WEEKDAYS, what="a weekday")
-    return WEEKDAYS.index(day) if day else 0
-
-
-def _time_zone(reader: Reader) -> str:
-    name = reader.text()
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        reader.problem(f"'{name}' is not a time zone; write Europe/Berlin.")
-    return name
 
 
 def _expectation(reader: Reader) -> Expectation:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 import yaml
@@ -17,6 +18,7 @@ D = TypeVar("D")
 
 _DURATION = re.compile(r"\A(?:(\d{1,3})d)?(?:(\d{1,4})h)?(?:(\d{1,5})m)?\Z", re.ASCII)
 _WALL_TIME = re.compile(r"\A([01]\d|2[0-3]):([0-5]\d)\Z", re.ASCII)
+_WALL_DATE = re.compile(r"\A\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):[0-5]\d\Z", re.ASCII)
 _KINDS = {
     yaml.MappingNode: "a mapping (key: value)",
     yaml.SequenceNode: "a list",
@@ -169,6 +171,15 @@ class Reader:
             return 24 * 60
         self.problem(f"'{text}' is not a time of day; write 09:00.")
         return 0
+
+    def wall_time(self) -> datetime | None:
+        """A date and time of day without a zone; None when it is not one."""
+        text = self.text()
+        if _WALL_DATE.match(text):
+            with suppress(ValueError):  # the 31st of November
+                return datetime.fromisoformat(text)
+        self.problem(f"'{text}' is not a date and time; write 2026-12-20T00:00.")
+        return None
 
     def clause(self) -> str:
         """A CEL clause, compiled to find its mistakes now."""

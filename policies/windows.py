@@ -1,10 +1,12 @@
-"""Change windows: when execution may begin, in the wall time of the people who watch it."""
+"""Change windows and freezes: when execution may begin, in the wall time of who watches it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
+
+from policies import patterns
 
 MINUTES_A_DAY = 24 * 60
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -24,6 +26,37 @@ class Window:
     opens: int
     closes: int
     tz: str  # IANA name, "Europe/Berlin"
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """No action of these types begins between two instants: a season, an audit, a migration."""
+
+    name: str
+    begins_at: datetime
+    ends_at: datetime
+    action_types: tuple[str, ...]  # patterns, as in policies.patterns
+    reason: str
+
+    def covers(self, action_type: str, now: datetime) -> bool:
+        """Whether it holds this action back now. Its first moment counts, its end does not."""
+        return self.begins_at <= now < self.ends_at and any(
+            patterns.applies(pattern, action_type) for pattern in self.action_types
+        )
+
+
+def freeze_span(begins: datetime, ends: datetime, tz: str) -> tuple[datetime, datetime]:
+    """Two wall times of the zone as instants in UTC.
+
+    A wall time that comes twice, or that the clocks skip, counts so that the freeze is the longer:
+    a freeze is never shorter than it says.
+    """
+    zone = ZoneInfo(tz)
+    first, last = (
+        [wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
+        for wall in (begins, ends)
+    )
+    return min(first), max(last)
 
 
 def is_open(window: Window, now: datetime) -> bool:

@@ -8,6 +8,7 @@ from datetime import datetime
 from threading import Lock
 
 from audit.canonical import digest
+from policies import calendar
 from policies.document import Document
 from policies.evaluate import evaluate, fail_closed
 from policies.facts import Facts
@@ -15,7 +16,6 @@ from policies.models import PolicyVersion
 from policies.models.versions import VersionStatus
 from policies.parser import parse_document
 from policies.verdicts import Evaluation
-from policies.windows import Window, is_open, next_opening
 from policies.yaml_source import DocumentError
 
 logger = logging.getLogger(__name__)
@@ -62,32 +62,31 @@ def document_of(version: PolicyVersion) -> Document | str:
     return document
 
 
-def window_is_open(name: str, now: datetime) -> bool:
-    """Whether the published policy lets execution begin now; no window asked for is always open.
+def held_until(window: str, action_type: str, now: datetime) -> datetime | None:
+    """When the published policy lets execution of such an action begin, in UTC; now if it may now.
 
-    A window the published policy does not have is closed: nobody says when it would be open.
+    None when nobody says: a window the published policy does not have never opens. Without a
+    readable policy there are no freezes either, and people at the highest tier decided.
     """
-    if not name:
-        return True
-    window = _window(name)
-    return window is not None and is_open(window, now)
-
-
-def next_window_opening(name: str, now: datetime) -> datetime | None:
-    """When execution may begin, in UTC; None when the published policy has no such window."""
-    if not name:
-        return now
-    window = _window(name)
-    return next_opening(window, now) if window else None
-
-
-def _window(name: str) -> Window | None:
     version = active_version()
     document = document_of(version) if version else "No policy is published."
     if isinstance(document, str):
-        logger.error("Window %s stays closed: %s", name, document)
-        return None
-    return document.windows.get(name)
+        if window:
+            logger.error("Window %s stays closed: %s", window, document)
+            return None
+        return now
+    return calendar.held_until(document, window, action_type, now)
+
+
+def may_begin(window: str, action_type: str, now: datetime) -> bool:
+    """Whether execution of such an action may begin now: window open and no freeze on."""
+    opening = held_until(window, action_type, now)
+    return opening is not None and opening <= now
+
+
+def window_is_open(name: str, now: datetime) -> bool:
+    """`may_begin` for no action type in particular."""
+    return may_begin(name, "", now)
 
 
 class _Compiled:

@@ -17,8 +17,8 @@ from policies.models import PolicyVersion
 from policies.services.evaluation import (
     evaluate_active,
     evaluate_version,
-    next_window_opening,
-    window_is_open,
+    held_until,
+    may_begin,
 )
 from policies.services.versions import install_default
 from policies.verdicts import Evaluation, Verdict
@@ -155,13 +155,13 @@ def test_the_built_in_answer_names_its_reason() -> None:
 def test_a_window_nobody_describes_stays_closed() -> None:
     now = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
-    assert window_is_open("", now)
-    assert not window_is_open("changes", now)
+    assert may_begin("", "config.change", now)
+    assert not may_begin("changes", "config.change", now)
     install_default(actor=SYSTEM)
-    assert window_is_open("changes", now)
-    assert next_window_opening("changes", now) == now
-    assert not window_is_open("weekends", now)
-    assert next_window_opening("weekends", now) is None
+    assert may_begin("changes", "config.change", now)
+    assert held_until("changes", "config.change", now) == now
+    assert not may_begin("weekends", "config.change", now)
+    assert held_until("weekends", "config.change", now) is None
 
 
 def test_a_condition_that_exhausts_its_budget_sends_it_to_people() -> None:
