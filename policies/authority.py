@@ -20,6 +20,7 @@ from policies.roles import (
     AGENT_OWNER,
     CONFIGURING_ROLE,
     DECIDING_ROLES,
+    MANAGER,
     NEVER_DECIDE,
     RISK_OWNER,
 )
@@ -130,6 +131,20 @@ def may_configure(actor: Actor) -> Refusal | None:
         if accounts.filter(groups__name=CONFIGURING_ROLE).exists():
             return None
     return Refusal("not_ops_admin", "Only an ops admin changes roles, limits, people and policies.")
+
+
+def may_stop(actor: Actor) -> Refusal | None:
+    """Whether the actor may pause actions, connectors or everything. None means yes.
+
+    Stopping is easy: managers may, as whoever may configure. Lifting takes the latter.
+    """
+    if may_configure(actor) is None:
+        return None
+    if actor.kind == ActorKind.HUMAN:
+        managers = User.objects.filter(pk=actor.id, is_active=True, groups__name=MANAGER)
+        if managers.exists():
+            return None
+    return Refusal("may_not_pause", "Only a manager or an ops admin pauses.")
 
 
 def may_write_policy(actor: Actor) -> Refusal | None:

@@ -119,6 +119,7 @@ CONFIGURING_ROLE = "ops admin"
 AGENT_OWNER = "agent owner"
 BREAK_GLASS = "break-glass"
 AUDITOR = "auditor"
+MANAGER = "manager"
 RISK_OWNER = "risk owner"
 DECIDING_ROLES: tuple[str, ...] = tuple(role.name for role in ROLES if role.decides)
 ANSWERS_TO: dict[str, str] = {role.name: role.answers_to for role in ROLES if role.answers_to}
