@@ -1,21 +1,32 @@
 """May this person? The only place that answers; superusers have no way around it.
 
-The judgement is pure (`judge`, `best_limit`) and works on frozen values; the functions that take a
-user fetch those values fresh from the database, so a cached account grants nothing.
+The judgement itself is pure (`policies.judgement`) and works on frozen values; the functions here
+fetch those values fresh from the database, so a cached account grants nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from django.db.models import Q, QuerySet
 
 from audit.actors import Actor, ActorKind
 from audit.money import Money
-from policies import patterns
-from policies.models import ApprovalLimit, User
+from policies.judgement import (
+    Authority,
+    Case,
+    Decider,
+    Lent,
+    Limit,
+    Refusal,
+    best_limit,
+    judge,
+    judge_lent,
+    judge_own,
+)
+from policies.models import ApprovalLimit, Delegation, User
 from policies.roles import (
     AGENT_OWNER,
     CONFIGURING_ROLE,
@@ -26,97 +37,96 @@ from policies.roles import (
 )
 from policies.verdicts import RequirementSpec
 
-SpentToday: TypeAlias = "int | Callable[[User], int]"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """What is to be decided, as far as authority is concerned."""
-
-    action_type: str
-    amount: Money | None
-    tier: int
-    involved: Mapping[str, str] = field(default_factory=dict)
-    """Person -> what they had to do with it: "agent owner", "editor", "policy author", ..."""
-    decided: frozenset[str] = frozenset()
-    """Persons who have decided on this request already, for whatever group."""
-    spent_today: SpentToday = 0
-    """What the decider approved in the last 24 hours, in minor units of `amount`'s currency."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decider:
-    """One account, as far as authority is concerned."""
-
-    person: str
-    is_active: bool
-    groups: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """One approval limit; `group` is empty for a personal one."""
-
-    id: int
-    group: str
-    action_type: str
-    currency: str
-    each_minor: int
-    per_day_minor: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Authority:
-    """On what grounds somebody may decide."""
-
-    group: str
-    limit_minor: int | None  # None where no limit was asked for
-    limit_id: int | None
-    on_behalf_of: str = ""  # the person who lent the authority; "" for one's own
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why somebody may not; the message is for them to read."""
-
-    code: str
-    message: str
+__all__ = ["Authority", "Case", "Decider", "Lent", "Limit", "Refusal", "best_limit", "judge"]
 
 
 def may_decide(user: User, case: Case, requirement: RequirementSpec) -> Authority | Refusal:
-    """Whether this user may decide this case for this requirement's group, and on what grounds.
+    """Whether this user may decide this case for one of this requirement's groups, on what grounds.
 
-    The caller has checked that the requirement is open. Being a superuser changes nothing.
+    Their own authority counts first, then what is lent to them at the case's time. The caller has
+    checked that the requirement is open. Being a superuser changes nothing.
     """
-    decider, limits = _fresh(user)
-    spent = case.spent_today(user) if callable(case.spent_today) else case.spent_today
-    return judge(decider, limits, case, requirement, spent_today=spent)
+    member = _member(user)
+    own = _judge_own(member, case, requirement)
+    if isinstance(own, Authority) or case.at is None:
+        return own
+    lent = _lent_to([user.pk], case, case.at).get(user.pk, ())
+    return judge(
+        member.decider,
+        member.limits,
+        case,
+        requirement,
+        spent_today=_spent(case, member.user),
+        lent=lent,
+    )
+
+
+def still_may_decide(
+    user: User, case: Case, requirement: RequirementSpec, *, delegation_id: int | None
+) -> Authority | Refusal:
+    """Whether a decision still stands on the very grounds it was given on.
+
+    What was said on somebody's behalf falls with the delegation, whatever else they could say.
+    """
+    member = _member(user)
+    if delegation_id is None:
+        return _judge_own(member, case, requirement)
+    held = _lent_to([user.pk], case, case.at).get(user.pk, ()) if case.at else ()
+    for one in held:
+        if one.id == delegation_id:
+            return judge_lent(member.decider, one, case, requirement)
+    return Refusal("not_lent", "The authority lent to them is no longer in force.")
 
 
 def limit_for(user: User, action_type: str, currency: str) -> Limit | None:
     """The limit that counts for this person: see `best_limit`."""
-    _, limits = _fresh(user)
-    return best_limit(limits, action_type, currency)
+    return best_limit(_member(user).limits, action_type, currency)
 
 
 def deciders_for(case: Case, requirement: RequirementSpec) -> list[User]:
     """Everybody who may decide it now, by user name. Empty means: the route leads nowhere."""
-    members = (
-        User.objects.filter(is_active=True, groups__name=requirement.group)
+    return [user for user, _ in deciders_with_grounds(case, requirement)]
+
+
+def deciders_with_grounds(case: Case, requirement: RequirementSpec) -> list[tuple[User, Authority]]:
+    """Everybody who may decide it now and why, by user name."""
+    wanted = Q(groups__name__in=requirement.groups)
+    lent: dict[int, list[Lent]] = {}
+    if case.at is not None:
+        lent = _lent_to(None, case, case.at)
+        wanted |= Q(pk__in=lent)
+    accounts = (
+        User.objects.filter(wanted, is_active=True)
         .exclude(person__in=User.objects.filter(groups__name__in=NEVER_DECIDE).values("person"))
-        .prefetch_related("groups")
         .order_by("username")
         .distinct()
     )
-    limits = list(ApprovalLimit.objects.filter(valid=True).select_related("group"))
     result = []
-    for user in members:
-        decider = _decider(user)
-        own = _limits(limits, user, decider)
-        spent = case.spent_today(user) if callable(case.spent_today) else case.spent_today
-        if isinstance(judge(decider, own, case, requirement, spent_today=spent), Authority):
-            result.append(user)
+    for member in _members(accounts):
+        answer = judge(
+            member.decider,
+            member.limits,
+            case,
+            requirement,
+            spent_today=_spent(case, member.user),
+            lent=lent.get(member.user.pk, ()),
+        )
+        if isinstance(answer, Authority):
+            result.append((member.user, answer))
     return result
+
+
+def groups_lent_to(user: User, *, at: datetime) -> frozenset[str]:
+    """The deciding roles somebody lends this account now."""
+    if user.groups.filter(name__in=NEVER_DECIDE).exists():
+        return frozenset()
+    held = Delegation.objects.in_force(at).filter(delegate=user, delegate__is_active=True)
+    groups: set[str] = set()
+    for lent in held.select_related("lender").prefetch_related("lender__groups"):
+        if lent.lender.is_active:
+            names = {group.name for group in lent.lender.groups.all()}
+            groups |= names & ({lent.group} if lent.group else set(DECIDING_ROLES))
+    return frozenset(groups)
 
 
 def may_configure(actor: Actor) -> Refusal | None:
@@ -175,98 +185,84 @@ def may_keep_agents_of(actor: Actor, *owner_ids: int) -> Refusal | None:
     return Refusal("not_agent_keeper", "Only the agent's owner or an ops admin does that.")
 
 
-def judge(
-    decider: Decider,
-    limits: Iterable[Limit],
-    case: Case,
-    requirement: RequirementSpec,
-    *,
-    spent_today: int,
-) -> Authority | Refusal:
-    """The judgement itself, pure. `limits` are the decider's own and their groups'."""
-    return (
-        _standing(decider, requirement)
-        or _separation(decider, case)
-        or _within_limit(limits, case, requirement, spent_today)
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """One account with everything the judgement asks about it."""
+
+    user: User
+    decider: Decider
+    limits: tuple[Limit, ...]
+
+
+def _member(user: User) -> _Member:
+    """The account and its limits as the database has them now."""
+    return _members(User.objects.filter(pk=user.pk))[0]
+
+
+def _members(accounts: QuerySet[User]) -> list[_Member]:
+    """The accounts as they are now, in a fixed number of queries whatever their number."""
+    users = list(accounts.prefetch_related("groups"))
+    elsewhere: dict[str, set[str]] = {}
+    of_people = User.objects.filter(person__in={user.person for user in users})
+    for person, name in of_people.values_list("person", "groups__name"):
+        elsewhere.setdefault(person, set()).add(name or "")
+    names = {group.name for user in users for group in user.groups.all()}
+    rows = ApprovalLimit.objects.filter(
+        Q(user__in=[user.pk for user in users]) | Q(group__name__in=names), valid=True
+    ).select_related("group")
+    limits = list(rows) if users else []
+    return [
+        _Member(
+            user,
+            # whoever configures or audits with one account does not decide with another
+            replace(_decider(user), elsewhere=frozenset(elsewhere[user.person])),
+            tuple(_limits(limits, user)),
+        )
+        for user in users
+    ]
+
+
+def _lent_to(accounts: list[int] | None, case: Case, at: datetime) -> dict[int, list[Lent]]:
+    """What is lent in force now, oldest first, by the delegate's account; to anybody for None."""
+    rows = Delegation.objects.in_force(at).order_by("pk")
+    if accounts is not None:
+        rows = rows.filter(delegate__in=accounts)
+    found = list(rows)
+    lenders: dict[int, _Member] = {}
+    if found:
+        asked = User.objects.filter(pk__in={row.lender_id for row in found})
+        lenders = {member.user.pk: member for member in _members(asked)}
+    result: dict[int, list[Lent]] = {}
+    for row in found:
+        lender = lenders[row.lender_id]
+        lent = Lent(
+            id=row.pk,
+            lender=lender.decider,
+            limits=lender.limits,
+            starts_at=row.starts_at,
+            ends_at=row.ends_at,
+            revoked=row.revoked_at is not None,
+            group=row.group,
+            action_type=row.action_type,
+            cap=None if row.cap_minor is None else Money(row.cap_minor, row.cap_currency),
+            spent_today=_spent(case, lender.user),
+        )
+        result.setdefault(row.delegate_id, []).append(lent)
+    return result
+
+
+def _judge_own(member: _Member, case: Case, requirement: RequirementSpec) -> Authority | Refusal:
+    return judge_own(
+        member.decider,
+        member.limits,
+        case,
+        requirement,
+        spent_today=_spent(case, member.user),
     )
 
 
-def best_limit(limits: Iterable[Limit], action_type: str, currency: str) -> Limit | None:
-    """A personal limit beats the groups'; of the groups' the largest counts.
-
-    Of one holder's limits the narrowest pattern counts: a limit for refund.issue beats one for *.
-    """
-    narrowest: dict[str, Limit] = {}
-    for limit in limits:
-        if limit.currency != currency or not patterns.applies(limit.action_type, action_type):
-            continue
-        other = narrowest.get(limit.group)
-        if other is None or _width(limit) > _width(other):
-            narrowest[limit.group] = limit
-    if "" in narrowest:
-        return narrowest[""]
-    return max(narrowest.values(), key=lambda limit: (limit.each_minor, -limit.id), default=None)
-
-
-def _width(limit: Limit) -> int:
-    return patterns.specificity(limit.action_type)
-
-
-def _standing(decider: Decider, requirement: RequirementSpec) -> Refusal | None:
-    if not decider.is_active:
-        return Refusal("inactive", "This account is deactivated.")
-    for role in sorted(decider.groups & NEVER_DECIDE):
-        return Refusal("never_decides", f"Members of {role} configure or read; they never decide.")
-    if requirement.group not in decider.groups or requirement.group not in DECIDING_ROLES:
-        return Refusal("not_in_group", f"Only {requirement.group} decides this.")
-    return None
-
-
-def _separation(decider: Decider, case: Case) -> Refusal | None:
-    role = case.involved.get(decider.person)
-    if role is not None:
-        return Refusal(
-            "four_eyes", f"You took part in this request ({role}), so somebody else decides it."
-        )
-    if decider.person in case.decided:
-        return Refusal("already_decided", "You have decided on this request already.")
-    return None
-
-
-def _within_limit(
-    limits: Iterable[Limit], case: Case, requirement: RequirementSpec, spent_today: int
-) -> Authority | Refusal:
-    amount = case.amount
-    if not requirement.within_limit or amount is None:
-        return Authority(requirement.group, None, None)
-    limit = best_limit(limits, case.action_type, amount.currency)
-    if limit is None:
-        return Refusal(
-            "no_limit", f"You have no approval limit for {case.action_type} in {amount.currency}."
-        )
-    if amount.minor > limit.each_minor:
-        shown = Money(limit.each_minor, limit.currency)
-        return Refusal("over_limit", f"This is above your approval limit ({shown}).")
-    if limit.per_day_minor is not None and spent_today + amount.minor > limit.per_day_minor:
-        shown = Money(limit.per_day_minor, limit.currency)
-        return Refusal(
-            "over_daily_limit", f"This would exceed your approval limit for 24 hours ({shown})."
-        )
-    return Authority(requirement.group, limit.each_minor, limit.id)
-
-
-def _fresh(user: User) -> tuple[Decider, list[Limit]]:
-    """The account and its limits as the database has them now."""
-    known = User.objects.prefetch_related("groups").get(pk=user.pk)
-    decider = _decider(known)
-    # whoever configures or audits with one account does not decide with another
-    elsewhere = User.objects.filter(person=known.person, groups__name__in=NEVER_DECIDE)
-    barred = frozenset(elsewhere.values_list("groups__name", flat=True)) & NEVER_DECIDE
-    decider = replace(decider, groups=decider.groups | barred)
-    rows: QuerySet[ApprovalLimit, Any] = ApprovalLimit.objects.filter(
-        Q(user=known) | Q(group__name__in=decider.groups), valid=True
-    ).select_related("group")
-    return decider, _limits(rows, known, decider)
+def _spent(case: Case, user: User) -> int:
+    return case.spent_today(user) if callable(case.spent_today) else case.spent_today
 
 
 def _decider(user: User) -> Decider:
@@ -274,7 +270,8 @@ def _decider(user: User) -> Decider:
     return Decider(user.person, user.is_active, groups)
 
 
-def _limits(rows: Iterable[ApprovalLimit], user: User, decider: Decider) -> list[Limit]:
+def _limits(rows: Iterable[ApprovalLimit], user: User) -> list[Limit]:
+    held = {group.name for group in user.groups.all()}
     return [
         Limit(
             row.pk,
@@ -285,5 +282,5 @@ def _limits(rows: Iterable[ApprovalLimit], user: User, decider: Decider) -> list
             row.per_day_minor,
         )
         for row in rows
-        if row.user_id == user.pk or (row.group and row.group.name in decider.groups)
+        if row.user_id == user.pk or (row.group and row.group.name in held)
     ]

@@ -87,6 +87,7 @@ ROLES: tuple[Role, ...] = (
             "policies.change_user",
             "policies.add_approvallimit",
             "policies.change_approvallimit",
+            "policies.add_exchangerate",
             "policies.add_policyversion",
             "policies.change_policyversion",
             "auth.view_group",

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
-from django.db.models import Q, Sum
+from django.db.models import Q, QuerySet, Sum
 
 from approvals.choices import DecisionVerdict
 from approvals.models import ActionRequest, Decision
 from audit.money import Money
 from policies.authority import Case
-from policies.models import User
+from policies.models import PolicyVersion, User
 from policies.models.people import person_key
 
 _DAY = timedelta(hours=24)
+_LONGEST_LINE = 20
+"""How far back a line of requests that supersede or undo each other is followed."""
 
 
 def amount_of(request: ActionRequest) -> Money | None:
@@ -43,13 +46,27 @@ def case_of(request: ActionRequest, *, at: datetime, edited_to: Money | None = N
         action_type=request.action_type,
         amount=amount,
         tier=request.effective_tier,
-        involved=_involved(request),
+        involved=involved_in(request),
         spent_today=spent_today,
+        at=at,
     )
 
 
-def _involved(request: ActionRequest) -> dict[str, str]:
-    involved = dict.fromkeys(_owners_since(request), "the agent's owner")
+def involved_in(request: ActionRequest) -> dict[str, str]:
+    """Everybody who had a hand in it, by person, with what that was: they never decide it.
+
+    What it undoes or supersedes counts as well: whoever asked for that, it was for, or edited it.
+    """
+    involved = dict.fromkeys(_policy_authors(request), "an author of the policy it falls under")
+    for earlier in _line_of(request):
+        for person, role in _hands_in(earlier).items():
+            involved[person] = f"{role}, in the request this one follows"
+    involved |= dict.fromkeys(_owners_since(request), "the agent's owner")
+    return involved | _hands_in(request)
+
+
+def _hands_in(request: ActionRequest) -> dict[str, str]:
+    involved: dict[str, str] = {}
     if request.on_behalf_of:
         involved[person_key(request.on_behalf_of)] = "the person it was requested for"
         # the agent spells it; no spelling of an account leads around four-eyes
@@ -66,6 +83,32 @@ def _involved(request: ActionRequest) -> dict[str, str]:
     return involved
 
 
+def _line_of(request: ActionRequest) -> list[ActionRequest]:
+    """What it undoes or supersedes, what that undoes or supersedes, and so on."""
+    line: dict[UUID, ActionRequest] = {}
+    ahead = [request]
+    while ahead and len(line) < _LONGEST_LINE:
+        one = ahead.pop()
+        for earlier in (one.compensates, one.supersedes):
+            if earlier is not None and earlier.pk not in line:
+                line[earlier.pk] = earlier
+                ahead.append(earlier)
+    return list(line.values())
+
+
+def _policy_authors(request: ActionRequest) -> set[str]:
+    """Everybody who wrote in a version that judged it, or in one such a version restores."""
+    known: set[int] = set()
+    judged = request.policy_decisions.exclude(policy_version=None)
+    found = set(judged.values_list("policy_version", flat=True))
+    while found - known:
+        known |= found
+        restored = PolicyVersion.objects.filter(pk__in=found).exclude(restores=None)
+        found = set(restored.values_list("restores", flat=True))
+    wrote = User.objects.filter(Q(drafted_policies__in=known) | Q(policy_edits__version__in=known))
+    return set(wrote.values_list("person", flat=True))
+
+
 def _owners_since(request: ActionRequest) -> set[str]:
     """Whoever owned the agent when it asked, or has since: handing it over frees nobody."""
     owners = {request.agent.owner.person}
@@ -78,15 +121,14 @@ def _owners_since(request: ActionRequest) -> set[str]:
 
 
 def approved_today(person: str, currency: str, *, now: datetime, excluding: ActionRequest) -> int:
-    """What the person approved in the last 24 hours in that currency, minor units."""
+    """What was approved on the person's authority in 24 hours in that currency, minor units.
+
+    Their own approvals, and those others gave on their behalf; what they approved on somebody
+    else's behalf is in that somebody's day.
+    """
     spent = (
-        Decision.objects.filter(
-            person=person,
-            verdict=DecisionVerdict.APPROVE,
-            currency=currency,
-            created_at__gte=now - _DAY,
-        )
-        .exclude(request=excluding)
+        _approved(currency, now=now, excluding=excluding)
+        .filter(Q(person=person, on_behalf_of="") | Q(on_behalf_of=person))
         .aggregate(total=Sum("amount_minor"))
     )
     return int(spent["total"] or 0)
@@ -97,12 +139,21 @@ def approved_today_by_person(
 ) -> dict[str, int]:
     """The same for everybody at once, minor units by person."""
     spent = (
-        Decision.objects.filter(
-            verdict=DecisionVerdict.APPROVE, currency=currency, created_at__gte=now - _DAY
-        )
-        .exclude(request=excluding)
+        _approved(currency, now=now, excluding=excluding)
         .order_by()
-        .values_list("person")
+        .values_list("person", "on_behalf_of")
         .annotate(total=Sum("amount_minor"))
     )
-    return {person: int(total or 0) for person, total in spent}
+    result: dict[str, int] = {}
+    for person, lender, total in spent:
+        of = lender or person
+        result[of] = result.get(of, 0) + int(total or 0)
+    return result
+
+
+def _approved(currency: str, *, now: datetime, excluding: ActionRequest) -> QuerySet[Decision]:
+    return Decision.objects.filter(
+        verdict__in=[DecisionVerdict.APPROVE, DecisionVerdict.BREAK_GLASS],
+        currency=currency,
+        created_at__gte=now - _DAY,
+    ).exclude(request=excluding)

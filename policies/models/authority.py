@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from django.conf import settings
 from django.db import models
 
 from audit.history import kept_history
 from audit.models import Chained
+
+
+class DelegationQuerySet(models.QuerySet["Delegation"]):
+    """Delegations by the window they count in."""
+
+    def in_force(self, at: datetime) -> DelegationQuerySet:
+        """Begun, not ended, not revoked."""
+        return self.filter(revoked_at=None, starts_at__lte=at, ends_at__gt=at)
 
 
 class Delegation(Chained):
@@ -40,6 +50,8 @@ class Delegation(Chained):
     )
     created_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects = DelegationQuerySet.as_manager()
     history = kept_history(excluded_fields=["audit_seq", "audit_head"])
 
     class Meta:
