@@ -23,6 +23,7 @@ from audit.money import Money
 from connectors.registry import action_types
 from policies.models import ApprovalLimit, User
 from policies.services import limits, people, roles, versions
+from tests.policies.make import put_in_force
 
 INSTALLER = Actor.system("installation")
 PASSWORD = "correct horse battery staple"
@@ -127,8 +128,7 @@ def publish(cast: Cast, *replacements: tuple[str, str]) -> None:
     for old, new in replacements:
         assert old in text, old
         text = text.replace(old, new, 1)
-    draft = versions.draft_version(text, author=cast.ada, reason="test")
-    versions.publish_version(draft.pk, publisher=cast.alan, reason="test")
+    put_in_force(text, author=cast.ada, publisher=cast.alan)
 
 
 def refund(charge: str = "ch_1002", amount: str = "180.00", **params: str) -> JsonObject:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from django.contrib.auth.models import Group
+from django.utils import timezone
 
 import policies
 from audit.actors import Actor
@@ -16,11 +19,16 @@ from audit.money import Money
 from audit.services import subject_label
 from policies.authority import Case
 from policies.document import Document
+from policies.exceptions import PolicyError
 from policies.facts import Facts
-from policies.models import User
+from policies.models import Backtest, PolicyVersion, User
+from policies.models.replays import BacktestStatus
 from policies.parser import parse_document
 from policies.roles import ROLES
+from policies.services.drafts import request_publication
 from policies.services.people import create_user
+from policies.services.publishable import in_force
+from policies.services.versions import draft_version, publish_version
 from policies.verdicts import RequirementSpec
 
 SYSTEM = Actor.system("test")
@@ -114,6 +122,43 @@ def make_user(username: str, *roles: str, person: str = "", **changes: Any) -> U
         User.objects.filter(pk=user.pk).update(**changes)
         user = User.objects.get(pk=user.pk)
     return user
+
+
+def replay(version: PolicyVersion) -> Backtest:
+    """A finished replay of the version's text against the one in force."""
+    version.refresh_from_db()
+    now = timezone.now()
+    return Backtest.objects.create(
+        version=version,
+        digest=version.digest,
+        against=in_force(),
+        status=BacktestStatus.DONE,
+        created_at=now,
+        finished_at=now,
+    )
+
+
+def propose(version: PolicyVersion, person: User) -> PolicyVersion:
+    """The version replayed, and its publication asked for."""
+    replay(version)
+    return request_publication(version.pk, actor=Actor.human(person), reason="test")
+
+
+def put_in_force(
+    text: str, *, author: User, publisher: User, reason: str = "test"
+) -> PolicyVersion:
+    """Drafted, replayed and proposed by one person, published by another."""
+    draft = propose(draft_version(text, author=author, reason=reason), author)
+    return publish_version(draft.pk, publisher=publisher, reason=reason)
+
+
+@contextmanager
+def refused(code: str) -> Iterator[None]:
+    """What is done inside is refused with that code, in a whole sentence."""
+    with pytest.raises(PolicyError) as refusal:
+        yield
+    assert refusal.value.code == code
+    assert refusal.value.message.endswith(".")
 
 
 def codes(subject: Chained) -> list[str]:

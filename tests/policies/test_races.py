@@ -12,7 +12,7 @@ from policies.exceptions import PolicyError
 from policies.models import ApprovalLimit, PolicyVersion
 from policies.services.limits import set_limit
 from policies.services.versions import draft_version, install_default, publish_version
-from tests.policies.make import SMALL, SYSTEM, codes, make_roles, make_user
+from tests.policies.make import SMALL, SYSTEM, codes, make_roles, make_user, propose
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 
@@ -41,29 +41,30 @@ def at_once(*calls: Callable[[], object]) -> list[object]:
 def test_of_many_publishers_exactly_one_publishes_each_draft() -> None:
     author = make_user("alice", "ops admin")
     publishers = [make_user(f"bob{n}", "ops admin") for n in range(6)]
-    draft = draft_version(SMALL, author=author, reason="x")
+    draft = propose(draft_version(SMALL, author=author, reason="x"), author)
 
     results = at_once(
         *(lambda p=p: publish_version(draft.pk, publisher=p, reason="x") for p in publishers)  # type: ignore[misc]
     )
 
     refused = [r for r in results if isinstance(r, PolicyError)]
-    assert {r.code for r in refused} == {"not_a_draft"}
+    assert {r.code for r in refused} == {"not_proposed"}
     assert len(refused) == len(publishers) - 1
-    assert codes(draft) == ["policy.drafted", "policy.published"]
+    assert codes(draft) == ["policy.drafted", "policy.proposed", "policy.published"]
 
 
-def test_two_drafts_published_at_once_leave_one_in_force_and_one_retired() -> None:
+def test_of_several_published_at_once_one_is_in_force_and_the_rest_look_again() -> None:
     author, bob = make_user("alice", "ops admin"), make_user("bob", "ops admin")
-    drafts = [draft_version(SMALL, author=author, reason="x") for _ in range(4)]
+    drafts = [propose(draft_version(SMALL, author=author, reason="x"), author) for _ in range(4)]
 
     results = at_once(
         *(lambda d=d: publish_version(d.pk, publisher=bob, reason="x") for d in drafts)  # type: ignore[misc]
     )
 
-    assert not [r for r in results if isinstance(r, Exception)]
+    # Each was replayed against what was in force then: whoever is second has to look again.
+    assert {r.code for r in results if isinstance(r, PolicyError)} == {"replay_missing"}
     statuses = sorted(PolicyVersion.objects.values_list("status", flat=True))
-    assert statuses == ["published", "retired", "retired", "retired"]
+    assert statuses == ["proposed", "proposed", "proposed", "published"]
 
 
 def test_processes_that_start_together_install_one_default() -> None:

@@ -1,0 +1,137 @@
+"""What stands between a version and being in force: the services ask it, and so does its page."""
+
+from __future__ import annotations
+
+from django.db.models import Q
+
+from audit.actors import Actor, ActorKind
+from audit.canonical import digest
+from audit.events import AuditCode
+from audit.selectors import events_of
+from audit.services import stream
+from policies.authority import Refusal, may_write_policy
+from policies.document import Document
+from policies.exceptions import PolicyError
+from policies.models import Backtest, PolicyVersion, User
+from policies.models.replays import BacktestStatus
+from policies.models.versions import VersionStatus
+from policies.parser import parse_document
+from policies.selftest import failed_tests
+from policies.yaml_source import DocumentError
+
+UNPUBLISHED = (VersionStatus.DRAFT, VersionStatus.PROPOSED)
+
+
+def in_turn() -> None:
+    """One change of policy at a time: labels are counted and one version is in force."""
+    stream("policy versions")
+
+
+def locked_version(version_id: int) -> PolicyVersion:
+    """The version as it is now, locked; raises PolicyError: unknown_version."""
+    try:
+        return PolicyVersion.objects.select_for_update(of=("self",)).get(pk=version_id)
+    except PolicyVersion.DoesNotExist as error:
+        raise PolicyError("unknown_version", "There is no such policy version.") from error
+
+
+def in_force() -> PolicyVersion | None:
+    """The one published version."""
+    return PolicyVersion.objects.filter(status=VersionStatus.PUBLISHED).first()
+
+
+def check_may_write(actor: Actor) -> User:
+    """The person acting; raises PolicyError: not_risk_owner. Parts of the system write none."""
+    refusal = may_write_policy(actor)
+    if refusal is None and actor.kind == ActorKind.HUMAN:
+        return User.objects.get(pk=actor.id)
+    raise PolicyError("not_risk_owner", "Only a risk owner or an ops admin writes policy.")
+
+
+def check_reason(reason: str) -> None:
+    if not reason.strip():
+        raise PolicyError("reason_missing", "Say why, in a few words.")
+
+
+def check_errors(document: Document) -> None:
+    """Raises PolicyError: lint_errors, for what no policy may say."""
+
+
+def check(refusal: Refusal | None) -> None:
+    """Raises what was answered, if anything was."""
+    if refusal is not None:
+        raise PolicyError(refusal.code, refusal.message)
+
+
+def why_not_request(version: PolicyVersion) -> Refusal | None:
+    """Why nobody can ask for its publication yet; None when a writer can."""
+    if version.status != VersionStatus.DRAFT:
+        return _wrong_status("not_a_draft", version)
+    return _unfit(version) or _unreplayed(version)
+
+
+def why_not_publish(version: PolicyVersion, publisher: User) -> Refusal | None:
+    """Why this person cannot publish it; None when they can."""
+    refusal = may_write_policy(Actor.human(publisher))
+    if refusal is not None:
+        return refusal
+    if version.status != VersionStatus.PROPOSED:
+        return _wrong_status("not_proposed", version)
+    return hand_in(version, publisher) or _unfit(version) or _unreplayed(version)
+
+
+def hand_in(version: PolicyVersion, person: User) -> Refusal | None:
+    """Whether the natural person, under any account, had a hand in the version."""
+    accounts = User.objects.filter(person=User.objects.filter(pk=person.pk).values("person")[:1])
+    if accounts.filter(Q(pk=version.author_id) | Q(policy_edits__version=version)).exists():
+        return Refusal("own_draft", "You wrote in this version; somebody else publishes it.")
+    asked = events_of(version).filter(code=AuditCode.POLICY_PROPOSED, actor_kind=ActorKind.HUMAN)
+    if accounts.filter(
+        pk__in=[int(pk) for pk in asked.values_list("actor_id", flat=True)]
+    ).exists():
+        return Refusal("own_request", "You asked for its publication; somebody else publishes it.")
+    return None
+
+
+def finished_replay(version: PolicyVersion, against: PolicyVersion | None) -> Backtest | None:
+    """The newest finished replay of exactly this text against that version."""
+    return Backtest.objects.filter(
+        version=version, digest=version.digest, against=against, status=BacktestStatus.DONE
+    ).first()
+
+
+def _wrong_status(code: str, version: PolicyVersion) -> Refusal:
+    words = {
+        VersionStatus.DRAFT: "is a draft; its publication has to be requested first",
+        VersionStatus.PROPOSED: "waits for publication; send it back to change it",
+        VersionStatus.PUBLISHED: "is in force already",
+        VersionStatus.RETIRED: "is retired; roll back to it to have its text again",
+        VersionStatus.DISCARDED: "was discarded",
+    }
+    return Refusal(code, f"Version {version.label} {words[VersionStatus(version.status)]}.")
+
+
+def _unfit(version: PolicyVersion) -> Refusal | None:
+    """What is wrong with the text itself."""
+    if digest(version.document) != version.digest:
+        return Refusal("digest_mismatch", f"The document of {version.label} is not as drafted.")
+    try:
+        document = parse_document(version.document)
+    except DocumentError as error:
+        return Refusal(error.code, f"This release no longer reads it: {error.message}")
+    failures = failed_tests(document)
+    return Refusal("tests_fail", " ".join(failures)) if failures else None
+
+
+def _unreplayed(version: PolicyVersion) -> Refusal | None:
+    current = in_force()
+    if finished_replay(version, current) is not None:
+        return None
+    if current is not None and version.based_on_id != current.pk:
+        return Refusal(
+            "outdated",
+            f"Version {current.label} came into force meanwhile. Replay it against that one.",
+        )
+    return Refusal(
+        "replay_missing", "This text was not replayed over past requests yet. Run the replay first."
+    )
