@@ -110,7 +110,7 @@ class NotFound(ApprovalError):
 
 
 class Paused(ApprovalError):
-    """The agent is paused."""
+    """A pause covers it: of the agent, the action type, the connector or everything."""
 
     code = "paused"
     status = 403

@@ -150,7 +150,7 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.INVALIDATED: _Meaning("Sent back before execution: {reason}", Personal.FREE_TEXT),
     _C.EXECUTION_BEGUN: _Meaning("Attempt {attempt} began", Personal.NONE),
     _C.EXECUTED: _Meaning("Done: {receipt}", Personal.NONE),
-    _C.FAILED: _Meaning("Refused by the target: {reason}", Personal.FREE_TEXT),
+    _C.FAILED: _Meaning("Ended without effect: {reason}", Personal.FREE_TEXT),
     _C.OUTCOME_UNKNOWN: _Meaning("No trustworthy answer: {reason}", Personal.FREE_TEXT),
     _C.VERIFIED: _Meaning("Read back and equal to what was approved", Personal.NONE),
     _C.VERIFICATION_FAILED: _Meaning("Read back and different: {reason}", Personal.FREE_TEXT),

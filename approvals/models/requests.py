@@ -238,7 +238,7 @@ class ActionRequest(Chained, ConcurrentTransitionMixin, models.Model):
 
     @transition(state, source=S.EXECUTING, target=S.FAILED)
     def fail(self) -> None:
-        """The target definitely refused; nothing happened there."""
+        """The target definitely refused, or a pause did; nothing happened there."""
 
     @transition(state, source=S.EXECUTING, target=S.OUTCOME_UNKNOWN)
     def lose_track(self) -> None:

@@ -45,7 +45,7 @@ class Pause(Chained):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_scope_display()} {self.key}".strip()
+        return f"{self.get_scope_display().lower()} {self.key}".strip()
 
 
 class BreakGlass(models.Model):

@@ -107,11 +107,6 @@ def held_agent(agent_id: int) -> Agent:
     return Agent.objects.get(pk=agent_id)
 
 
-def is_stopped(request: ActionRequest) -> bool:
-    """Its agent is paused. What a person opened (an undo) goes on: that is how one cleans up."""
-    return request.agent.is_paused and request.requested_by_id is None
-
-
 def active_undo_of(original: ActionRequest) -> ActionRequest | None:
     """The undo that is open or done; an undo that came to nothing is not one."""
     link = (

@@ -8,7 +8,8 @@ from datetime import datetime
 from approvals.choices import DecisionVerdict
 from approvals.models import ActionRequest, Grant
 from approvals.selectors.case import case_of
-from approvals.selectors.requests import content_of, is_stopped, requirements_of
+from approvals.selectors.pauses import stopped_since
+from approvals.selectors.requests import content_of, requirements_of
 from approvals.services.derive import demand_intact
 from approvals.services.judge import judge_stored
 from connectors.base import Preview
@@ -56,8 +57,9 @@ def judge_again(
 def _grant_drift(request: ActionRequest, grant: Grant, digest: str) -> str:
     if grant.digest != digest or grant.version != request.version:
         return "The action is not the one the grant was issued for."
-    if is_stopped(request):
-        return "The agent has been paused."
+    stop = stopped_since(request, grant.created_at)
+    if stop is not None:
+        return f"It was paused since it was approved. {stop.for_people}"
     if request.amount_minor is not None and (
         grant.ceiling_minor is None
         or request.amount_minor > grant.ceiling_minor

@@ -18,6 +18,7 @@ from django.db import transaction
 from approvals.choices import AttemptOutcome, ExecutionState, State
 from approvals.models import ActionRequest, Attempt, Execution, Grant, PolicyDecision
 from approvals.selectors import clock
+from approvals.selectors.pauses import stopped_since
 from approvals.selectors.requests import action_of, held_agent, usable_grant_of
 from approvals.services import compensate, notify
 from approvals.services.drift import Judgement, judge_again
@@ -49,11 +50,12 @@ class Claim:
     fence: int
     action: Action
     provider_key: str
+    granted_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The target refused; nothing happened there."""
+    """The target refused, or a pause did before it was asked; nothing happened there."""
 
     reason: str
     permanent: bool
@@ -177,7 +179,14 @@ def open_attempt(
         outcome=AttemptOutcome.RUNNING,
         started_at=at,
     )
-    return Claim(request.pk, execution.pk, execution.fence, action, execution.provider_key)
+    return Claim(
+        request.pk,
+        execution.pk,
+        execution.fence,
+        action,
+        execution.provider_key,
+        execution.grant.created_at,
+    )
 
 
 def _send_back(
@@ -193,7 +202,15 @@ def _send_back(
 
 
 def call(claim: Claim) -> Outcome:
-    """The one call to the outside, with no transaction open."""
+    """The one call to the outside, with no transaction open.
+
+    Pauses are asked once more just before it: one that began since the claim stops it, and
+    nothing is sent.
+    """
+    request = ActionRequest.objects.select_related("agent").get(pk=claim.request_id)
+    stop = stopped_since(request, claim.granted_at)
+    if stop is not None:
+        return Refused(f"Nothing was sent. {stop.for_agents}", permanent=True)
     connector = connector_for(action_type(claim.action.type))
     try:
         return connector.execute(claim.action, idempotency_key=claim.provider_key)
@@ -257,7 +274,7 @@ def finish(
 def fail(
     request: ActionRequest, execution: Execution, attempt: Attempt, reason: str, at: datetime
 ) -> None:
-    """The target definitely refused: the end, without effect."""
+    """It was definitely refused: the end, without effect."""
     attempt.outcome, attempt.detail = AttemptOutcome.REFUSED, reason
     attempt.finished_at = at
     attempt.save(update_fields=["outcome", "detail", "finished_at"])

@@ -19,6 +19,7 @@ from approvals.exceptions import (
 from approvals.models import ActionRequest, Agent, Compensation, RequestContent
 from approvals.proposal import Proposal
 from approvals.selectors import clock
+from approvals.selectors.pauses import what_stops
 from approvals.selectors.requests import active_undo_of
 from approvals.services.answer import withdraw
 from approvals.services.derive import Candidate, derive
@@ -53,16 +54,18 @@ def propose(
     IdempotencyMismatch; while the first is still being worked on, StillRunning. Raises
     InvalidProposal (every bad field), NotAllowedForAgent and Paused; then nothing is stored.
     What it supersedes is withdrawn with it. A paused agent's done actions can still be undone:
-    by a person (`requested_by`).
+    by a person (`requested_by`), unless their connector or everything is paused.
     """
     body = canonical(proposal.body)
     body_digest = digest(body)
     known = _known(agent, idempotency_key, body_digest)
     if known is not None:
         return known
-    if agent.is_paused and requested_by is None:
-        raise Paused(f"Agent {agent.name} is paused: {agent.pause_reason}")
     candidate = derive(proposal, agent=agent, undoes=compensates)
+    kind, by_person = candidate.type, requested_by is not None
+    stop = what_stops(kind.key, kind.system, agent, by_person=by_person)
+    if stop is not None:
+        raise Paused(stop.for_people if by_person else stop.for_agents)
     superseded = _superseded(proposal, agent)
     try:
         request = _open(

@@ -14,7 +14,8 @@ from approvals.choices import AttemptOutcome, ExecutionState, State
 from approvals.exceptions import IntegrityBroken
 from approvals.models import ActionRequest, Attempt, Execution
 from approvals.selectors import clock
-from approvals.selectors.requests import action_of, is_stopped
+from approvals.selectors.pauses import Stop, stopped_since
+from approvals.selectors.requests import action_of
 from approvals.services.execute import (
     Claim,
     Lost,
@@ -60,7 +61,7 @@ def recover(request_id: UUID) -> None:
         plan.claim.execution_id, before=plan.claim.fence
     ):
         # it speaks of this call only; the one before may have had its effect already
-        outcome = Lost(f"An earlier call may have had its effect; repeated: {outcome.reason}")
+        outcome = Lost(f"An earlier call may have had its effect; this one: {outcome.reason}")
     settle(plan.claim, outcome)
     read_back(request_id)
 
@@ -77,7 +78,8 @@ def _take_over(request_id: UUID) -> _Plan | None:
     if execution.lease_until is None or execution.lease_until > at:
         return None
     last = execution.attempts.get(fence=execution.fence)
-    way = _way(request, execution, at)
+    stop = stopped_since(request, execution.grant.created_at)
+    way = _way(request, execution, stop, at)
     if last.outcome == AttemptOutcome.RUNNING:
         last.outcome, last.finished_at = AttemptOutcome.LEASE_EXPIRED, at
         last.save(update_fields=["outcome", "finished_at"])
@@ -88,7 +90,7 @@ def _take_over(request_id: UUID) -> _Plan | None:
             data={"attempt": last.fence},
         )
     if way is _Way.GIVE_UP:
-        _give_up(request, execution, last, at)
+        _give_up(request, execution, last, stop, at)
         return None
     try:
         action = action_of(request)
@@ -107,14 +109,15 @@ def _take_over(request_id: UUID) -> _Plan | None:
     return _Plan(claim, way)
 
 
-def _way(request: ActionRequest, execution: Execution, at: datetime) -> _Way:
+def _way(request: ActionRequest, execution: Execution, stop: Stop | None, at: datetime) -> _Way:
+    """A pause since the approval leaves reading: what was not called by then never is."""
     connector = connector_for(action_type(request.action_type))
     if execution.fence >= settings.EXECUTION_MAX_ATTEMPTS:
         return _Way.GIVE_UP
-    if is_stopped(request):
-        return _Way.READ if connector.can_look_up else _Way.GIVE_UP
     if _nothing_happened(execution.pk):
-        return _Way.REPEAT
+        return _Way.GIVE_UP if stop else _Way.REPEAT
+    if stop is not None:
+        return _Way.READ if connector.can_look_up else _Way.GIVE_UP
     if connector.idempotent and _in_key_window(connector, execution, at):
         return _Way.REPEAT
     return _Way.READ if connector.can_look_up else _Way.GIVE_UP
@@ -136,8 +139,13 @@ def _in_key_window(connector: Connector, execution: Execution, at: datetime) -> 
     return window == 0 or at - execution.started_at < timedelta(seconds=window)
 
 
-def _give_up(request: ActionRequest, execution: Execution, last: Attempt, at: datetime) -> None:
+def _give_up(
+    request: ActionRequest, execution: Execution, last: Attempt, stop: Stop | None, at: datetime
+) -> None:
     if _nothing_happened(execution.pk):
+        if stop is not None:
+            fail(request, execution, last, f"Nothing was sent. {stop.for_agents}", at)
+            return
         fail(request, execution, last, f"Given up after {last.fence} attempts: {last.detail}", at)
     else:
         lose_track(request, execution, last, "The worker was lost during the call.", at)

@@ -29,7 +29,8 @@ from approvals.models import (
 )
 from approvals.selectors import clock
 from approvals.selectors.authority import grounds_for
-from approvals.selectors.requests import held_agent, is_stopped, policy_decision_of
+from approvals.selectors.pauses import stop_of
+from approvals.selectors.requests import held_agent, policy_decision_of
 from approvals.selectors.shown import Seen, shown_content
 from approvals.services.derive import demand_intact
 from audit.actors import Actor
@@ -207,12 +208,15 @@ def _locked_account(decider: User) -> User:
 
 
 def demand_running_agent(request: ActionRequest) -> None:
-    """Nobody approves for a paused agent. Its row is held: a pause waits for us, or we see it."""
+    """Nobody approves what is paused. The agent's row is held: its pause waits, or we see it.
+
+    A pause of anything else that we cannot see yet ends later than the grant we issue begins, and
+    such grants never run (`pauses.stopped_since`).
+    """
     request.agent = held_agent(request.agent_id)
-    if is_stopped(request):
-        agent = request.agent
-        since = f"{agent.paused_at:%Y-%m-%d %H:%M} UTC"
-        raise Paused(f"Agent {agent.name} is paused since {since}: {agent.pause_reason}")
+    stop = stop_of(request)
+    if stop is not None:
+        raise Paused(stop.for_people)
 
 
 def demand_reason(reason_code: str, comment: str) -> None:

@@ -120,7 +120,7 @@ def pause(cast: Cast, sandbox: Sandbox) -> None:
         (crm_of, approver_left_the_group, "Only operations decides this."),
         (crm_of, approver_audits_now, "they never decide"),
         (crm_of, approver_owns_the_agent_now, "the agent's owner"),
-        (crm_of, pause, "The agent has been paused."),
+        (crm_of, pause, "It was paused since it was approved. Agent refund-bot is paused since"),
     ],
 )
 def test_it_goes_back_with_a_new_version_and_a_reason(

@@ -1,0 +1,100 @@
+"""Stopping everything, one kind of action or one connector, and letting it go on.
+
+Nothing here needs a broker or the web: a row is enough, because everybody who could carry
+something on asks `selectors.pauses` first.
+"""
+
+from __future__ import annotations
+
+from django.db import IntegrityError, transaction
+
+from approvals.choices import PauseScope
+from approvals.exceptions import (
+    ApprovalError,
+    FieldProblem,
+    InvalidProposal,
+    NotAuthorised,
+    NotFound,
+    ReasonRequired,
+)
+from approvals.models import Pause
+from approvals.selectors import clock
+from audit.actors import Actor
+from audit.canonical import JsonObject
+from audit.events import AuditCode
+from audit.services import record
+from connectors.registry import action_types
+from policies.authority import Refusal, may_configure, may_stop
+
+
+@transaction.atomic
+def pause(scope: PauseScope, key: str = "", *, actor: Actor, reason: str) -> Pause:
+    """Stop it now: nothing of it is taken, approved or called until somebody lifts it.
+
+    Claimed work that has not called out yet is stopped too; what was approved before goes back to
+    people, and reading effects back goes on. Raises NotAuthorised, ReasonRequired, InvalidProposal
+    for a key nothing has, and ApprovalError (already_paused).
+    """
+    _demand(may_stop(actor))
+    if not reason.strip():
+        raise ReasonRequired("Write why it is paused.")
+    _check(scope, key)
+    made = Pause(
+        scope=scope,
+        key=key,
+        reason=reason.strip()[:300],
+        paused_by=actor.name,
+        paused_at=clock.now(),
+    )
+    try:
+        with transaction.atomic():
+            made.save()
+    except IntegrityError:  # the database keeps one pause of a kind in force
+        raise ApprovalError(f"Paused already: {made}.", code="already_paused") from None
+    record(AuditCode.PAUSED, actor=actor, subject=made, data=_data(made, made.reason))
+    return made
+
+
+@transaction.atomic
+def lift(pause_id: int, *, actor: Actor, reason: str = "") -> Pause:
+    """Let it go on. What was approved before or during the pause is looked at again.
+
+    Stopping is easy, starting again takes an ops admin. Raises NotAuthorised, NotFound and
+    ApprovalError (already_lifted).
+    """
+    found = Pause.objects.select_for_update().filter(pk=pause_id).first()
+    _demand(may_configure(actor), "Only an ops admin lifts a pause.")
+    if found is None:
+        raise NotFound("There is no such pause.")
+    if found.lifted_at is not None:
+        raise ApprovalError(f"{found.lifted_by} lifted this already.", code="already_lifted")
+    found.lifted_by, found.lifted_at = actor.name, clock.now()
+    found.save(update_fields=["lifted_by", "lifted_at"])
+    record(AuditCode.RESUMED, actor=actor, subject=found, data=_data(found, reason.strip()))
+    return found
+
+
+def keys_of(scope: PauseScope) -> tuple[str, ...]:
+    """What can be paused on its own: the registered action types, or the systems they act on."""
+    if scope == PauseScope.ACTION_TYPE:
+        return tuple(sorted(kind.key for kind in action_types()))
+    if scope == PauseScope.CONNECTOR:
+        return tuple(sorted({kind.system for kind in action_types()}))
+    return ("",)
+
+
+def _check(scope: PauseScope, key: str) -> None:
+    known = keys_of(scope)
+    if key not in known:
+        what = PauseScope(scope).label
+        right = f"One of: {', '.join(known)}." if any(known) else "Everything has no name."
+        raise InvalidProposal([FieldProblem("key", f"There is no {what} of that name. {right}")])
+
+
+def _data(pause: Pause, reason: str) -> JsonObject:
+    return {"what": str(pause), "scope": pause.scope, "key": pause.key, "reason": reason}
+
+
+def _demand(refusal: Refusal | None, sentence: str = "") -> None:
+    if refusal is not None:
+        raise NotAuthorised(sentence or refusal.message, code=refusal.code)
