@@ -13,7 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("countersign")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["approvals"])
+app.autodiscover_tasks(["approvals", "policies"])
 
 
 def _keep_our_logging(**kwargs: Any) -> None:

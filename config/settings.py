@@ -178,6 +178,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+PASSWORD_RESET_TIMEOUT = int(timedelta(days=1).total_seconds())
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -283,6 +284,13 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 # An attempt's lease: longer than the connector's timeout and the task's hard limit together.
 EXECUTION_LEASE = timedelta(seconds=env.int("EXECUTION_LEASE_SECONDS", 60))
 EXECUTION_MAX_ATTEMPTS = env.int("EXECUTION_MAX_ATTEMPTS", 5)
+
+# What amounts of several currencies are added up in (ISO 4217); changing it changes old sums.
+BASE_CURRENCY = env.str("BASE_CURRENCY", "EUR")
+
+# Policy replays past cases and knows the action types without knowing who keeps them.
+POLICY_PAST_CASES = "approvals.selectors.past_cases"  # a policies.backtest.PastCases
+POLICY_ACTION_TYPES = "connectors.registry.action_types"
 
 # --- Logging ----------------------------------------------------------------------------------
 

@@ -1,68 +1,27 @@
-"""Ringing the doorbell: telling workers, after commit, that a row wants them.
-
-Messages carry an id and nothing else. A lost one loses nothing: the sweeper finds the row.
-"""
+"""Which worker's task carries on what: doorbells by name, rung after commit."""
 
 from __future__ import annotations
 
-import logging
-import time
-from functools import partial
 from uuid import UUID
 
-from celery import current_app
-from django.core.cache import cache
-from django.db import transaction
-from kombu.exceptions import OperationalError
-
-logger = logging.getLogger(__name__)
-
-ERRAND_AGAIN_AFTER = 30
-"""Seconds before the sweeper sends a worker after the same row again."""
-
-QUIET_SECONDS = 10.0
-"""How long nothing is sent after the broker did not answer."""
-
-_quiet_until = 0.0  # on this process's own monotonic clock
+from audit.doorbell import ring, ring_once
 
 
 def execution_of(request_id: UUID) -> None:
     """Have a worker carry out the approved request."""
-    _ring("approvals.execute", request_id)
+    ring("approvals.execute", request_id)
 
 
 def intake_of(request_id: UUID) -> None:
     """Have a worker carry on an intake that waits for a slow target."""
-    _ring("approvals.continue_intake", request_id)
+    ring("approvals.continue_intake", request_id)
 
 
-def errand(task: str, request_id: UUID) -> None:
-    """The sweeper's message: not again for a while, although the row is still due.
-
-    Messages do not expire by themselves: that would be by the workers' clocks.
-    """
-    if cache.add(f"errand:{task}:{request_id}", True, timeout=ERRAND_AGAIN_AFTER):
-        _ring(task, request_id)
+def errand(task: str, row_id: UUID | int) -> None:
+    """The sweeper's message: not again for a while, although the row is still due."""
+    ring_once(task, row_id)
 
 
 def notices() -> None:
     """Have a worker send the notices that wait."""
-    _ring("approvals.send_notices")
-
-
-def _ring(task: str, *ids: UUID) -> None:
-    # robust: with the broker down the send raises after our commit, and must not undo it
-    transaction.on_commit(partial(_send, task, [str(i) for i in ids]), robust=True)
-
-
-def _send(task: str, ids: list[str]) -> None:
-    # A broker that hangs costs the person who just decided its whole timeout: once, not for
-    # every message of every click. The sweeper is late by no more than it is anyway.
-    global _quiet_until
-    if time.monotonic() < _quiet_until:
-        return
-    try:
-        current_app.send_task(task, args=ids, retry=False)
-    except (OperationalError, OSError):
-        _quiet_until = time.monotonic() + QUIET_SECONDS
-        logger.warning("broker unreachable, the sweeper will carry on", extra={"task": task})
+    ring("approvals.send_notices")

@@ -1,0 +1,210 @@
+"""Past requests through another policy: what would have changed, which way, for how much money.
+
+Pure: a document and past cases in, flips and a summary out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Protocol
+
+from policies.document import Document
+from policies.models.replays import Direction
+from policies.precedents import Answered, Precedents, load
+from policies.summary import Summary
+from policies.verdicts import Evaluation, Verdict
+
+LAID_OVER: frozenset[str] = frozenset({"target-unread", "no-longer-valid"})
+"""Trace entries of whoever asked, laid over the document's answer: another document keeps them."""
+
+_STRICTNESS = {verdict: rank for rank, verdict in enumerate(Verdict)}
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One answer to one request, as far as people notice it."""
+
+    verdict: Verdict
+    tier: int
+    asked: tuple[str, ...] = ()  # groups, by name
+    people: int = 0  # how many had to say yes
+
+    @classmethod
+    def by(cls, answer: Answered) -> Said:
+        return cls(answer.verdict, answer.tier, answer.asked, answer.people)
+
+    @classmethod
+    def of(cls, evaluation: Evaluation) -> Said:
+        return cls.by(Answered.of(evaluation))
+
+
+@dataclass(frozen=True, slots=True)
+class PastCase:
+    """One request as it was judged then, and the facts it was judged on."""
+
+    subject_id: str
+    facts: str  # canonical JSON
+    said: Said
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """One past request the other document answers differently."""
+
+    subject_id: str
+    action_type: str
+    agent: str
+    amount_minor: int | None
+    currency: str
+    amount_base: int | None  # None without money, or without a rate
+    direction: Direction
+    before: Said
+    after: Said
+    at: datetime
+
+
+class PastCases(Protocol):
+    """Where past cases come from: what `settings.POLICY_PAST_CASES` names."""
+
+    def how_many(self, most: int) -> int:
+        """How many there are, `most` at the most."""
+
+    def newest(self, most: int) -> Iterator[Sequence[PastCase]]:
+        """The newest first, in batches."""
+
+    def laid_over(self, subject_ids: Sequence[str]) -> Mapping[str, Verdict]:
+        """Of these, what whoever asked laid over policy's answer: the least it came to."""
+
+
+def direction_of(before: Said, after: Said) -> Direction:
+    """Which way the second answer differs: by verdict, then people asked, then tier."""
+    if before.verdict == after.verdict == Verdict.DENY:
+        return Direction.SAME
+    was, is_now = _strictness(before), _strictness(after)
+    if was != is_now:
+        return Direction.STRICTER if is_now > was else Direction.LOOSER
+    return Direction.SAME if before.asked == after.asked else Direction.REROUTED
+
+
+def _strictness(said: Said) -> tuple[int, int, int]:
+    return _STRICTNESS[said.verdict], said.people, said.tier
+
+
+def replay(document: Document, cases: Iterable[PastCase]) -> Iterator[Flip]:
+    """What the document would have answered differently, in the order of the cases."""
+    return iter(Replay(document).over(list(cases)))
+
+
+@dataclass(slots=True)
+class Replay:
+    """Past cases through one document, batch by batch; the summary counts along."""
+
+    document: Document
+    past: PastCases | None = None
+    base_currency: str = "EUR"
+    summary: Summary = field(default_factory=Summary)
+    _precedents: Precedents = field(init=False)
+    _matched: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._precedents = Precedents(self.document)
+
+    def over(self, cases: Sequence[PastCase]) -> list[Flip]:
+        """The flips of one batch; the summary has them too."""
+        flips = [flip for case in cases if (flip := self._flip(case)) is not None]
+        kept = self._kept_from_running(flips)
+        self.summary.same += len(cases) - len(kept)
+        for flip in kept:
+            self.summary.add(
+                direction=flip.direction,
+                agent=flip.agent,
+                action_type=flip.action_type,
+                amount_base=flip.amount_base,
+                before=flip.before.verdict,
+                after=flip.after.verdict,
+            )
+        return kept
+
+    def finished(self) -> Summary:
+        """The summary, with the rules that matched nothing."""
+        self.summary.never_matched = tuple(
+            rule.id for rule in self.document.rules if rule.id not in self._matched
+        )
+        return self.summary
+
+    def _flip(self, case: PastCase) -> Flip | None:
+        self.summary.total += 1
+        try:
+            facts: Mapping[str, object] = load(case.facts)
+        except ValueError:
+            self.summary.unreadable += 1
+            facts = {"action.type": None}  # policy cannot use that: people decide
+        else:
+            shape = self._precedents.shape(facts)
+            self.summary.unreadable += bool(shape.problem)
+            self.summary.unknown_facts += bool(shape.unknown)
+        answer = self._precedents.answer(facts)
+        self._matched.update(answer.matched)
+        after = Said.by(answer)
+        direction = direction_of(case.said, after)
+        if direction == Direction.SAME:
+            return None
+        amount, currency = _money(facts)
+        return Flip(
+            subject_id=case.subject_id,
+            action_type=_text(facts, "action.type"),
+            agent=_text(facts, "agent.name"),
+            amount_minor=amount,
+            currency=currency,
+            amount_base=self._in_base(facts, amount, currency),
+            direction=direction,
+            before=case.said,
+            after=after,
+            at=case.at,
+        )
+
+    def _in_base(
+        self, facts: Mapping[str, object], amount: int | None, currency: str
+    ) -> int | None:
+        """Judged before amounts were converted, only the base currency itself can be added up."""
+        if amount is None:
+            return None
+        stored = facts.get("action.amount_base")
+        if type(stored) is int:
+            return stored if facts.get("action.rate_known", True) is True else None
+        return amount if currency == self.base_currency else None
+
+    def _kept_from_running(self, flips: list[Flip]) -> list[Flip]:
+        """Without what stays as it was because of something no document decides.
+
+        An unreadable target, say: whoever asked made a person look, and would again.
+        """
+        looser = [flip.subject_id for flip in flips if flip.direction == Direction.LOOSER]
+        floors = self.past.laid_over(looser) if self.past and looser else {}
+        kept = []
+        for flip in flips:
+            raised = with_floor(flip.before, flip.after, floors.get(flip.subject_id))
+            direction = direction_of(flip.before, raised)
+            if direction != Direction.SAME:
+                kept.append(replace(flip, after=raised, direction=direction))
+        return kept
+
+
+def with_floor(before: Said, after: Said, floor: Verdict | None) -> Said:
+    """The answer with what was laid over the earlier one laid over it again."""
+    if floor is None or _STRICTNESS[floor] <= _STRICTNESS[after.verdict]:
+        return after
+    return replace(before, tier=after.tier)
+
+
+def _money(facts: Mapping[str, object]) -> tuple[int | None, str]:
+    amount, currency = facts.get("action.amount"), _text(facts, "action.currency")
+    return (amount, currency) if type(amount) is int and currency else (None, "")
+
+
+def _text(facts: Mapping[str, object], name: str) -> str:
+    value = facts.get(name)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,132 @@
+"""What a replay came to: counts and sums, which way, whose, and back from its JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from audit.canonical import JsonObject, canonical
+from policies.models.replays import Direction
+from policies.verdicts import Verdict
+
+
+@dataclass(slots=True)
+class Tally:
+    """Flips counted and added up."""
+
+    count: int = 0
+    amount_base: int = 0  # minor units of the base currency
+    unpriced: int = 0  # of them without money, or without a rate
+
+    def add(self, amount_base: int | None) -> None:
+        self.count += 1
+        if amount_base is None:
+            self.unpriced += 1
+        else:
+            self.amount_base += amount_base
+
+    def as_json(self) -> JsonObject:
+        return {"count": self.count, "amount_base": self.amount_base, "unpriced": self.unpriced}
+
+
+@dataclass(slots=True)
+class Directed:
+    """Flips of one kind, by direction."""
+
+    looser: Tally = field(default_factory=Tally)
+    stricter: Tally = field(default_factory=Tally)
+    rerouted: Tally = field(default_factory=Tally)
+
+    @property
+    def count(self) -> int:
+        return self.looser.count + self.stricter.count + self.rerouted.count
+
+    def of(self, direction: Direction) -> Tally:
+        """The tally of that direction; raises AttributeError for SAME, which is no flip."""
+        tally: Tally = getattr(self, direction.value)
+        return tally
+
+    def as_json(self) -> JsonObject:
+        return {name: getattr(self, name).as_json() for name in ("looser", "stricter", "rerouted")}
+
+
+@dataclass(slots=True)
+class Summary:
+    """Everything a replay has to say in numbers."""
+
+    total: int = 0
+    same: int = 0
+    flips: Directed = field(default_factory=Directed)
+    by_agent: dict[str, Directed] = field(default_factory=dict)
+    by_action_type: dict[str, Directed] = field(default_factory=dict)
+    newly_automatic: Tally = field(default_factory=Tally)
+    no_longer_automatic: Tally = field(default_factory=Tally)
+    never_matched: tuple[str, ...] = ()  # rules that matched none of them
+    unknown_facts: int = 0  # cases with facts this release no longer knows
+    unreadable: int = 0  # cases whose facts could not be used: people would decide
+
+    def add(
+        self,
+        *,
+        direction: Direction,
+        agent: str,
+        action_type: str,
+        amount_base: int | None,
+        before: Verdict,
+        after: Verdict,
+    ) -> None:
+        """Count one flip."""
+        for found in (
+            self.flips,
+            self.by_agent.setdefault(agent, Directed()),
+            self.by_action_type.setdefault(action_type, Directed()),
+        ):
+            found.of(direction).add(amount_base)
+        if after == Verdict.ALLOW != before:
+            self.newly_automatic.add(amount_base)
+        if before == Verdict.ALLOW != after:
+            self.no_longer_automatic.add(amount_base)
+
+    def as_json(self) -> str:
+        """Canonical JSON; `from_json` reads it."""
+        return canonical(
+            {
+                "total": self.total,
+                "same": self.same,
+                "flips": self.flips.as_json(),
+                "by_agent": {name: found.as_json() for name, found in self.by_agent.items()},
+                "by_action_type": {
+                    name: found.as_json() for name, found in self.by_action_type.items()
+                },
+                "newly_automatic": self.newly_automatic.as_json(),
+                "no_longer_automatic": self.no_longer_automatic.as_json(),
+                "never_matched": list(self.never_matched),
+                "unknown_facts": self.unknown_facts,
+                "unreadable": self.unreadable,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Summary:
+        """The reverse of `as_json`."""
+        found = json.loads(text)
+        return cls(
+            total=found["total"],
+            same=found["same"],
+            flips=_directed(found["flips"]),
+            by_agent={name: _directed(value) for name, value in found["by_agent"].items()},
+            by_action_type={
+                name: _directed(value) for name, value in found["by_action_type"].items()
+            },
+            newly_automatic=Tally(**found["newly_automatic"]),
+            no_longer_automatic=Tally(**found["no_longer_automatic"]),
+            never_matched=tuple(found["never_matched"]),
+            unknown_facts=found["unknown_facts"],
+            unreadable=found["unreadable"],
+        )
+
+
+def _directed(found: Mapping[str, Any]) -> Directed:
+    return Directed(**{name: Tally(**tally) for name, tally in found.items()})
