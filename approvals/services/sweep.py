@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -18,6 +19,7 @@ from approvals.services.execute import execute
 from approvals.services.intake import continue_intake
 from approvals.services.recover import recover
 from approvals.services.verify import read_back, reconcile
+from policies.services import backtests
 
 logger = logging.getLogger(__name__)
 
@@ -26,13 +28,13 @@ logger = logging.getLogger(__name__)
 class Errand:
     """One kind of thing that may be due, and the service that carries one of them on.
 
-    `task` names the worker's task for errands that call outside systems: each of those gets a
-    message and a time limit of its own, so that a slow target holds up nobody else's.
+    `task` names the worker's task for errands that call outside systems or take long: each of
+    those gets a message and a time limit of its own, so that a slow one holds up nobody else's.
     """
 
     name: str
-    find: Callable[[datetime], list[UUID]]
-    service: Callable[[UUID], object]
+    find: Callable[[datetime], Sequence[Any]]  # primary keys
+    service: Callable[[Any], object]
     task: str = ""
 
 
@@ -54,6 +56,7 @@ ERRANDS = (
         reconcile,
         task="approvals.reconcile",
     ),
+    Errand("replays", backtests.find_waiting, backtests.run_backtest, task=backtests.TASK),
 )
 
 
@@ -87,7 +90,7 @@ def sweep(*, through_broker: bool = False) -> Swept:
     return Swept(counts, failed)
 
 
-def _survives(service: Callable[[UUID], object], request_id: UUID) -> bool:
+def _survives(service: Callable[[Any], object], request_id: UUID | int) -> bool:
     try:
         service(request_id)
     except Exception:
