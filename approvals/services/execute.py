@@ -8,7 +8,6 @@ The second keeps the result, if the fence and the lease still say it counts.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -18,9 +17,9 @@ from django.db import transaction
 from approvals.choices import AttemptOutcome, ExecutionState, State
 from approvals.models import ActionRequest, Attempt, Execution, Grant, PolicyDecision
 from approvals.selectors import clock
-from approvals.selectors.pauses import stopped_since
 from approvals.selectors.requests import action_of, held_agent, usable_grant_of
 from approvals.services import compensate, notify
+from approvals.services.call import Claim, Lost, Outcome, Refused, call, describe
 from approvals.services.drift import Judgement, judge_again
 from approvals.services.evidence import read_target
 from approvals.services.grants import revoke_grant
@@ -31,44 +30,13 @@ from approvals.services.verify import read_back
 from audit.canonical import digest_of
 from audit.events import AuditCode
 from audit.services import record
-from connectors.base import Action, ConnectorError, OutcomeUnknown, Preview, Receipt
-from connectors.registry import action_type, connector_for
+from connectors.base import Action, Preview, Receipt
 from policies.services.evaluation import window_is_open
 
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER = timedelta(seconds=15)
 """Pause before the same call is made again after a target that could not be reached."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One worker's right to call out once, until the lease ends."""
-
-    request_id: UUID
-    execution_id: int
-    fence: int
-    action: Action
-    provider_key: str
-    granted_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The target refused, or a pause did before it was asked; nothing happened there."""
-
-    reason: str
-    permanent: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The call went out and no trustworthy answer came back."""
-
-    reason: str
-
-
-Outcome = Receipt | Refused | Lost
 
 
 def execute(request_id: UUID) -> None:
@@ -201,25 +169,6 @@ def _send_back(
     notify.ended(request)
 
 
-def call(claim: Claim) -> Outcome:
-    """The one call to the outside, with no transaction open.
-
-    Pauses are asked once more just before it: one that began since the claim stops it, and
-    nothing is sent.
-    """
-    request = ActionRequest.objects.select_related("agent").get(pk=claim.request_id)
-    stop = stopped_since(request, claim.granted_at)
-    if stop is not None:
-        return Refused(f"Nothing was sent. {stop.for_agents}", permanent=True)
-    connector = connector_for(action_type(claim.action.type))
-    try:
-        return connector.execute(claim.action, idempotency_key=claim.provider_key)
-    except ConnectorError as error:
-        return Refused(str(error), error.permanent)
-    except OutcomeUnknown as error:
-        return Lost(str(error))
-
-
 @transaction.atomic
 def settle(claim: Claim, outcome: Outcome) -> None:
     """Keep the result, if this attempt's fence and lease still hold; else keep it as evidence."""
@@ -304,14 +253,3 @@ def lose_track(
         data={"reason": reason, "attempt": attempt.fence},
     )
     notify.incident(request)
-
-
-def describe(outcome: Outcome) -> str:
-    """One line for the attempt's record."""
-    match outcome:
-        case Receipt():
-            return f"receipt {outcome.reference}: {outcome.summary}"
-        case Refused():
-            return f"refused: {outcome.reason}"
-        case Lost():
-            return f"no trustworthy answer: {outcome.reason}"

@@ -16,17 +16,8 @@ from approvals.models import ActionRequest, Attempt, Execution
 from approvals.selectors import clock
 from approvals.selectors.pauses import Stop, stopped_since
 from approvals.selectors.requests import action_of
-from approvals.services.execute import (
-    Claim,
-    Lost,
-    Outcome,
-    Refused,
-    call,
-    fail,
-    lose_track,
-    open_attempt,
-    settle,
-)
+from approvals.services.call import Claim, Lost, Outcome, Refused, call
+from approvals.services.execute import fail, lose_track, open_attempt, settle
 from approvals.services.moves import EXECUTOR
 from approvals.services.verify import read_back
 from audit.events import AuditCode

@@ -8,9 +8,10 @@ import pytest
 
 from approvals.exceptions import IntegrityBroken, NotAuthorised, ReasonRequired
 from approvals.models import ActionRequest, Grant, RequestContent
+from approvals.services.call import call
 from approvals.services.conclude import resolve
 from approvals.services.evidence import read_target
-from approvals.services.execute import _claim, _due_action, call, execute, settle
+from approvals.services.execute import _claim, _due_action, execute, settle
 from approvals.services.sweep import sweep
 from approvals.services.verify import read_back
 from audit.canonical import digest

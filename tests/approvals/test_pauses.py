@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import timedelta
-from io import StringIO
-
 import pytest
-from django.core.management import CommandError, call_command
 
 from approvals.choices import PauseScope
 from approvals.exceptions import (
@@ -17,16 +12,12 @@ from approvals.exceptions import (
     Paused,
     ReasonRequired,
 )
-from approvals.models import ActionRequest, Attempt, Execution, Grant, Pause
-from approvals.selectors import clock
-from approvals.services import agents, decide
+from approvals.models import ActionRequest, Pause
+from approvals.services import decide
 from approvals.services.check import check
 from approvals.services.edit import approve_with_edits
-from approvals.services.execute import call, execute, settle
+from approvals.services.execute import execute
 from approvals.services.pauses import lift, pause
-from approvals.services.recover import recover
-from approvals.services.sweep import sweep
-from approvals.services.undo import propose_undo
 from audit.actors import Actor
 from audit.selectors import describe, events_of
 from connectors.sandbox.server import Sandbox
@@ -43,11 +34,7 @@ from tests.approvals.make import (
     make_proposal,
     make_request,
 )
-from tests.approvals.story import DECIDED, ROUTED, assert_story, codes
-from tests.approvals.test_drift import BACK, events
-from tests.approvals.test_recovery import claimed, taken_over
-
-Begun = Callable[[], None]
+from tests.approvals.story import ROUTED, assert_story
 
 SCOPES = [
     pytest.param(PauseScope.ALL, "", id="everything"),
@@ -58,23 +45,6 @@ SCOPES = [
 
 def stop(scope: PauseScope = PauseScope.ALL, key: str = "") -> Pause:
     return pause(scope, key, actor=INSTALLER, reason="numbers look odd")
-
-
-def stop_and_go(cast: Cast, what: str) -> None:
-    """A pause so short that no worker looked while it was in force."""
-    if what == "agent":
-        agents.pause_agent(cast.agent.pk, actor=INSTALLER, reason="odd")
-        agents.resume_agent(cast.agent.pk, actor=INSTALLER)
-        return
-    scope, key = {
-        "everything": (PauseScope.ALL, ""),
-        "action type": (PauseScope.ACTION_TYPE, "crm.update"),
-        "connector": (PauseScope.CONNECTOR, "records"),
-    }[what]
-    lift(stop(scope, key).pk, actor=INSTALLER)
-
-
-QUICK = ["everything", "action type", "connector", "agent"]
 
 
 # --- Who may ---------------------------------------------------------------------------------
@@ -189,227 +159,3 @@ def test_nobody_approves_what_is_paused_and_anybody_may_say_no(
         reason_code="not_justified",
     )
     assert fresh(request).state == "rejected"
-
-
-# --- Approved and not yet carried out ----------------------------------------------------------
-
-
-@pytest.mark.parametrize(("scope", "key"), SCOPES)
-def test_approved_work_goes_back_to_people(
-    cast: Cast, sandbox: Sandbox, scope: PauseScope, key: str
-) -> None:
-    request = make_crm(cast)
-    approve(request, cast.otto)
-    stop(scope, key)
-
-    sweep()
-
-    assert_story(request, "pending_approval", [*ROUTED, *DECIDED, *BACK])
-    back = next(event for event in events(request) if event["reason"])
-    assert "It was paused since it was approved." in back["reason"]
-    assert sandbox.effects("records") == []
-
-
-@pytest.mark.parametrize("what", QUICK)
-def test_an_approval_from_before_a_pause_never_runs_after_it(
-    cast: Cast, sandbox: Sandbox, what: str
-) -> None:
-    request = make_crm(cast)
-    approve(request, cast.otto)
-    stop_and_go(cast, what)
-
-    execute(request.pk)
-
-    assert fresh(request).state == "pending_approval"
-    assert sandbox.effects("records") == []
-    approve(request, cast.otto)
-    execute(request.pk)
-    assert fresh(request).state == "audited"
-    assert len(sandbox.effects("records")) == 1
-
-
-@pytest.mark.parametrize("what", QUICK)
-def test_an_approval_that_could_not_see_the_pause_does_not_run_either(
-    cast: Cast, sandbox: Sandbox, what: str
-) -> None:
-    request = make_crm(cast)
-    approve(request, cast.otto)
-    stop_and_go(cast, what)
-    # committed in between: given after the pause began, by somebody who could not see it yet
-    began = clock.now() - timedelta(minutes=2)
-    Pause.objects.update(paused_at=began)
-    cast.agent.history.filter(paused_at__isnull=False).update(paused_at=began)
-    Grant.objects.filter(request=request).update(created_at=began + timedelta(minutes=1))
-
-    execute(request.pk)
-
-    assert fresh(request).state == "pending_approval"
-    assert sandbox.effects("records") == []
-
-
-def test_an_approval_from_after_a_pause_runs(cast: Cast, sandbox: Sandbox) -> None:
-    for what in QUICK:
-        stop_and_go(cast, what)
-    request = make_crm(cast)
-    approve(request, cast.otto)
-
-    execute(request.pk)
-
-    assert fresh(request).state == "audited"
-
-
-# --- Claimed ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("what", [*QUICK, "still everything"])
-def test_claimed_work_that_has_not_called_out_ends_without_effect(
-    cast: Cast, sandbox: Sandbox, what: str
-) -> None:
-    request = make_crm(cast)
-    approve(request, cast.otto)
-    claim = claimed(request)
-    if what == "still everything":
-        stop()
-    else:
-        stop_and_go(cast, what)
-
-    settle(claim, call(claim))
-
-    found = fresh(request)
-    assert found.state == "failed"
-    assert codes(request)[-1] == "request.failed"
-    assert "Nothing was sent." in Execution.objects.get(request=request).problem
-    assert Attempt.objects.get(execution__request=request).outcome == "refused"
-    assert sandbox.effects("records") == []
-
-
-@pytest.mark.parametrize("what", [*QUICK, "still everything"])
-def test_a_worker_lost_after_its_claim_is_not_repeated_but_may_be_read(
-    cast: Cast, sandbox: Sandbox, what: str
-) -> None:
-    request = make_crm(cast)
-    approve(request, cast.otto)
-    claimed(request)
-    if what == "still everything":
-        stop()
-    else:
-        stop_and_go(cast, what)
-
-    taken_over(request)
-
-    assert fresh(request).state == "outcome_unknown"
-    assert sandbox.effects("records") == []
-
-
-def test_an_effect_from_before_the_pause_is_read_back_and_verified_during_it(
-    cast: Cast, sandbox: Sandbox
-) -> None:
-    request = make_crm(cast)
-    approve(request, cast.otto)
-    call(claimed(request))
-    stop()
-
-    taken_over(request)
-    sweep()
-
-    assert fresh(request).state == "audited"
-    assert len(sandbox.effects("records")) == 1
-
-
-def test_a_call_that_certainly_did_nothing_is_not_repeated_during_a_pause(
-    cast: Cast, sandbox: Sandbox
-) -> None:
-    request = make_crm(cast)
-    approve(request, cast.otto)
-    claim = claimed(request)
-    Attempt.objects.filter(execution_id=claim.execution_id).update(outcome="retry")
-    Execution.objects.filter(request=request).update(lease_until=clock.now())
-    stop()
-
-    recover(request.pk)
-
-    assert fresh(request).state == "failed"
-    assert sandbox.effects("records") == []
-
-
-# --- Cleaning up ----------------------------------------------------------------------------------
-
-
-def test_a_persons_undo_passes_its_agents_and_its_types_pause_and_no_wider_one(
-    cast: Cast, sandbox: Sandbox
-) -> None:
-    request = make_crm(cast)
-    approve(request, cast.otto)
-    execute(request.pk)
-    agents.pause_agent(cast.agent.pk, actor=INSTALLER, reason="odd")
-    stop(PauseScope.ACTION_TYPE, "crm.update")
-    everything = stop()
-
-    with pytest.raises(Paused, match="Everything is paused"):
-        propose_undo(request.pk, person=cast.oona, reason="wrong account", idempotency_key="1")
-    lift(everything.pk, actor=INSTALLER)
-    undo = propose_undo(
-        request.pk, person=cast.oona, reason="wrong account", idempotency_key="2"
-    ).request
-    approve(undo, cast.otto)
-    connector = stop(PauseScope.CONNECTOR, "records")
-    execute(undo.pk)
-
-    assert fresh(undo).state == "pending_approval"
-    lift(connector.pk, actor=INSTALLER)
-    approve(undo, cast.otto)
-    execute(undo.pk)
-    assert fresh(undo).state == "audited"
-    assert fresh(request).state == "compensated"
-
-
-# --- From the command line, with nothing running but the database ---------------------------------
-
-
-def run(*command: str) -> str:
-    out = StringIO()
-    call_command(*command, stdout=out)
-    return out.getvalue()
-
-
-@pytest.mark.parametrize(
-    ("option", "value", "named"),
-    [
-        ("--all", "", "everything"),
-        ("--action-type", "crm.update", "action type crm.update"),
-        ("--connector", "records", "connector records"),
-        ("--agent", "refund-bot", "agent refund-bot"),
-    ],
-)
-def test_the_commands_stop_and_resume(cast: Cast, option: str, value: str, named: str) -> None:
-    target = (option, value) if value else (option,)
-
-    stopped = run("pause", *target, "--reason", "numbers look odd")
-
-    assert stopped.startswith(f"{named}: since ")
-    assert stopped == run("pause", "--list")
-    cast.agent.refresh_from_db()  # whoever authenticates reads it anew each time
-    with pytest.raises(Paused):
-        make_crm(cast)
-    with pytest.raises(CommandError, match="already"):
-        run("pause", *target, "--reason", "again")
-    assert run("resume", *target) == "Nothing is paused.\n"
-    cast.agent.refresh_from_db()
-    with pytest.raises(CommandError, match="not paused"):
-        run("resume", *target)
-    assert make_crm(cast).state == "pending_approval"
-
-
-@pytest.mark.parametrize(
-    ("command", "problem"),
-    [
-        (("pause", "--all"), "Write why"),
-        (("pause", "--connector", "fax", "--reason", "x"), "payments"),
-        (("pause", "--agent", "nobody", "--reason", "x"), "There are: refund-bot"),
-    ],
-)
-def test_the_commands_say_what_is_wrong(cast: Cast, command: tuple[str, ...], problem: str) -> None:
-    with pytest.raises(CommandError, match=problem):
-        run(*command)
-
-    assert run("pause", "--list") == "Nothing is paused.\n"

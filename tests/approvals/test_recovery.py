@@ -11,8 +11,9 @@ from pytest_django.fixtures import Settings
 
 from approvals.models import ActionRequest, Attempt, Execution
 from approvals.selectors import clock
+from approvals.services.call import Claim, call
 from approvals.services.evidence import read_target
-from approvals.services.execute import Claim, _claim, _due_action, call, execute
+from approvals.services.execute import _claim, _due_action, execute
 from approvals.services.recover import recover
 from approvals.services.sweep import sweep
 from audit.models import AuditEvent

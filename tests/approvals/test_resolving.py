@@ -8,9 +8,10 @@ import pytest
 
 from approvals.exceptions import NotAuthorised
 from approvals.models import ActionRequest, Compensation
+from approvals.services.call import Lost, call
 from approvals.services.conclude import resolve
 from approvals.services.evidence import read_target
-from approvals.services.execute import Lost, _claim, _due_action, call, execute, settle
+from approvals.services.execute import _claim, _due_action, execute, settle
 from approvals.services.undo import propose_undo
 from audit.models import AuditEvent
 from connectors.sandbox.server import Sandbox
