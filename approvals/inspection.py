@@ -9,7 +9,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator
+from decimal import Decimal
 from enum import StrEnum
+
+from audit.money import Money
 
 
 class Flag(StrEnum):
@@ -130,3 +133,60 @@ def _mixes_scripts(word: str) -> bool:
             name = unicodedata.name(char, "")
             scripts.update(s for s in _MIXABLE if name.startswith(s))
     return len(scripts) > 1
+
+
+# --- What the text says it is about -----------------------------------------------------------
+
+_CODES = (
+    "EUR|USD|GBP|CHF|JPY|SEK|NOK|DKK|PLN|CZK|HUF|RON|BGN|CNY|INR|AUD|CAD|NZD|SGD|HKD|MXN|BRL"
+    "|ZAR|KRW"
+)
+"""Codes that are no English word: "TRY 3" and "ALL 5" are not read as lira and lek."""
+_SIGNS = {"€": "EUR", "£": "GBP", "¥": "JPY", "$": ""}
+"""A dollar sign says nothing about whose dollars."""
+_NUMBER = r"[0-9](?:[0-9]|[.,'\u2019\u00a0\u202f](?=[0-9]))*"
+
+
+def stated_amounts(text: str, *, currency: str = "") -> list[tuple[Decimal, str]]:
+    """The sums of money a text names: "10.00 EUR", "EUR 10", "€1,250", each with its code.
+
+    Only numbers with a currency's sign or code beside them; `currency` is one more code to know.
+    """
+    codes = f"{_CODES}|{re.escape(currency)}" if currency else _CODES
+    mark = rf"(?:(?<![A-Za-z])(?:{codes})(?![A-Za-z])|[€£¥$])"
+    pattern = rf"({mark})\s?({_NUMBER})|(?<![0-9.,])({_NUMBER})\s?({codes}(?![A-Za-z])|[€£¥$])"
+    found = []
+    for before, first, second, after in re.findall(pattern, unicodedata.normalize("NFC", text)):
+        sign = before or after
+        found.append((_number(first or second), _SIGNS.get(sign, sign)))
+    return found
+
+
+def contradicts(money: Money, *, said: Iterable[str], sources: Iterable[str]) -> bool:
+    """Do the words speak of other money than the action moves?
+
+    What the agent says it wants names sums, and none of them is this one; or every sum its
+    sources name is smaller than this one. A source that names a larger one is ordinary: part of
+    an order is refunded, half an invoice is paid.
+    """
+    wanted = Decimal(money.decimal)
+
+    def same(code: str) -> bool:
+        return code in (money.currency, "")
+
+    words = [a for text in said for a in stated_amounts(text, currency=money.currency)]
+    if words and not any(amount == wanted and same(code) for amount, code in words):
+        return True
+    named = [a for text in sources for a in stated_amounts(text, currency=money.currency)]
+    comparable = [amount for amount, code in named if same(code)]
+    return bool(comparable) and all(amount < wanted for amount in comparable)
+
+
+def _number(text: str) -> Decimal:
+    """The number however its groups are separated: 1,250.00 and 1.250,00 and 1'250."""
+    plain = re.sub(r"['\u2019\u00a0\u202f]", "", text)
+    last = max(plain.rfind("."), plain.rfind(","))
+    whole, fraction = (plain, "") if last < 0 else (plain[:last], plain[last + 1 :])
+    if len(fraction) == 3 and not re.fullmatch(r"0", whole):
+        whole, fraction = whole + fraction, ""  # three digits are thousands
+    return Decimal(f"{re.sub(r'[.,]', '', whole)}.{fraction or '0'}")

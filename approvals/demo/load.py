@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +13,25 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import transaction
 
-from approvals.demo.world import AGENTS, GROUP_LIMITS, PASSWORD, PEOPLE, DemoAgent, Person
+from approvals.demo.world import (
+    AGENTS,
+    GROUP_LIMITS,
+    PASSWORD,
+    PEOPLE,
+    RATES,
+    DemoAgent,
+    Person,
+)
 from approvals.models import Agent
+from approvals.selectors import clock
 from approvals.selectors.keys import find_key
 from approvals.services.agents import issue_key, register_agent
 from audit.actors import Actor
 from audit.money import Money
-from policies.models import ApprovalLimit, User
+from policies.models import ApprovalLimit, ExchangeRate, User
 from policies.services.limits import set_limit
 from policies.services.people import create_user
+from policies.services.rates import set_rate
 
 DEMO = Actor.system("demo")
 _KEY_LIFETIME = timedelta(days=90)
@@ -39,6 +50,8 @@ def load_demo(path: Path, *, base_url: str, sandbox: dict[str, str]) -> dict[str
             _group_limit(role, each)
         for agent in AGENTS:
             _agent(agent)
+        for currency, rate in RATES.items():
+            _rate(currency, rate)
     known = _known_keys(path)
     summary = {
         "base_url": base_url,
@@ -108,6 +121,13 @@ def _agent(agent: DemoAgent) -> None:
         ceiling=Money.parse(agent.ceiling, "EUR") if agent.ceiling else None,
         actor=DEMO,
     )
+
+
+def _rate(currency: str, rate: str) -> None:
+    """Fictitious, and dated today: a rate grows too old to use within days."""
+    today = clock.now().date()
+    if not ExchangeRate.objects.filter(currency=currency, day=today).exists():
+        set_rate(currency, today, Decimal(rate), actor=DEMO)
 
 
 def _new_key(agent: DemoAgent) -> str:

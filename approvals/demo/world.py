@@ -82,3 +82,6 @@ AGENTS = (
         ("order.correct", "shipment.reroute", "robot.run"),
     ),
 )
+
+RATES = {"USD": "0.9215", "GBP": "1.1740", "CHF": "1.0630", "JPY": "0.006120"}
+"""Fictitious euros for one unit of each."""

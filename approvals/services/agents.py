@@ -133,7 +133,8 @@ def change_agent(
 @transaction.atomic
 def pause_agent(agent_id: int, *, actor: Actor, reason: str) -> Agent:
     """Stop an agent: nothing new is taken, nothing approved for it runs any more."""
-    agent = Agent.objects.select_for_update().get(pk=agent_id)
+    # NO KEY: proposals that merely point at the agent neither wait for it nor hold it up
+    agent = Agent.objects.select_for_update(no_key=True).get(pk=agent_id)
     _demand_keeper(actor, agent.owner_id)
     if not reason.strip():
         raise ReasonRequired("Write why the agent is paused.")

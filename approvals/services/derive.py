@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
+from approvals.choices import Origin
 from approvals.exceptions import (
     FieldProblem,
     IntegrityBroken,
     InvalidProposal,
     NotAllowedForAgent,
 )
-from approvals.inspection import Flag, inspect_all, strings_in
-from approvals.models import ActionRequest, Agent
-from approvals.proposal import Proposal
+from approvals.inspection import Flag, contradicts, inspect_all, strings_in
+from approvals.models import ActionRequest, Agent, EvidenceItem
+from approvals.proposal import Proposal, SuppliedEvidence
 from approvals.selectors.case import amount_of
-from approvals.selectors.requests import action_of, proposal_of
+from approvals.selectors.requests import action_of
 from audit.actors import ActorKind
 from audit.canonical import JsonObject, canonical, digest, digest_of
 from audit.money import Money, MoneyError
@@ -38,6 +41,9 @@ class Candidate:
     effect: str
     confidence: float | None
     flags: tuple[Flag, ...]
+    sources: tuple[SuppliedEvidence, ...] = ()
+    """What the agent points to."""
+    on_behalf_of: str = ""
     request_id: UUID | None = None
     is_undo: bool = False
 
@@ -94,7 +100,16 @@ def derive(proposal: Proposal, *, agent: Agent, undoes: ActionRequest | None = N
         params=proposal.params,
         agent=agent,
         confidence=proposal.confidence,
-        flags=inspect_all([*proposal.texts, *strings_in(dict(proposal.params))]),
+        flags=tuple(
+            sorted(
+                {
+                    *inspect_all([*proposal.texts, *strings_in(dict(proposal.params))]),
+                    *_contradictions(checked.amount, proposal.intent, proposal.evidence),
+                }
+            )
+        ),
+        sources=proposal.evidence,
+        on_behalf_of=proposal.on_behalf_of,
         is_undo=undoes is not None,
         amount=checked.amount,
         target=checked.target,
@@ -134,19 +149,25 @@ def demand_intact(request: ActionRequest) -> None:
 def _candidate(
     request: ActionRequest, stored: JsonObject, params: JsonObject, checked: _Checked
 ) -> Candidate:
-    supplied = request.evidence.filter(origin="agent").values_list("flags", flat=True)
-    said = proposal_of(request)
+    items = list(request.evidence.filter(origin=Origin.AGENT).order_by("position"))
+    sources = tuple(_source(item) for item in items if item.version == request.version)
+    body = json.loads(request.contents.get(version=1).proposal)
+    intent = str(body.get("intent", ""))
     answers = request.thread.filter(actor_kind=ActorKind.AGENT).values_list("body", flat=True)
-    written = [said.intent, said.undo_note, request.on_behalf_of, *answers]
-    texts = [*written, *strings_in(list(said.alternatives))]
-    flags = {Flag(f) for item in supplied for f in item}
+    written = [intent, str(body.get("undo_note", "")), request.on_behalf_of, *answers]
+    texts = [*written, *strings_in(list(body.get("alternatives", ())))]
+    flags = {Flag(f) for item in items for f in item.flags}
     flags.update(inspect_all([*texts, *strings_in(dict(stored))]))
+    # held against what the agent proposed: a reviewer who corrects it contradicts nobody
+    flags.update(_contradictions(_proposed_amount(request, body), intent, sources))
     return Candidate(
         type=action_type(request.action_type),
         params=params,
         agent=request.agent,
-        confidence=said.confidence,
+        confidence=body.get("confidence"),
         flags=tuple(sorted(flags)),
+        sources=sources,
+        on_behalf_of=request.on_behalf_of,
         request_id=request.pk,
         is_undo=request.compensates_id is not None,
         amount=checked.amount,
@@ -154,6 +175,47 @@ def _candidate(
         counterparty=checked.counterparty,
         effect=checked.effect,
     )
+
+
+def _source(item: EvidenceItem) -> SuppliedEvidence:
+    return SuppliedEvidence(
+        kind=item.kind,
+        title=item.title,
+        uri=item.uri,
+        retrieved_at=item.retrieved_at,
+        authority=item.authority,
+        excerpt=item.body,
+    )
+
+
+def _proposed_amount(request: ActionRequest, body: JsonObject) -> Money | None:
+    params = body.get("params")
+    try:
+        return action_type(request.action_type).amount(params if isinstance(params, dict) else {})
+    except MoneyError:
+        return amount_of(request)
+
+
+def _contradictions(
+    amount: Money | None, intent: str, sources: Iterable[SuppliedEvidence]
+) -> set[Flag]:
+    """Words about other money than the params move, or sources that deny each other."""
+    known = tuple(sources)
+    quoted = [text for source in known for text in (source.title, source.excerpt)]
+    if amount is not None and contradicts(amount, said=[intent], sources=quoted):
+        return {Flag.CONTRADICTION}
+    return {Flag.CONTRADICTION} if _conflict(known) else set()
+
+
+def _conflict(sources: Iterable[SuppliedEvidence]) -> bool:
+    """Do two of them quote the same thing differently: one address, or one title and none?"""
+    seen: dict[tuple[str, str], str] = {}
+    for source in sources:
+        if source.excerpt:
+            name = (source.kind, source.uri or source.title)
+            if seen.setdefault(name, source.excerpt) != source.excerpt:
+                return True
+    return False
 
 
 @dataclass(frozen=True, slots=True)

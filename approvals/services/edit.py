@@ -13,7 +13,7 @@ from approvals.selectors.shown import Seen
 from approvals.services import compensate, notify
 from approvals.services.derive import Candidate, rederive
 from approvals.services.evidence import carry_over, read_target, store_reading
-from approvals.services.judge import judge
+from approvals.services.judge import judge_and_count
 from approvals.services.moves import POLICY, move
 from approvals.services.route import (
     alarm_empty_routes,
@@ -126,7 +126,7 @@ def _apply(
             "protected": sorted(edit.candidate.type.protected & set(changed)),
         },
     )
-    judged = judge(edit.candidate, edit.preview, now=at)
+    judged = judge_and_count(request, edit.candidate, edit.preview, now=at)
     evaluation = judged.evaluation
     keep_policy_decision(
         request,

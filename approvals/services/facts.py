@@ -2,42 +2,123 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
-from datetime import datetime, timedelta
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Q, Sum
+from django.db.models import Q
 
-from approvals.choices import DONE, ENDED_WITHOUT_EFFECT
-from approvals.models import ActionRequest
+from approvals.inspection import Flag
+from approvals.models import ActionRequest, CountedRequest
+from approvals.proposal import SuppliedEvidence
+from approvals.selectors.earlier import (
+    duplicates_of,
+    overrides_of,
+    rejections_of,
+    succeeded_for,
+)
+from approvals.services.budgets import is_over_budget
 from approvals.services.derive import Candidate
+from approvals.services.velocity import Tally
 from connectors.base import Preview
+from policies.authority import limit_for
 from policies.facts import (
     ActionFacts,
     AgentFacts,
     CustomerFacts,
     EvidenceFacts,
+    FactError,
     Facts,
+    RequesterFacts,
+    TimeFacts,
     VelocityFacts,
 )
-from policies.verdicts import Verdict
+from policies.models import User
+from policies.services.rates import to_base
 
-_DAY = timedelta(hours=24)
+STALE_AFTER = timedelta(hours=24)
+"""An agent's source read longer ago than that is stale."""
+
+_AUTHORITIES = ("unknown", "external", "internal", "official")
+"""Of the agent's sources, from the least trusted; other words mean nothing to us."""
 
 
-def compute_facts(candidate: Candidate, preview: Preview, *, now: datetime) -> Facts:
+def compute_facts(
+    candidate: Candidate,
+    preview: Preview,
+    *,
+    now: datetime,
+    before: Before,
+    time: TimeFacts,
+) -> Facts:
     """Everything rules may ask about this candidate, at this time."""
     return Facts(
-        action=_action(candidate),
-        agent=_agent(candidate, now),
+        action=_action(candidate, now),
+        requester=_requester(candidate),
+        agent=_agent(candidate, before, now),
         customer=_customer(preview),
-        evidence=_evidence(candidate, preview),
-        velocity=_velocity(candidate, now),
+        evidence=_evidence(candidate, preview, now),
+        velocity=before.velocity,
+        time=time,
     )
 
 
-def _action(candidate: Candidate) -> ActionFacts:
-    amount = candidate.amount
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What was proposed before the candidate: weighed once, when it is counted."""
+
+    velocity: VelocityFacts
+    over_budget: bool
+
+
+def weigh(candidate: Candidate, tally: Tally, *, now: datetime) -> Before:
+    """What came before, by its counters and by the records."""
+    key, worth = candidate.business_key, worth_in_base(candidate, now)
+    unknown = candidate.amount is not None and worth is None
+    velocity = replace(
+        tally.facts(worth or 0),
+        duplicates=duplicates_of(key, at=now, but=candidate.request_id),
+        rejected_24h=rejections_of(key, candidate.digest, at=now),
+        first_for_counterparty=not succeeded_for(candidate.counterparty, candidate.type.key),
+    )
+    over_budget = is_over_budget(
+        candidate.agent,
+        candidate.type.key,
+        candidate.target,
+        worth=None if unknown else worth or 0,
+        at=now,
+        but=candidate.request_id,
+    )
+    return Before(velocity, over_budget)
+
+
+def weighed(request: ActionRequest) -> Before | None:
+    """What came before, as it was when the request was counted; None when that is not kept.
+
+    What was proposed since answers for itself: it was judged knowing of this one.
+    """
+    last = request.policy_decisions.order_by("-id").values_list("facts", flat=True).first()
+    if last is None or not CountedRequest.objects.filter(request=request).exists():
+        return None
+    try:
+        facts = Facts.from_flat(json.loads(last))
+    except FactError:  # kept by a version of this program that knew other facts
+        return None
+    return Before(facts.velocity, facts.agent.over_budget)
+
+
+def worth_in_base(candidate: Candidate, now: datetime) -> int | None:
+    """Its amount in minor units of the base currency; None without money or without a rate."""
+    if candidate.amount is None:
+        return None
+    return to_base(candidate.amount, now.astimezone(UTC).date())
+
+
+def _action(candidate: Candidate, now: datetime) -> ActionFacts:
+    amount, worth = candidate.amount, worth_in_base(candidate, now)
     return ActionFacts(
         type=candidate.type.key,
         verb=candidate.type.verb.value,
@@ -45,15 +126,41 @@ def _action(candidate: Candidate) -> ActionFacts:
         reversibility=candidate.type.reversibility.value,
         amount=amount.minor if amount else 0,
         currency=amount.currency if amount else "",
+        amount_base=worth or 0,
+        rate_known=amount is None or worth is not None,
         target=candidate.target,
         counterparty=candidate.counterparty,
         data_classes=tuple(sorted(candidate.type.data_classes)),
         is_undo=candidate.is_undo,
         supervised=candidate.type.supervised,
+        sample=_sample(str(candidate.request_id or candidate.digest)),
     )
 
 
-def _agent(candidate: Candidate, now: datetime) -> AgentFacts:
+def _sample(name: str) -> int:
+    """0 to 99, the same for the same name everywhere and for ever, and evenly spread."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % 100
+
+
+def _requester(candidate: Candidate) -> RequesterFacts:
+    """The person it is for, and whether they could approve that much themselves.
+
+    Several accounts answer to one spelling when one's name is another's mail address; then every
+    one of them must be allowed to.
+    """
+    name, amount = candidate.on_behalf_of, candidate.amount
+    if not name:
+        return RequesterFacts()
+    accounts = list(User.objects.filter(Q(username__iexact=name) | Q(email__iexact=name)))
+    over = False
+    for account in accounts if amount else ():
+        limit = limit_for(account, candidate.type.key, amount.currency) if amount else None
+        covered = limit is not None and amount is not None and amount.minor <= limit.each_minor
+        over = over or not account.is_active or not covered
+    return RequesterFacts(name=name, known=bool(accounts), over_ceiling=over)
+
+
+def _agent(candidate: Candidate, before: Before, now: datetime) -> AgentFacts:
     agent, amount = candidate.agent, candidate.amount
     over = False
     if amount and agent.ceiling_minor is not None:
@@ -63,9 +170,12 @@ def _agent(candidate: Candidate, now: datetime) -> AgentFacts:
         name=agent.name,
         team=agent.team,
         owner=agent.owner.get_username(),
+        level=agent.level,
         age_days=(now - agent.created_at).days,
         ceiling=agent.ceiling_minor or 0,
         over_ceiling=over,
+        over_budget=before.over_budget,
+        overrides_30d=overrides_of(agent, candidate.type.key, at=now),
         confidence=-1.0 if candidate.confidence is None else float(candidate.confidence),
     )
 
@@ -81,45 +191,35 @@ def _customer(preview: Preview) -> CustomerFacts:
     return CustomerFacts(**values)
 
 
-def _evidence(candidate: Candidate, preview: Preview) -> EvidenceFacts:
+def _evidence(candidate: Candidate, preview: Preview, now: datetime) -> EvidenceFacts:
     params = candidate.params
     orderless = "purchase_order" in _properties(candidate) and not params.get("purchase_order")
+    stale = {
+        source.kind
+        for source in candidate.sources
+        if source.retrieved_at is not None and source.retrieved_at < now - STALE_AFTER
+    }
     return EvidenceFacts(
         kinds=tuple(sorted({e.kind for e in preview.evidence})),
         missing_purchase_order=orderless,
+        stale=tuple(sorted(stale)),
+        conflicting=Flag.CONTRADICTION in candidate.flags,
+        lowest_authority=_lowest(candidate.sources),
         preview_available=not preview.unavailable,
         flags=tuple(flag.value for flag in candidate.flags),
     )
 
 
+def _lowest(sources: Iterable[SuppliedEvidence]) -> str:
+    ranks = [
+        _AUTHORITIES.index(word)
+        if (word := source.authority.strip().lower()) in _AUTHORITIES
+        else 0
+        for source in sources
+    ]
+    return _AUTHORITIES[min(ranks)] if ranks else ""
+
+
 def _properties(candidate: Candidate) -> frozenset[str]:
     properties = candidate.type.schema.get("properties", {})
     return frozenset(properties) if isinstance(properties, dict) else frozenset()
-
-
-def _velocity(candidate: Candidate, now: datetime) -> VelocityFacts:
-    since = now - _DAY
-    others = ActionRequest.objects.filter(created_at__gte=since).exclude(
-        state__in=ENDED_WITHOUT_EFFECT
-    )
-    if candidate.request_id is not None:
-        others = others.exclude(pk=candidate.request_id)
-    same_currency = Q(currency=candidate.amount.currency if candidate.amount else "")
-    same_target = others.filter(action_type=candidate.type.key, target=candidate.target).aggregate(
-        count=Count("pk"), amount=Sum("amount_minor", filter=same_currency)
-    )
-    allowed = same_currency & Q(verdict=Verdict.ALLOW.value)
-    same_agent = others.filter(agent=candidate.agent).aggregate(
-        count=Count("pk"), allowed=Sum("amount_minor", filter=allowed)
-    )
-    own = candidate.amount.minor if candidate.amount else 0
-    return VelocityFacts(
-        target_count_24h=same_target["count"] + 1,
-        target_sum_24h=(same_target["amount"] or 0) + own,
-        agent_count_24h=same_agent["count"] + 1,
-        agent_allowed_24h=(same_agent["allowed"] or 0) + own,
-        duplicates=others.filter(business_key=candidate.business_key).count(),
-        first_for_counterparty=not ActionRequest.objects.filter(
-            counterparty=candidate.counterparty, action_type=candidate.type.key, state__in=DONE
-        ).exists(),
-    )

@@ -20,7 +20,7 @@ from approvals.exceptions import InvalidProposal
 from approvals.models import ActionRequest, PolicyDecision
 from approvals.selectors import clock
 from approvals.selectors.requests import action_of
-from approvals.services import compensate, dispatch, notify
+from approvals.services import compensate, dispatch, loops, notify
 from approvals.services.derive import rederive
 from approvals.services.evidence import read_target, store_reading
 from approvals.services.grants import issue_grant
@@ -34,7 +34,7 @@ from approvals.services.route import (
 from audit.actors import Actor
 from audit.canonical import JsonObject
 from audit.events import AuditCode
-from audit.services import Entry, history_row, record_all, save_without_history
+from audit.services import Entry, history_row, record, record_all, save_without_history
 from connectors.base import Preview
 from policies.verdicts import Evaluation, Verdict
 
@@ -97,14 +97,20 @@ def finish_intake(request_id: UUID) -> None:
     _classify_and_route(request_id, preview)
 
 
+def _locked_with_agent(request_id: UUID) -> ActionRequest:
+    """The request and its agent: who proposes in circles is paused, and counters come last."""
+    found = ActionRequest.objects.select_for_update(of=("self", "agent"), no_key=True)
+    return found.select_related("agent__owner").get(pk=request_id)
+
+
 @transaction.atomic
 def _classify_and_route(request_id: UUID, preview: Preview) -> None:
-    request = ActionRequest.objects.locked(request_id)
+    request = _locked_with_agent(request_id)
     if request.state != State.REQUESTED:
         return
     at = clock.now()
     store_reading(request, preview, at=at)
-    judged = judge_stored(request, preview, now=at)
+    judged = judge_stored(request, preview, now=at, counting=True)
     evaluation = judged.evaluation
     decision = keep_policy_decision(
         request,
@@ -148,6 +154,13 @@ def _classify_and_route(request_id: UUID, preview: Preview) -> None:
     )
     request.intake_claimed_until = None
     _settle(steps, evaluation, at)
+    for rule in evaluation.standing:
+        record(
+            AuditCode.STANDING_APPROVAL_USED,
+            actor=POLICY,
+            subject=request,
+            data={"rule": rule, "policy": evaluation.version, "policy_decision": decision.pk},
+        )
 
 
 def _settle(steps: _Steps, evaluation: Evaluation, at: datetime) -> None:
@@ -158,6 +171,7 @@ def _settle(steps: _Steps, evaluation: Evaluation, at: datetime) -> None:
         steps.save()
         compensate.end_undo(request)
         notify.ended(request)
+        loops.pause_if_looping(request, at=at)
         return
     if evaluation.verdict == Verdict.ALLOW:
         request.decide_by = None

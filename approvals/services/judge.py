@@ -7,13 +7,16 @@ from datetime import datetime
 
 from approvals.exceptions import InvalidProposal
 from approvals.models import ActionRequest
+from approvals.services import velocity
 from approvals.services.derive import Candidate, as_stored, rederive
-from approvals.services.facts import compute_facts
+from approvals.services.facts import Before, compute_facts, weigh, weighed, worth_in_base
+from approvals.services.loops import lesson_for
 from connectors.base import Preview
-from policies.evaluate import ENGINE
-from policies.facts import Facts
+from policies.calendar import time_facts
+from policies.evaluate import ENGINE, fail_closed
+from policies.facts import Facts, TimeFacts
 from policies.models import PolicyVersion
-from policies.services.evaluation import evaluate_active
+from policies.services.evaluation import active_version, document_of, evaluate_version
 from policies.verdicts import Evaluation, RequirementSpec, RuleTrace, Verdict
 
 NOBODY_ASKED_BEFORE = (RequirementSpec(group="manager", within_limit=True),)
@@ -29,10 +32,26 @@ class Judged:
     facts: Facts
 
 
-def judge(candidate: Candidate, preview: Preview, *, now: datetime) -> Judged:
-    """Ask the published policy. What nobody could read never runs without a person."""
-    facts = compute_facts(candidate, preview, now=now)
-    policy, evaluation = evaluate_active(facts)
+def judge(
+    candidate: Candidate, preview: Preview, *, now: datetime, before: Before | None = None
+) -> Judged:
+    """Ask the published policy. What nobody could read never runs without a person.
+
+    Without `before` it looks at the counters as they are, and changes none.
+    """
+    if before is None:
+        before = weigh(candidate, velocity.peek(candidate, preview, at=now), now=now)
+    policy = active_version()
+    document = document_of(policy) if policy else ""
+    kind = candidate.type.key
+    time = TimeFacts() if isinstance(document, str) else time_facts(document, kind, now)
+    facts = compute_facts(candidate, preview, now=now, before=before, time=time)
+    evaluation = _evaluate(policy, facts)
+    missing = [k for k in evaluation.evidence_required if k not in facts.evidence.kinds]
+    if missing:  # which kinds it asks for is known only now
+        evidence = replace(facts.evidence, missing=tuple(missing))
+        facts = replace(facts, evidence=evidence)
+        evaluation = _evaluate(policy, facts)
     doubt = _doubt(preview)
     if doubt and evaluation.verdict == Verdict.ALLOW:
         evaluation = _with_engine_rule(
@@ -42,7 +61,49 @@ def judge(candidate: Candidate, preview: Preview, *, now: datetime) -> Judged:
             doubt,
             requirements=NOBODY_ASKED_BEFORE,
         )
-    return Judged(policy, evaluation, facts)
+    return Judged(policy, _taught(evaluation, candidate, facts, now=now), facts)
+
+
+def judge_and_count(
+    request: ActionRequest, candidate: Candidate, preview: Preview, *, now: datetime
+) -> Judged:
+    """Judge a locked request with its counters locked too, and count it in them.
+
+    Nobody who shares a counter is judged until the caller's transaction ends. Undoing is not
+    counted, nor is what policy denies; what an earlier version added is taken out. Fills
+    `request.amount_base`, which the caller saves.
+    """
+    request.amount_base = worth_in_base(candidate, now)
+    if candidate.is_undo:
+        return judge(candidate, preview, now=now)
+    tally = velocity.hold(candidate, preview, at=now, request=request)
+    judged = judge(candidate, preview, now=now, before=weigh(candidate, tally, now=now))
+    if judged.evaluation.verdict != Verdict.DENY:
+        velocity.count(
+            request,
+            tally,
+            worth=request.amount_base,
+            allowed=judged.evaluation.verdict == Verdict.ALLOW,
+            at=now,
+        )
+    return judged
+
+
+def _evaluate(policy: PolicyVersion | None, facts: Facts) -> Evaluation:
+    if policy is None:
+        return fail_closed("No policy is published.")
+    return evaluate_version(policy, facts)
+
+
+def _taught(
+    evaluation: Evaluation, candidate: Candidate, facts: Facts, *, now: datetime
+) -> Evaluation:
+    """Tell the proposer of a denial what the person said who rejected the same thing before."""
+    if evaluation.verdict != Verdict.DENY or not facts.velocity.rejected_24h:
+        return evaluation
+    lesson = lesson_for(candidate, at=now)
+    entry = RuleTrace("earlier-rejection", ENGINE, lesson, Verdict.REQUIRE_APPROVAL, True, ())
+    return replace(evaluation, trace=(*evaluation.trace, entry)) if lesson else evaluation
 
 
 def _doubt(preview: Preview) -> str:
@@ -54,21 +115,31 @@ def _doubt(preview: Preview) -> str:
     return ""
 
 
-def judge_stored(request: ActionRequest, preview: Preview, *, now: datetime) -> Judged:
-    """Judge a stored request. One its action type no longer accepts is denied."""
+def judge_stored(
+    request: ActionRequest, preview: Preview, *, now: datetime, counting: bool = False
+) -> Judged:
+    """Judge a stored request. One its action type no longer accepts is denied.
+
+    `counting` is for the first time; from then on what came before it stays what it was.
+    """
     try:
-        return judge(rederive(request), preview, now=now)
+        candidate, problem = rederive(request), ""
     except InvalidProposal as error:
-        judged = judge(as_stored(request), preview, now=now)
-        problem = error.problems[0]
-        evaluation = _with_engine_rule(
-            judged.evaluation,
-            "no-longer-valid",
-            Verdict.DENY,
-            f"{request.action_type} no longer accepts it: {problem.field}: {problem.message}",
-            requirements=(),
-        )
-        return replace(judged, evaluation=evaluation)
+        first = error.problems[0]
+        candidate, problem = as_stored(request), f"{first.field}: {first.message}"
+    if counting and not problem:
+        return judge_and_count(request, candidate, preview, now=now)
+    judged = judge(candidate, preview, now=now, before=weighed(request))
+    if not problem:
+        return judged
+    evaluation = _with_engine_rule(
+        judged.evaluation,
+        "no-longer-valid",
+        Verdict.DENY,
+        f"{request.action_type} no longer accepts it: {problem}",
+        requirements=(),
+    )
+    return replace(judged, evaluation=evaluation)
 
 
 def _with_engine_rule(

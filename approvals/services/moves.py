@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from approvals.choices import ENDED_WITHOUT_EFFECT
 from approvals.models import ActionRequest
 from approvals.selectors import clock
+from approvals.services import velocity
 from audit.actors import Actor
 from audit.canonical import JsonObject
 from audit.events import AuditCode
@@ -28,9 +30,12 @@ def move(
 ) -> None:
     """Fire one transition of a locked request, record it and save it with its history row.
 
-    The event goes first: the database refuses a state that is not on record.
+    The event goes first: the database refuses a state that is not on record. What ends without
+    effect counts towards nothing any more.
     """
     transition()
     request.updated_at = clock.now()
+    if request.state in ENDED_WITHOUT_EFFECT:
+        velocity.take_out(request, at=request.updated_at)
     record(code, actor=actor, subject=request, data=data)
     save_with_history(request, actor=actor, reason=code.value)

@@ -18,6 +18,7 @@ from approvals.models import ActionRequest, Notice, Requirement
 from approvals.selectors import clock
 from approvals.services import dispatch
 from policies.models import User
+from policies.roles import CONFIGURING_ROLE
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +50,24 @@ def approved(request: ActionRequest) -> None:
 
 def escalated(request: ActionRequest, requirement: Requirement) -> None:
     """A requirement was made the next level's problem."""
-    _tell(request, _members({requirement.escalates_to}), "A request was escalated to you")
+    _tell(request, _members({requirement.escalated_to}), "A request was escalated to you")
+
+
+def used_on_behalf(request: ActionRequest, lender: str) -> None:
+    """Somebody decided with authority the lender lent them: the lender learns of each use."""
+    accounts = User.objects.filter(person=lender, is_active=True)
+    _tell(request, accounts, "Somebody decided on your behalf")
+
+
+def nobody(request: ActionRequest, requirement: Requirement) -> None:
+    """Too few people may decide it: the fallback, whoever sets limits and the owner learn it."""
+    fallback = _members({requirement.escalated_to})
+    keepers = _members({CONFIGURING_ROLE})
+    _tell(
+        request,
+        [*fallback, *keepers, request.agent.owner],
+        "Too few people may decide a request; it needs somebody",
+    )
 
 
 def reminded(request: ActionRequest, requirement: Requirement) -> None:
@@ -61,6 +79,11 @@ def incident(request: ActionRequest) -> None:
     """Something needs a person now."""
     groups = set(request.requirements.values_list("group", flat=True)) | {"manager"}
     _tell(request, [*_members(groups), request.agent.owner], "An execution needs your attention")
+
+
+def agent_paused(request: ActionRequest) -> None:
+    """The agent keeps proposing what it was refused, and has been stopped."""
+    _tell(request, [request.agent.owner], "Your agent was paused: it repeats what was refused")
 
 
 def ended(request: ActionRequest) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from approvals.models import ActionRequest, PolicyDecision, RequestContent
 from approvals.selectors.requests import content_of, requirements_of
-from approvals.services import notify
+from approvals.services import notify, velocity
 from approvals.services.drift import Judgement
 from approvals.services.evidence import carry_over, store_reading
 from approvals.services.judge import NOBODY_ASKED_BEFORE
@@ -58,6 +58,7 @@ def reopen(request: ActionRequest, judgement: Judgement, preview: Preview, *, at
     request.clock_started_at = at
     request.clock_round += 1
     requirements = create_requirements(request, specs)
+    velocity.no_longer_unseen(request)
     move(
         request,
         request.invalidate,

@@ -1,5 +1,5 @@
 """The pages of this room; importing them registers them."""
 
-from policies.admin import limits, people, roles, versions
+from policies.admin import changes, limits, people, rates, roles, versions
 
-__all__ = ["limits", "people", "roles", "versions"]
+__all__ = ["changes", "limits", "people", "rates", "roles", "versions"]

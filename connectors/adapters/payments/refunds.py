@@ -127,9 +127,12 @@ def _customer_facts(customer: Customer | None) -> Mapping[str, JsonValue]:
     """A customer whose history cannot be read counts as unknown, never as one without history."""
     refunds = _count(customer, "refunds_90d")
     complaints = _count(customer, "complaints_90d")
-    if customer is None or refunds is None or complaints is None:
+    if customer is None:
         return {"customer.known": False}
+    if refunds is None or complaints is None:
+        return {"customer.id": customer.id, "customer.known": False}
     return {
+        "customer.id": customer.id,
         "customer.known": True,
         "customer.segment": customer.metadata.get("segment", ""),
         "customer.refunds_90d": refunds,

@@ -217,6 +217,7 @@ def customer_record(account: Mapping[str, Any]) -> SystemEvidence:
 def customer_facts(account: Mapping[str, Any]) -> Mapping[str, JsonValue]:
     """What policy may know about the account's customer."""
     return {
+        "customer.id": account["id"],
         "customer.known": True,
         "customer.segment": account["segment"],
         "customer.refunds_90d": account["refunds_90d"],

@@ -1,0 +1,198 @@
+"""Budgets: how much an agent may propose in 24 hours before people decide on all of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Count, Q, Sum
+
+from approvals.exceptions import ApprovalError, FieldProblem, InvalidProposal, NotAuthorised
+from approvals.models import Agent, AgentBudget, CountedRequest
+from approvals.selectors.earlier import first_id_at
+from approvals.services.velocity import DAY, since
+from audit.actors import Actor
+from audit.events import AuditCode
+from audit.services import record
+from policies import patterns
+from policies.authority import may_configure, may_keep_agents_of
+
+_MOST_MINOR = 10**15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """The most in 24 hours; None is no such limit. `minor` in the base currency."""
+
+    count: int | None = None
+    minor: int | None = None
+    per_target: int | None = None
+
+    @property
+    def limits(self) -> tuple[int | None, int | None, int | None]:
+        return (self.count, self.minor, self.per_target)
+
+
+@transaction.atomic
+def set_budget(agent_id: int, *, action_type: str, budget: Budget, actor: Actor) -> AgentBudget:
+    """Set what the agent may propose of a kind in 24 hours; replaces its budget for that kind.
+
+    Whoever keeps the agent makes it tighter; loosening any part takes an ops admin. Raises
+    NotAuthorised, and InvalidProposal naming bad fields.
+    """
+    agent = Agent.objects.select_for_update(no_key=True).get(pk=agent_id)
+    _demand_keeper(actor, agent)
+    _check(action_type, budget)
+    before = AgentBudget.objects.filter(agent=agent, action_type=action_type, valid=True).first()
+    if before is not None:
+        if _loosens(before, budget):
+            _demand_admin(actor, "Only an ops admin loosens a budget.")
+        before.valid = False
+        before.save(update_fields=["valid"])
+    row = AgentBudget.objects.create(
+        agent=agent,
+        action_type=action_type,
+        most_count=budget.count,
+        most_minor=budget.minor,
+        most_per_target=budget.per_target,
+    )
+    record(
+        AuditCode.BUDGET_SET,
+        actor=actor,
+        subject=agent,
+        data={
+            "budget": row.pk,
+            "action_type": action_type,
+            "most_count": budget.count,
+            "most_minor": budget.minor,
+            "most_per_target": budget.per_target,
+            "replaces": before.pk if before else None,
+        },
+    )
+    return row
+
+
+@transaction.atomic
+def remove_budget(budget_id: int, *, actor: Actor) -> AgentBudget:
+    """Take a budget away; its row stays. Takes an ops admin."""
+    agent_id = AgentBudget.objects.values_list("agent", flat=True).get(pk=budget_id)
+    agent = Agent.objects.select_for_update(no_key=True).get(pk=agent_id)
+    row = AgentBudget.objects.select_for_update(of=("self",)).get(pk=budget_id)
+    _demand_admin(actor, "Only an ops admin removes a budget.")
+    if not row.valid:
+        raise ApprovalError("This budget is not in force any more.", code="already_removed")
+    row.valid = False
+    row.save(update_fields=["valid"])
+    record(
+        AuditCode.BUDGET_REMOVED,
+        actor=actor,
+        subject=agent,
+        data={"budget": row.pk, "action_type": row.action_type},
+    )
+    return row
+
+
+def is_over_budget(
+    agent: Agent,
+    action_type: str,
+    target: str,
+    *,
+    worth: int | None,
+    at: datetime,
+    but: UUID | None = None,
+) -> bool:
+    """Would one more of `worth` be above a budget of the agent? Exact while its counter is held.
+
+    Money of which nobody knows the worth (None) is above every sum. `but` is left out: itself.
+    """
+    budgets = [
+        budget
+        for budget in AgentBudget.objects.filter(agent=agent, valid=True)
+        if patterns.applies(budget.action_type, action_type)
+    ]
+    if not budgets:
+        return False
+    done = _done(agent, target, at=at, but=but)
+    return any(_is_over(budget, done, worth) for budget in budgets)
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What the agent proposed of one kind in 24 hours."""
+
+    action_type: str
+    count: int
+    on_target: int
+    sum_base: int
+
+
+def _done(agent: Agent, target: str, *, at: datetime, but: UUID | None) -> list[_Done]:
+    first = since(DAY, at)
+    counted = CountedRequest.objects.filter(
+        request__agent=agent,
+        # intake may lag behind; two days back the index ends and the agent's past is not read
+        request__id__gte=first_id_at(first - 2 * DAY),
+        hour__gte=first,
+        taken_out_at=None,
+    )
+    rows = (
+        counted.exclude(request=but)
+        .order_by()
+        .values_list("request__action_type")
+        .annotate(
+            count=Count("pk"),
+            on_target=Count("pk", filter=Q(request__target=target)),
+            sum_base=Sum("amount_base", default=0),
+        )
+    )
+    return [_Done(*row) for row in rows]
+
+
+def _is_over(budget: AgentBudget, done: list[_Done], worth: int | None) -> bool:
+    mine = [one for one in done if patterns.applies(budget.action_type, one.action_type)]
+    if budget.most_count is not None and sum(o.count for o in mine) + 1 > budget.most_count:
+        return True
+    per_target = budget.most_per_target
+    if per_target is not None and sum(o.on_target for o in mine) + 1 > per_target:
+        return True
+    if budget.most_minor is None:
+        return False
+    return worth is None or sum(o.sum_base for o in mine) + worth > budget.most_minor
+
+
+def _loosens(before: AgentBudget, after: Budget) -> bool:
+    was = (before.most_count, before.most_minor, before.most_per_target)
+    return any(
+        old is not None and (new is None or new > old)
+        for old, new in zip(was, after.limits, strict=True)
+    )
+
+
+def _check(action_type: str, budget: Budget) -> None:
+    problems = []
+    if not patterns.is_pattern(action_type):
+        problems.append(
+            FieldProblem("action_type", 'Name an action type, a family ("refund.*") or "*".')
+        )
+    given = [limit for limit in budget.limits if limit is not None]
+    if not given:
+        problems.append(FieldProblem("most_count", "A budget limits something: fill in one."))
+    if any(limit < 0 or limit > _MOST_MINOR for limit in given):
+        problems.append(FieldProblem("most_count", "A limit is zero or more, and not astronomic."))
+    if any(n is not None and n > 2**31 - 1 for n in (budget.count, budget.per_target)):
+        problems.append(FieldProblem("most_count", "That many is no limit."))
+    if problems:
+        raise InvalidProposal(problems)
+
+
+def _demand_keeper(actor: Actor, agent: Agent) -> None:
+    refusal = may_keep_agents_of(actor, agent.owner_id)
+    if refusal is not None:
+        raise NotAuthorised(refusal.message, code=refusal.code)
+
+
+def _demand_admin(actor: Actor, sentence: str) -> None:
+    if may_configure(actor) is not None:
+        raise NotAuthorised(sentence, code="not_ops_admin")

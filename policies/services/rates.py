@@ -1,0 +1,90 @@
+"""Exchange rates: what sums over currencies are counted in, and which rates are too old to use."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from decimal import Decimal
+
+from django.conf import settings
+from django.db import transaction
+
+from audit.actors import Actor, ActorKind
+from audit.clock import now
+from audit.events import AuditCode
+from audit.money import Money, MoneyError, exponent
+from audit.services import record, stream
+from policies.exceptions import PolicyError
+from policies.models import ExchangeRate
+from policies.services.configuring import check_may_configure
+
+STALE_AFTER = timedelta(days=7)
+"""A rate older than that counts as missing: nobody knows what the money is worth."""
+
+STREAM = "exchange rates"
+
+_RATE = re.compile(r"\A(0|[1-9][0-9]{0,9})(\.[0-9]{1,10})?\Z", re.ASCII)
+_PLACES = 10  # decimals a rate is kept with
+_MOST = 2**53  # of these a thousand still fit a 64-bit sum
+
+
+@transaction.atomic
+def set_rate(currency: str, day: date, rate: Decimal, *, actor: Actor) -> ExchangeRate:
+    """Say what one unit of the currency is worth in the base currency from that day on.
+
+    Rows never change: the newest row of the newest day counts. Raises PolicyError:
+    not_ops_admin, unknown_currency, base_currency, bad_rate.
+    """
+    subject = stream(STREAM)
+    check_may_configure(actor)
+    try:
+        exponent(currency)
+    except MoneyError as error:
+        raise PolicyError("unknown_currency", str(error)) from error
+    if currency == settings.BASE_CURRENCY:
+        raise PolicyError("base_currency", f"{currency} is the base currency: it is always 1.")
+    if not rate.is_finite() or not _RATE.match(f"{rate:f}") or rate <= 0:
+        raise PolicyError(
+            "bad_rate", "A rate is above 0, with at most ten digits before and after the point."
+        )
+    row = ExchangeRate.objects.create(
+        currency=currency,
+        day=day,
+        rate=rate,
+        set_by_id=int(actor.id) if actor.kind == ActorKind.HUMAN else None,
+        created_at=now(),
+    )
+    record(
+        AuditCode.RATE_SET,
+        actor=actor,
+        subject=subject,
+        data={
+            "currency": currency,
+            "day": day.isoformat(),
+            "rate": f"{rate:f}",
+            "base": settings.BASE_CURRENCY,
+            "row": row.pk,
+        },
+    )
+    return row
+
+
+def to_base(money: Money, on: date) -> int | None:
+    """The amount in minor units of the base currency, halves rounded up; None without a rate.
+
+    The newest row of the newest day up to `on` counts, unless that day is longer ago than
+    STALE_AFTER. Integers throughout: no digit is lost before the one rounding.
+    """
+    if money.currency == settings.BASE_CURRENCY:
+        return money.minor
+    row = (
+        ExchangeRate.objects.filter(currency=money.currency, day__lte=on)
+        .order_by("-day", "-id")
+        .first()
+    )
+    if row is None or row.day < on - STALE_AFTER:
+        return None
+    worth = int(row.rate.scaleb(_PLACES)) * 10 ** exponent(settings.BASE_CURRENCY)
+    unit = 10 ** (_PLACES + exponent(money.currency))
+    exact = (2 * money.minor * worth + unit) // (2 * unit)
+    return exact if exact < _MOST else None
