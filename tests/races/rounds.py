@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from functools import partial
+from time import sleep
 
 import pytest
 
@@ -19,6 +20,10 @@ from tests.races.make import Call
 
 ROUNDS = range(int(os.environ.get("RACE_TRIALS", "200" if "CI" in os.environ else "20")))
 """Trials of each race: 200 in CI; `RACE_TRIALS=200` has as many here."""
+
+
+LONGEST_CLAIM = 0.03
+"""Seconds. A worker reads the target before it claims: what races with it must not come first."""
 
 
 def crm_for(cast: Cast, round_number: int) -> ActionRequest:
@@ -41,6 +46,16 @@ def editing(request: ActionRequest, user: User) -> Call:
         params=crm(request.target.removeprefix("account "), notes="y"),
         reason_code="corrected",
     )
+
+
+def a_moment_later(number: int, call: Call) -> Call:
+    """The call, begun later each round, over the time a claim takes and back to the start."""
+
+    def later() -> object:
+        sleep(LONGEST_CLAIM * (number % 20) / 20)
+        return call()
+
+    return later
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,13 @@ from policies.models import User
 from tests.approvals.make import INSTALLER, Cast, approve, fresh
 from tests.approvals.story import ROUTED, assert_story, codes
 from tests.races.make import Call, at_once, losers
-from tests.races.rounds import ROUNDS, approving, crm_for, the_trail_is_whole_after_every_race
+from tests.races.rounds import (
+    ROUNDS,
+    a_moment_later,
+    approving,
+    crm_for,
+    the_trail_is_whole_after_every_race,
+)
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 
@@ -33,7 +39,9 @@ def test_an_unused_approval_expires_or_runs_and_never_both(cast: Cast, sandbox: 
 
         before = len(sandbox.effects("records"))
 
-        results = at_once(partial(execute, request.pk), partial(clocks.expire, request.pk))
+        expire = a_moment_later(number, partial(clocks.expire, request.pk))
+
+        results = at_once(partial(execute, request.pk), expire)
 
         assert losers(results) == []
         ran = sandbox.effects("records")[before:]
@@ -72,7 +80,7 @@ def test_a_claim_and_a_pause_have_one_order(cast: Cast, sandbox: Sandbox) -> Non
             agents.pause_agent(cast.agent.pk, actor=INSTALLER, reason="odd")
             return fresh(request).state
 
-        results = at_once(partial(execute, request.pk), pause_and_look)
+        results = at_once(partial(execute, request.pk), a_moment_later(number, pause_and_look))
 
         assert losers(results) == []
         # it had begun when the pause returned: called, or stopped just before the call
