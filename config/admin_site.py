@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from unfold.sites import UnfoldAdminSite
 
-from config.sign_in import ThrottledSignInForm
+from config.sign_in import OwnPasswordForm, ThrottledSignInForm
 
 
 class CountersignSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme is untyped
@@ -49,3 +51,14 @@ class CountersignSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme is un
             raise PermissionDenied
         answer: HttpResponse = super().login(request, extra_context)
         return answer
+
+    def password_change(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """One's own password: a service changes it, so that it is on record."""
+        view = PasswordChangeView.as_view(
+            form_class=OwnPasswordForm,
+            success_url=reverse("admin:password_change_done"),
+            extra_context={**self.each_context(request), **(extra_context or {})},
+        )
+        return cast(HttpResponse, view(request))

@@ -8,10 +8,12 @@ from django.views.generic import RedirectView
 
 from approvals.admin.links import open_review
 from config import probes
+from policies.admin.choose_password import choose_password
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
     path("admin/", admin.site.urls),
+    path("password/", choose_password, name="choose_password"),
     path("review/<uuid:request_id>/", open_review, name="review"),
     path("api/v1/", include("approvals.api.urls")),
     path("healthz", probes.live, name="healthz"),

@@ -7,3 +7,7 @@ class PoliciesConfig(AppConfig):
     name = "policies"
     verbose_name = "Policy and authority"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Have every service registered that carries out what a second person agreed to."""
+        from policies.services import accounts, limits, passwords, people  # noqa: F401

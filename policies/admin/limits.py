@@ -11,12 +11,13 @@ from django.http import HttpRequest
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from audit.doors import ReasonForm, ServiceAdminWithDoors
+from audit.doors import Answer, ReasonForm
 from audit.filters import equal_to, one_of
 from audit.money import Money, MoneyError
 from policies.admin.access import actor_at, configures
+from policies.admin.waiting import MayWaitAdmin, onwards
 from policies.exceptions import PolicyError
-from policies.models import ApprovalLimit, User
+from policies.models import ApprovalLimit, AuthorityChange, User
 from policies.roles import DECIDING_ROLES
 from policies.services import limits
 
@@ -49,7 +50,10 @@ class LimitForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable
         help_text="The largest sum in 24 hours. Empty: no sum.",
     )
     reason = forms.CharField(
-        max_length=200, widget=UnfoldAdminTextInputWidget, help_text="Why, for the trail."
+        max_length=200,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Why, for the trail. A lower limit holds at once; a new or a higher one raises "
+        "authority and takes effect when a second ops admin agrees.",
     )
 
     class Meta:
@@ -85,7 +89,7 @@ class LimitForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable
 
 
 @admin.register(ApprovalLimit)
-class ApprovalLimitAdmin(ServiceAdminWithDoors):
+class ApprovalLimitAdmin(MayWaitAdmin):
     form = LimitForm
     refusals = (PolicyError,)
     doors = (("remove", ReasonForm),)
@@ -126,7 +130,7 @@ class ApprovalLimitAdmin(ServiceAdminWithDoors):
 
     def call_service(
         self, request: HttpRequest, obj: Any, form: Any, *, change: bool
-    ) -> ApprovalLimit:
+    ) -> ApprovalLimit | AuthorityChange:
         values = form.cleaned_data
         account: User | None = values.get("account")
         return limits.set_limit(
@@ -153,8 +157,12 @@ class ApprovalLimitAdmin(ServiceAdminWithDoors):
             context["may_change"] = self.has_change_permission(request, limit)
         return super().changeform_view(request, object_id, form_url, context)
 
-    def remove(self, request: HttpRequest, limit: ApprovalLimit, form: forms.Form) -> str:
-        limits.remove_limit(limit.pk, actor=actor_at(request), reason=form.cleaned_data["reason"])
+    def remove(self, request: HttpRequest, limit: ApprovalLimit, form: forms.Form) -> Answer:
+        removed = limits.remove_limit(
+            limit.pk, actor=actor_at(request), reason=form.cleaned_data["reason"]
+        )
+        if isinstance(removed, AuthorityChange):
+            return onwards(request, removed)
         return f"The limit is removed: {limit}."
 
     @display(description="held by")  # type: ignore[untyped-decorator]

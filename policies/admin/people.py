@@ -7,29 +7,29 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
-from django.contrib.auth.password_validation import validate_password
-from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
-from audit.doors import ReasonForm, ServiceAdminWithDoors
+from audit.doors import Answer, ReasonForm
 from audit.filters import one_of
 from policies.admin.access import actor_at, configures, person_at
+from policies.admin.waiting import WAITS, MayWaitAdmin, onwards, waiting_for
 from policies.exceptions import PolicyError
-from policies.models import User
+from policies.models import AuthorityChange, User
 from policies.roles import ROLES
-from policies.services import people
+from policies.services import accounts, passwords, people
 
 
 class NewPersonForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable when run
-    """A new account. It has no password until somebody sets one on its page."""
+    """A new account. Its roles wait for a second ops admin; then its owner is mailed a link."""
 
     roles = forms.MultipleChoiceField(
         required=False,
         choices=[(role.name, f"{role.name}: {role.description}") for role in ROLES],
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text=WAITS,
     )
     same_person_as = forms.CharField(
         required=False,
@@ -60,25 +60,19 @@ class RolesForm(ReasonForm):
     )
 
 
-class PasswordForm(ReasonForm):
-    """A password typed twice, held against the validators."""
+class PersonOfForm(ReasonForm):
+    """Whose account it is."""
 
-    password = forms.CharField(strip=False, max_length=128)
-    again = forms.CharField(strip=False, max_length=128)
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
-        if cleaned.get("password") != cleaned.get("again"):
-            raise ValidationError({"again": "The two passwords differ."})
-        return cleaned
+    person = forms.CharField(max_length=64)
 
 
 @admin.register(User)
-class UserAdmin(ServiceAdminWithDoors):
+class UserAdmin(MayWaitAdmin):
     refusals = (PolicyError,)
     doors = (
         ("set_roles", RolesForm),
-        ("set_password", PasswordForm),
+        ("password_link", ReasonForm),
+        ("set_person", PersonOfForm),
         ("deactivate", ReasonForm),
         ("reactivate", ReasonForm),
     )
@@ -137,10 +131,12 @@ class UserAdmin(ServiceAdminWithDoors):
         kwargs["form"] = PersonForm if change else NewPersonForm
         return super().get_form(request, obj, change=change, **kwargs)
 
-    def call_service(self, request: HttpRequest, obj: Any, form: Any, *, change: bool) -> User:
+    def call_service(
+        self, request: HttpRequest, obj: Any, form: Any, *, change: bool
+    ) -> User | AuthorityChange:
         values = form.cleaned_data
         if change:
-            return people.change_details(
+            return accounts.change_details(
                 obj.pk,
                 actor=actor_at(request),
                 email=values["email"],
@@ -160,10 +156,10 @@ class UserAdmin(ServiceAdminWithDoors):
     def response_add(
         self, request: HttpRequest, obj: User, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """On to the account's page, where its first password is set."""
+        """On to the account's page, which shows what waits for a second person."""
         if "_addanother" in request.POST or "_popup" in request.POST:
             return super().response_add(request, obj, post_url_continue)
-        messages.success(request, f"{obj.username} has an account. Set its first password below.")
+        messages.success(request, f"{obj.username} has an account, and no password yet.")
         return HttpResponseRedirect(self.address_of(obj))
 
     def changeform_view(
@@ -180,43 +176,51 @@ class UserAdmin(ServiceAdminWithDoors):
             context |= {
                 "may_change": self.has_change_permission(request, user),
                 "is_self": user.person == person_at(request).person,
+                "waiting": waiting_for(user),
+                "waits": WAITS,
                 "role_choices": [(r.name, r.description, r.name in held) for r in ROLES],
             }
         return super().changeform_view(request, object_id, form_url, context)
 
-    def set_roles(self, request: HttpRequest, user: User, form: forms.Form) -> str:
+    def set_roles(self, request: HttpRequest, user: User, form: forms.Form) -> Answer:
         values = form.cleaned_data
         # Groups that are no role are left alone: this page neither shows nor takes them.
         others = Group.objects.filter(user=user).exclude(name__in=[role.name for role in ROLES])
-        people.change_roles(
+        changed = people.change_roles(
             user.pk,
             actor=actor_at(request),
             roles=[*values["roles"], *others.values_list("name", flat=True)],
             reason=values["reason"],
         )
+        if isinstance(changed, AuthorityChange):
+            return onwards(request, changed)
         return f"{user} has these roles now: {', '.join(values['roles']) or 'none'}."
 
-    def set_password(self, request: HttpRequest, user: User, form: forms.Form) -> str:
-        values = form.cleaned_data
-        try:
-            validate_password(values["password"], user)
-        except ValidationError as error:
-            raise PolicyError("weak_password", " ".join(error.messages)) from error
-        people.set_password(
-            user.pk,
-            actor=actor_at(request),
-            password=values["password"],
-            reason=values["reason"],
-        )
-        return f"{user} has another password, and is signed out everywhere."
+    def password_link(self, request: HttpRequest, user: User, form: forms.Form) -> Answer:
+        reason = form.cleaned_data["reason"]
+        change = passwords.request_link(user.pk, actor=actor_at(request), reason=reason)
+        return onwards(request, change)
 
-    def deactivate(self, request: HttpRequest, user: User, form: forms.Form) -> str:
+    def set_person(self, request: HttpRequest, user: User, form: forms.Form) -> Answer:
+        values = form.cleaned_data
+        changed = accounts.change_person(
+            user.pk, actor=actor_at(request), person=values["person"], reason=values["reason"]
+        )
+        if isinstance(changed, AuthorityChange):
+            return onwards(request, changed)
+        return f"{user} counts as {changed.person}."
+
+    def deactivate(self, request: HttpRequest, user: User, form: forms.Form) -> Answer:
         people.deactivate(user.pk, actor=actor_at(request), reason=form.cleaned_data["reason"])
         return f"{user} is deactivated; what they decided stays."
 
-    def reactivate(self, request: HttpRequest, user: User, form: forms.Form) -> str:
-        people.reactivate(user.pk, actor=actor_at(request), reason=form.cleaned_data["reason"])
-        return f"{user} is active again, with the roles they had."
+    def reactivate(self, request: HttpRequest, user: User, form: forms.Form) -> Answer:
+        opened = accounts.reactivate(
+            user.pk, actor=actor_at(request), reason=form.cleaned_data["reason"]
+        )
+        if isinstance(opened, AuthorityChange):
+            return onwards(request, opened)
+        return f"{user} is active again. It has no roles."
 
     @display(description="name")  # type: ignore[untyped-decorator]
     def full_name(self, user: User) -> str:

@@ -1,18 +1,28 @@
-"""Approval limits: set and removed, never by somebody for themselves."""
+"""Approval limits: never changed by somebody for themselves, and raised by two people only."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Any, cast
+
 from django.contrib.auth.models import Group
 from django.db import transaction
+from django.db.models import Q
 
-from audit.actors import Actor
+from audit.actors import Actor, ActorKind
+from audit.canonical import JsonObject
 from audit.events import AuditCode
 from audit.money import Money, MoneyError, exponent
 from audit.services import record, save_with_history
 from policies import patterns
 from policies.exceptions import PolicyError
-from policies.models import ApprovalLimit, User
+from policies.limit_terms import Terms, allows_more, amounts, removing, setting
+from policies.models import ApprovalLimit, AuthorityChange, User
 from policies.services.configuring import check_may_configure, person_of
+from policies.services.second_person import carries_out, propose_change
+
+SET = "limit.set"
+REMOVE = "limit.remove"
 
 
 @transaction.atomic
@@ -26,27 +36,122 @@ def set_limit(
     user_id: int | None = None,
     role: str = "",
     reason: str,
-) -> ApprovalLimit:
+) -> ApprovalLimit | AuthorityChange:
     """Set what a person (`user_id`) or a role may approve; replaces their limit of the same kind.
 
-    Amounts are minor units of `currency`. Raises PolicyError: not_ops_admin, own_limit,
-    one_holder, unknown_user, unknown_role, unknown_pattern, unknown_currency, bad_amount,
-    reason_missing.
+    A lower or equal limit holds at once. From a person, a higher one, a new one, or one without
+    the sum it had waits for a second person: then the change is returned, and nothing is different
+    yet. Parts of the system set it at once. Amounts are minor units of `currency`. Raises
+    PolicyError: not_ops_admin, own_limit, one_holder, unknown_user, unknown_role,
+    unknown_pattern, unknown_currency, bad_amount, reason_missing, already_waiting.
     """
     check_may_configure(actor)
-    if (user_id is None) == (not role):
-        raise PolicyError("one_holder", "A limit belongs to one person or to one role.")
-    _check_terms(action_type, currency, each_minor, per_day_minor, reason)
+    terms = Terms(action_type, currency, each_minor, per_day_minor, user_id, role)
+    _check_terms(terms, reason)
     user, group = _locked_holder(user_id, role)
     _refuse_own(actor, user, group)
-    limit = (
-        ApprovalLimit.objects.select_for_update()
-        .filter(user=user, group=group, action_type=action_type, currency=currency, valid=True)
-        .first()
-    ) or ApprovalLimit(user=user, group=group, action_type=action_type, currency=currency)
-    before = limit.each_minor if limit.pk else None
-    limit.each_minor = each_minor
-    limit.per_day_minor = per_day_minor
+    limit = _current(user, group, terms)
+    if actor.kind == ActorKind.HUMAN and allows_more(limit, terms.each_minor, terms.per_day_minor):
+        return propose_change(
+            SET,
+            {"terms": asdict(terms), "before": amounts(limit), "reason": reason},
+            actor=actor,
+            summary=setting(limit, terms, whose=_whose(user, group)),
+            reason=reason,
+            beneficiary=user.person if user else "",
+        )
+    return _set(user, group, limit, terms, actor=actor, reason=reason)
+
+
+@carries_out(SET)
+def _set_as_agreed(payload: JsonObject, /, *, proposer: Actor, actor: Actor) -> None:
+    """Raises PolicyError limit_moved when the limit is not the one the two agreed to raise."""
+    terms = Terms(**cast("Any", payload["terms"]))
+    reason = str(payload["reason"])
+    _check_terms(terms, reason)
+    user, group = _locked_holder(terms.user_id, terms.role)
+    for person in (proposer, actor):
+        _refuse_own(person, user, group)
+    limit = _current(user, group, terms)
+    if amounts(limit) != payload["before"]:
+        raise PolicyError("limit_moved", "The limit has changed since. Propose it again.")
+    _set(user, group, limit, terms, actor=actor, reason=reason, proposer=proposer)
+
+
+@transaction.atomic
+def remove_limit(limit_id: int, *, actor: Actor, reason: str) -> ApprovalLimit | AuthorityChange:
+    """Take the limit back; the row stays for the decisions that rest on it.
+
+    Where a larger one would count from then on, as a role's does for a person without one of their
+    own, removing raises authority: from a person it waits for a second one. Raises PolicyError:
+    not_ops_admin, own_limit, unknown_limit, reason_missing, already_waiting.
+    """
+    limit = _locked(limit_id)
+    check_may_configure(actor)
+    _refuse_own(actor, limit.user, limit.group)
+    _require(reason)
+    if not limit.valid:
+        return limit
+    wider = _uncovered_by_removing(limit)
+    if actor.kind == ActorKind.HUMAN and wider is not None:
+        return propose_change(
+            REMOVE,
+            {"limit": limit.pk, "before": amounts(limit), "reason": reason},
+            actor=actor,
+            summary=removing(limit, wider, whose=_whose(limit.user, limit.group)),
+            reason=reason,
+            beneficiary=limit.user.person if limit.user else "",
+        )
+    return _remove(limit, actor=actor, reason=reason)
+
+
+@carries_out(REMOVE)
+def _remove_as_agreed(payload: JsonObject, /, *, proposer: Actor, actor: Actor) -> None:
+    limit = _locked(cast(int, payload["limit"]))
+    for person in (proposer, actor):
+        _refuse_own(person, limit.user, limit.group)
+    if not limit.valid or amounts(limit) != payload["before"]:
+        raise PolicyError("limit_moved", "The limit has changed since. Propose it again.")
+    _remove(limit, actor=actor, reason=str(payload["reason"]), proposer=proposer)
+
+
+def _uncovered_by_removing(limit: ApprovalLimit) -> ApprovalLimit | None:
+    """The looser limit that would count instead, if there is one."""
+    others = ApprovalLimit.objects.filter(valid=True, currency=limit.currency).exclude(pk=limit.pk)
+    if limit.user is not None:
+        others = others.filter(Q(user=limit.user) | Q(group__in=limit.user.groups.all()))
+    else:
+        others = others.filter(group=limit.group)
+    return next(
+        (
+            other
+            for other in others.order_by("-each_minor", "pk")
+            if _overlap(other.action_type, limit.action_type)
+            and allows_more(limit, other.each_minor, other.per_day_minor)
+        ),
+        None,
+    )
+
+
+def _overlap(one: str, other: str) -> bool:
+    return patterns.applies(one, other) or patterns.applies(other, one)
+
+
+def _set(
+    user: User | None,
+    group: Group | None,
+    limit: ApprovalLimit | None,
+    terms: Terms,
+    *,
+    actor: Actor,
+    reason: str,
+    proposer: Actor | None = None,
+) -> ApprovalLimit:
+    before = limit.each_minor if limit else None
+    limit = limit or ApprovalLimit(
+        user=user, group=group, action_type=terms.action_type, currency=terms.currency
+    )
+    limit.each_minor, limit.per_day_minor = terms.each_minor, terms.per_day_minor
     save_with_history(limit, actor=actor, reason=reason)
     record(
         AuditCode.LIMIT_SET,
@@ -54,43 +159,58 @@ def set_limit(
         subject=limit,
         data={
             "holder": limit.holder,
-            "action_type": action_type,
-            "currency": currency,
-            "each": str(Money(each_minor, currency)),
-            "each_minor": each_minor,
-            "per_day_minor": per_day_minor,
+            "action_type": terms.action_type,
+            "currency": terms.currency,
+            "each": str(Money(terms.each_minor, terms.currency)),
+            "each_minor": terms.each_minor,
+            "per_day_minor": terms.per_day_minor,
             "before_minor": before,
             "reason": reason,
+            "proposed_by": proposer.name if proposer else "",
         },
     )
     return limit
 
 
-@transaction.atomic
-def remove_limit(limit_id: int, *, actor: Actor, reason: str) -> ApprovalLimit:
-    """Take the limit back; the row stays for the decisions that rest on it.
-
-    Raises PolicyError: not_ops_admin, own_limit, unknown_limit, reason_missing.
-    """
-    try:
-        # Nullable holders are outer-joined, and PostgreSQL does not lock those: the row alone.
-        limit = ApprovalLimit.objects.select_for_update().get(pk=limit_id)
-    except ApprovalLimit.DoesNotExist as error:
-        raise PolicyError("unknown_limit", "There is no such limit.") from error
-    check_may_configure(actor)
-    _refuse_own(actor, limit.user, limit.group)
-    _require(reason)
-    if not limit.valid:
-        return limit
+def _remove(
+    limit: ApprovalLimit, *, actor: Actor, reason: str, proposer: Actor | None = None
+) -> ApprovalLimit:
     limit.valid = False
     save_with_history(limit, actor=actor, reason=reason)
     record(
         AuditCode.LIMIT_REMOVED,
         actor=actor,
         subject=limit,
-        data={"holder": limit.holder, "action_type": limit.action_type, "reason": reason},
+        data={
+            "holder": limit.holder,
+            "action_type": limit.action_type,
+            "reason": reason,
+            "proposed_by": proposer.name if proposer else "",
+        },
     )
     return limit
+
+
+def _current(user: User | None, group: Group | None, terms: Terms) -> ApprovalLimit | None:
+    return (
+        ApprovalLimit.objects.select_for_update()
+        .filter(
+            user=user,
+            group=group,
+            action_type=terms.action_type,
+            currency=terms.currency,
+            valid=True,
+        )
+        .first()
+    )
+
+
+def _locked(limit_id: int) -> ApprovalLimit:
+    try:
+        # Nullable holders are outer-joined, and PostgreSQL does not lock those: the row alone.
+        return ApprovalLimit.objects.select_for_update().get(pk=limit_id)
+    except ApprovalLimit.DoesNotExist as error:
+        raise PolicyError("unknown_limit", "There is no such limit.") from error
 
 
 def _locked_holder(user_id: int | None, role: str) -> tuple[User | None, Group | None]:
@@ -116,16 +236,17 @@ def _refuse_own(actor: Actor, user: User | None, group: Group | None) -> None:
         raise PolicyError("own_limit", "Nobody changes their own limit; ask another ops admin.")
 
 
-def _check_terms(
-    action_type: str, currency: str, each_minor: int, per_day_minor: int | None, reason: str
-) -> None:
-    if not patterns.is_pattern(action_type):
+def _check_terms(terms: Terms, reason: str) -> None:
+    if (terms.user_id is None) == (not terms.role):
+        raise PolicyError("one_holder", "A limit belongs to one person or to one role.")
+    if not patterns.is_pattern(terms.action_type):
         raise PolicyError("unknown_pattern", 'Name an action type, a family ("refund.*") or "*".')
     try:
-        exponent(currency)
+        exponent(terms.currency)
     except MoneyError as error:
         raise PolicyError("unknown_currency", str(error)) from error
-    if each_minor < 0 or (per_day_minor is not None and per_day_minor < each_minor):
+    per_day = terms.per_day_minor
+    if terms.each_minor < 0 or (per_day is not None and per_day < terms.each_minor):
         raise PolicyError(
             "bad_amount", "A limit is not negative, and a day's limit covers a single amount."
         )
@@ -135,3 +256,7 @@ def _check_terms(
 def _require(reason: str) -> None:
     if not reason.strip():
         raise PolicyError("reason_missing", "Say why, in a few words.")
+
+
+def _whose(user: User | None, group: Group | None) -> str:
+    return user.get_username() if user else f"everybody in {group}"

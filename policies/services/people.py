@@ -1,21 +1,26 @@
-"""Accounts: created, given roles, deactivated. Never deleted, and never changed by their owner."""
+"""Accounts: never deleted, never changed by their owner, and raised by two people only."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import cast
 
 from django.contrib.auth.models import Group
 from django.db import transaction
 
-from audit.actors import Actor
+from audit.actors import Actor, ActorKind
+from audit.canonical import JsonObject
 from audit.events import AuditCode
 from audit.services import record, save_with_history
 from policies.exceptions import PolicyError
-from policies.models import User
-from policies.models.people import person_key
-from policies.services.configuring import check_may_configure, person_of
+from policies.models import AuthorityChange, User
+from policies.roles import BREAK_GLASS, DECIDING_ROLES, NEVER_DECIDE
+from policies.services import passwords
+from policies.services.accounts import check_person, locked_account, refuse_own, require_reason
+from policies.services.configuring import check_may_configure
+from policies.services.second_person import carries_out, propose_change
 
-_LONGEST_PERSON = 64
+ROLES = "user.roles"
 
 
 @transaction.atomic
@@ -31,20 +36,23 @@ def create_user(
     last_name: str = "",
     is_staff: bool = True,
 ) -> User:
-    """Create an account with its roles; without a password nobody can sign in with one.
+    """Create an account; without a password nobody can sign in with one.
 
-    `person` names the natural person when they already have an account; it defaults to the user
-    name. Raises PolicyError: not_ops_admin, username_taken, unknown_role, person_too_long.
+    Parts of the system give it its roles and a password at once. From a person it has neither: the
+    roles wait for a second one, and with those the account's owner is sent a link to choose a
+    password. `person` names the natural person when they already have an account; it defaults to
+    the user name. Raises PolicyError: not_ops_admin, username_taken, unknown_role,
+    person_too_long, password_not_yours.
     """
     check_may_configure(actor)
     groups = _groups(roles)
     username = User.normalize_username(username)
     if User.objects.filter(username__iexact=username).exists():
         raise PolicyError("username_taken", f"There is already an account '{username}'.")
-    if len(person_key(person or username)) > _LONGEST_PERSON:
-        raise PolicyError(
-            "person_too_long", f"A person is named with at most {_LONGEST_PERSON} characters."
-        )
+    check_person(person or username)
+    at_once = actor.kind == ActorKind.SYSTEM
+    if password is not None and not at_once:
+        raise passwords.not_yours()
     user = User(
         username=username,
         person=person,
@@ -55,96 +63,77 @@ def create_user(
     )
     user.set_password(password)
     save_with_history(user, actor=actor, reason="created")
-    user.groups.set(groups)
     names = sorted(group.name for group in groups)
+    if at_once:
+        user.groups.set(groups)
     record(
         AuditCode.USER_CREATED,
         actor=actor,
         subject=user,
-        data={"username": username, "person": user.person, "roles": names, "email": user.email},
+        data={
+            "username": username,
+            "person": user.person,
+            "roles": names if at_once else [],
+            "email": user.email,
+        },
     )
+    if names and not at_once:
+        _propose_roles(user, names, [], actor=actor, reason="a new account")
     return user
 
 
 @transaction.atomic
-def change_roles(user_id: int, *, actor: Actor, roles: Iterable[str], reason: str) -> User:
+def change_roles(
+    user_id: int, *, actor: Actor, roles: Iterable[str], reason: str
+) -> User | AuthorityChange:
     """Give the account exactly these roles; the same ones again change and record nothing.
 
-    Raises PolicyError: not_ops_admin, own_account, unknown_role, reason_missing.
+    What a person takes away is gone at once. What a person adds waits for a second one, and so
+    does taking away a role whose members never decide from somebody who then could: the change is
+    returned. Raises PolicyError: not_ops_admin, own_account, unknown_role, reason_missing,
+    already_waiting.
     """
-    user = _locked(user_id)
+    user = locked_account(user_id)
     check_may_configure(actor)
-    _refuse_own(user, actor, "Nobody changes their own roles; ask another ops admin.")
-    _require(reason)
-    groups = _groups(roles)
-    before = {group.name for group in user.groups.all()}
-    after = {group.name for group in groups}
-    if before == after:
+    refuse_own(user, actor, "Nobody changes their own roles; ask another ops admin.")
+    require_reason(reason)
+    after = {group.name for group in _groups(roles)}
+    before = _held(user)
+    added, removed = after - before, before - after
+    waits: set[str] = set()
+    if actor.kind == ActorKind.HUMAN:
+        waits = removed & NEVER_DECIDE if _may_come_to_decide(user, after) else set()
+        removed -= waits
+    if actor.kind == ActorKind.SYSTEM:
+        _apply_roles(user, added, removed, actor=actor, reason=reason)
         return user
-    changes = [f"+{name}" for name in sorted(after - before)]
-    changes += [f"-{name}" for name in sorted(before - after)]
-    user.groups.set(groups)
-    save_with_history(user, actor=actor, reason=f"roles {' '.join(changes)}: {reason}")
-    record(
-        AuditCode.USER_ROLES_CHANGED,
-        actor=actor,
-        subject=user,
-        data={"changes": ", ".join(changes), "roles": sorted(after), "reason": reason},
-    )
+    _apply_roles(user, set(), removed, actor=actor, reason=reason)
+    if added or waits:
+        return _propose_roles(user, sorted(added), sorted(waits), actor=actor, reason=reason)
     return user
 
 
-@transaction.atomic
-def change_details(
-    user_id: int, *, actor: Actor, email: str, first_name: str, last_name: str
-) -> User:
-    """Change what the account is called and where its mail goes.
-
-    The same values again change and record nothing. Raises PolicyError: not_ops_admin, own_account.
-    """
-    user = _locked(user_id)
-    check_may_configure(actor)
-    _refuse_own(user, actor, "Nobody changes their own account; ask another ops admin.")
-    wanted = {
-        "email": User.objects.normalize_email(email),
-        "first_name": first_name,
-        "last_name": last_name,
-    }
-    changed = [name for name, value in wanted.items() if getattr(user, name) != value]
-    if not changed:
-        return user
-    for name in changed:
-        setattr(user, name, wanted[name])
-    save_with_history(user, actor=actor, reason=f"changed {', '.join(changed)}")
-    record(
-        AuditCode.USER_CHANGED,
+@carries_out(ROLES)
+def _change_as_agreed(payload: JsonObject, /, *, proposer: Actor, actor: Actor) -> None:
+    """What was added or taken away since stays as it is. Raises PolicyError account_moved."""
+    user = locked_account(cast(int, payload["user"]))
+    for person in (proposer, actor):
+        refuse_own(user, person, "Nobody changes their own roles; ask another ops admin.")
+    if not user.is_active or user.email != payload["email"]:
+        raise PolicyError("account_moved", "The account has changed since. Propose it again.")
+    added, removed = (cast(list[str], payload[name]) for name in ("add", "remove"))
+    _groups(added)
+    held = _held(user)
+    _apply_roles(
+        user,
+        set(added) - held,
+        set(removed) & held,
         actor=actor,
-        subject=user,
-        data={"fields": ", ".join(changed), "to": {name: wanted[name] for name in changed}},
+        reason=str(payload["reason"]),
+        proposer=proposer,
     )
-    return user
-
-
-@transaction.atomic
-def set_password(user_id: int, *, actor: Actor, password: str, reason: str) -> User:
-    """Give the account another password and end its sessions. The trail keeps that, not the word.
-
-    Raises PolicyError: not_ops_admin, own_account, reason_missing. The caller has checked the
-    password against the validators.
-    """
-    user = _locked(user_id)
-    check_may_configure(actor)
-    _refuse_own(user, actor, "Your own password is changed under your name, with the old one.")
-    _require(reason)
-    user.set_password(password)
-    save_with_history(user, actor=actor, reason=f"password set: {reason}")
-    record(
-        AuditCode.USER_CHANGED,
-        actor=actor,
-        subject=user,
-        data={"fields": "password", "reason": reason},
-    )
-    return user
+    if user.email and not user.has_usable_password():
+        passwords.mail_link(user)
 
 
 @transaction.atomic
@@ -153,10 +142,10 @@ def deactivate(user_id: int, *, actor: Actor, reason: str) -> User:
 
     Raises PolicyError: not_ops_admin, own_account, reason_missing.
     """
-    user = _locked(user_id)
+    user = locked_account(user_id)
     check_may_configure(actor)
-    _refuse_own(user, actor, "Nobody deactivates their own account; ask another ops admin.")
-    _require(reason)
+    refuse_own(user, actor, "Nobody deactivates their own account; ask another ops admin.")
+    require_reason(reason)
     if not user.is_active:
         return user
     user.is_active = False
@@ -170,34 +159,66 @@ def deactivate(user_id: int, *, actor: Actor, reason: str) -> User:
     return user
 
 
-@transaction.atomic
-def reactivate(user_id: int, *, actor: Actor, reason: str) -> User:
-    """Open a closed account again, with the roles it had.
+def _propose_roles(
+    user: User, added: list[str], removed: list[str], *, actor: Actor, reason: str
+) -> AuthorityChange:
+    what = [f"give the roles {', '.join(added)} to"] if added else []
+    what += [f"take the roles {', '.join(removed)} from"] if removed else []
+    known_as = f"{user.username} ({user.email or 'no mail address'})"
+    sentence = f"{' and '.join(what)} {known_as}."
+    return propose_change(
+        ROLES,
+        {
+            "user": user.pk,
+            "add": added,
+            "remove": removed,
+            "email": user.email,
+            "reason": reason,
+        },
+        actor=actor,
+        summary=sentence[0].upper() + sentence[1:],
+        reason=reason,
+        beneficiary=user.person,
+    )
 
-    Raises PolicyError: not_ops_admin, own_account, reason_missing.
-    """
-    user = _locked(user_id)
-    check_may_configure(actor)
-    _refuse_own(user, actor, "Nobody reactivates their own account; ask another ops admin.")
-    _require(reason)
-    if user.is_active:
-        return user
-    user.is_active = True
-    save_with_history(user, actor=actor, reason=reason)
+
+def _apply_roles(
+    user: User,
+    added: set[str],
+    removed: set[str],
+    *,
+    actor: Actor,
+    reason: str,
+    proposer: Actor | None = None,
+) -> None:
+    if not added and not removed:
+        return
+    changes = [f"+{name}" for name in sorted(added)] + [f"-{name}" for name in sorted(removed)]
+    user.groups.remove(*Group.objects.filter(name__in=removed))
+    user.groups.add(*Group.objects.filter(name__in=added))
+    save_with_history(user, actor=actor, reason=f"roles {' '.join(changes)}: {reason}")
     record(
-        AuditCode.USER_CHANGED,
+        AuditCode.USER_ROLES_CHANGED,
         actor=actor,
         subject=user,
-        data={"fields": "is_active", "is_active": True, "reason": reason},
+        data={
+            "changes": ", ".join(changes),
+            "roles": sorted(_held(user)),
+            "reason": reason,
+            "proposed_by": proposer.name if proposer else "",
+        },
     )
-    return user
 
 
-def _locked(user_id: int) -> User:
-    try:
-        return User.objects.select_for_update().get(pk=user_id)
-    except User.DoesNotExist as error:
-        raise PolicyError("unknown_user", "There is no such account.") from error
+def _held(user: User) -> set[str]:
+    return set(user.groups.values_list("name", flat=True))
+
+
+def _may_come_to_decide(user: User, after: set[str]) -> bool:
+    """Whether any account of this person would hold a role that decides."""
+    others = User.objects.filter(person=user.person).exclude(pk=user.pk)
+    held = set(others.values_list("groups__name", flat=True)) | after
+    return bool(held & {*DECIDING_ROLES, BREAK_GLASS})
 
 
 def _groups(roles: Iterable[str]) -> list[Group]:
@@ -207,14 +228,3 @@ def _groups(roles: Iterable[str]) -> list[Group]:
     if unknown:
         raise PolicyError("unknown_role", f"There is no role {', '.join(unknown)}.")
     return groups
-
-
-def _refuse_own(user: User, actor: Actor, message: str) -> None:
-    """The person counts, not the account: a second account changes nothing."""
-    if person_of(actor) == user.person:
-        raise PolicyError("own_account", message)
-
-
-def _require(reason: str) -> None:
-    if not reason.strip():
-        raise PolicyError("reason_missing", "Say why, in a few words.")

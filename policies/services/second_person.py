@@ -96,16 +96,16 @@ def propose_change(
     known.check_proposer(actor, payload)
     _require(reason)
     at = clock.now()
-    body = canonical(payload)
+    summary = _fitting(summary)
     waiting = AuthorityChange.objects.filter(
-        kind=kind, payload=body, status=ChangeStatus.WAITING, lapses_at__gt=at
+        kind=kind, summary=summary, status=ChangeStatus.WAITING, lapses_at__gt=at
     )
     if waiting.exists():
         raise PolicyError("already_waiting", "This very change waits for a second person already.")
     change = AuthorityChange.objects.create(
         kind=kind,
-        payload=body,
-        summary=_fitting(summary),
+        payload=canonical(payload),
+        summary=summary,
         reason=reason.strip(),
         beneficiary=beneficiary,
         proposed_by_id=int(actor.id),

@@ -9,11 +9,13 @@ from django.contrib.auth.models import Group
 from django.test import Client
 from django.urls import reverse
 
-from audit.models import AuditEvent
-from policies.models import ApprovalLimit, PolicyVersion, User
+from audit.actors import Actor
+from policies.admin.waiting import change_url
+from policies.models import ApprovalLimit, AuthorityChange, PolicyVersion, User
+from policies.services.second_person import agree
 from policies.services.versions import DEFAULT_DOCUMENT
 from tests.admin.visit import codes, said, visit
-from tests.approvals.make import PASSWORD, make_house, make_limit, make_person
+from tests.approvals.make import make_house, make_limit, make_person
 
 pytestmark = pytest.mark.django_db
 
@@ -26,7 +28,7 @@ def _house() -> None:
 # --- People ---------------------------------------------------------------------------------------
 
 
-def test_an_ops_admin_creates_an_account_and_sets_its_password() -> None:
+def test_an_ops_admin_creates_an_account_that_can_do_nothing_yet() -> None:
     omar = visit(make_person("omar", "ops admin"))
 
     answer = omar.post(
@@ -35,62 +37,39 @@ def test_an_ops_admin_creates_an_account_and_sets_its_password() -> None:
          "is_superuser": "on", "user_permissions": ["1"], "is_staff": ""},
     )  # fmt: skip
     nina = User.objects.get(username="nina")
+    page = reverse("admin:policies_user_change", args=[nina.pk])
 
-    assert answer.headers["Location"] == reverse("admin:policies_user_change", args=[nina.pk])
+    assert answer.headers["Location"] == page
     assert (nina.is_superuser, nina.has_usable_password()) == (False, False)
-    assert [g.name for g in nina.groups.all()] == ["finance"]
-
-    omar.post(
-        reverse("admin:policies_user_set_password", args=[nina.pk]),
-        {"password": "a long enough phrase", "again": "a long enough phrase", "reason": "first"},
-    )
-
-    assert Client().login(username="nina", password="a long enough phrase")
-    assert codes() == ["user.created", "user.changed"]
-    assert not AuditEvent.objects.filter(data__contains="enough phrase").exists()
-
-
-@pytest.mark.parametrize(
-    ("password", "again"), [("sh0rt!", "sh0rt!"), ("a long enough phrase", "another one")]
-)
-def test_a_weak_or_mistyped_password_changes_nothing(password: str, again: str) -> None:
-    omar, fred = visit(make_person("omar", "ops admin")), make_person("fred", "finance")
-
-    answer = omar.post(
-        reverse("admin:policies_user_set_password", args=[fred.pk]),
-        {"password": password, "again": again, "reason": "forgot"},
-        follow=True,
-    )
-
-    assert Client().login(username="fred", password=PASSWORD)
-    assert password not in said(answer)
-    assert codes() == []
+    assert not nina.groups.exists()
+    assert "Give the roles finance to nina (nina@retailer.example)" in said(omar.get(page))
+    assert codes() == ["user.created", "authority.proposed"]
 
 
 def test_roles_change_with_a_reason_and_groups_that_are_no_role_stay() -> None:
     omar, fred = visit(make_person("omar", "ops admin")), make_person("fred", "finance")
     fred.groups.add(Group.objects.create(name="bowling club"))
 
-    omar.post(
+    answer = omar.post(
         reverse("admin:policies_user_set_roles", args=[fred.pk]),
         {"roles": ["legal"], "reason": "moved"},
     )
 
-    assert {g.name for g in fred.groups.all()} == {"legal", "bowling club"}
-    assert codes() == ["user.roles_changed"]
+    assert answer.headers["Location"] == change_url(AuthorityChange.objects.get())
+    assert {g.name for g in fred.groups.all()} == {"bowling club"}
+    assert codes() == ["user.roles_changed", "authority.proposed"]
 
 
-@pytest.mark.parametrize("door", ["set_roles", "deactivate", "set_password"])
+@pytest.mark.parametrize("door", ["set_roles", "deactivate", "password_link", "set_person"])
 @pytest.mark.parametrize("account", ["omar", "omar-2"])
 def test_nobody_changes_themselves_under_either_name(account: str, door: str) -> None:
     omar = make_person("omar", "ops admin")
     make_person("omar-2", "finance", person="omar")
     target = User.objects.get(username=account)
-    phrase = "a long enough phrase"
 
     answer = visit(omar).post(
         reverse(f"admin:policies_user_{door}", args=[target.pk]),
-        {"roles": ["manager"], "password": phrase, "again": phrase, "reason": "why not"},
+        {"roles": ["manager"], "person": "somebody", "reason": "why not"},
     )
     page = visit(omar).get(reverse("admin:policies_user_change", args=[target.pk]))
 
@@ -99,8 +78,9 @@ def test_nobody_changes_themselves_under_either_name(account: str, door: str) ->
     assert codes() == []
 
 
-def test_deactivating_needs_a_reason_ends_the_account_and_can_be_taken_back() -> None:
+def test_deactivating_needs_a_reason_and_two_people_take_it_back() -> None:
     omar, fred = visit(make_person("omar", "ops admin")), make_person("fred", "finance")
+    petra = make_person("petra", "ops admin")
     deactivate = reverse("admin:policies_user_deactivate", args=[fred.pk])
 
     omar.post(deactivate, {"reason": " "})
@@ -110,8 +90,12 @@ def test_deactivating_needs_a_reason_ends_the_account_and_can_be_taken_back() ->
     assert not User.objects.get(pk=fred.pk).is_active
 
     omar.post(reverse("admin:policies_user_reactivate", args=[fred.pk]), {"reason": "is back"})
+    assert not User.objects.get(pk=fred.pk).is_active
+    agree(AuthorityChange.objects.get().pk, actor=Actor.human(petra), reason="he is")
     assert User.objects.get(pk=fred.pk).is_active
-    assert codes() == ["user.deactivated", "user.changed"]
+    assert codes() == [
+        "user.deactivated", "authority.proposed", "authority.agreed", "user.changed",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("role", ["finance", "manager", "auditor", "agent owner", ""])
@@ -150,25 +134,38 @@ def test_doors_answer_no_get_and_need_their_token() -> None:
 # --- Limits ---------------------------------------------------------------------------------------
 
 
-def test_a_limit_is_typed_as_money_and_kept_in_minor_units() -> None:
+def test_a_limit_is_typed_as_money_and_raised_by_two() -> None:
     omar, fred = visit(make_person("omar", "ops admin")), make_person("fred", "finance")
+    petra = make_person("petra", "ops admin")
     form = {"account": fred.pk, "role": "", "action_type": "refund.*", "currency": "eur",
             "each": "500.00", "per_day": "2000.00", "reason": "agreed"}  # fmt: skip
 
-    assert omar.post(reverse("admin:policies_approvallimit_add"), form).status_code == 302
+    answer = omar.post(reverse("admin:policies_approvallimit_add"), form)
+    waiting = AuthorityChange.objects.get()
+    assert answer.headers["Location"] == change_url(waiting)
+    assert not ApprovalLimit.objects.exists()
+    agree(waiting.pk, actor=Actor.human(petra), reason="right")
     limit = ApprovalLimit.objects.get()
     assert (limit.user, limit.each_minor, limit.per_day_minor) == (fred, 50_000, 200_000)
 
     change = reverse("admin:policies_approvallimit_change", args=[limit.pk])
-    omar.post(change, {"each": "750.00", "per_day": "", "reason": "more", "currency": "JPY"})
+    lower = {"each": "250.00", "per_day": "2000.00", "reason": "less", "currency": "JPY"}
+    assert omar.post(change, lower).headers["Location"] != change_url(waiting)
     limit.refresh_from_db()
-    assert (limit.each_minor, limit.per_day_minor, limit.currency) == (75_000, None, "EUR")
+    assert (limit.each_minor, limit.per_day_minor, limit.currency) == (25_000, 200_000, "EUR")
+
+    omar.post(change, {"each": "250.00", "per_day": "", "reason": "no sum"})
+    limit.refresh_from_db()
+    assert limit.per_day_minor == 200_000
 
     omar.post(reverse("admin:policies_approvallimit_remove", args=[limit.pk]), {"reason": "left"})
     limit.refresh_from_db()
     assert not limit.valid
     assert omar.post(change, {"each": "1.00", "reason": "x"}).status_code == 403
-    assert codes() == ["limit.set", "limit.set", "limit.removed"]
+    assert codes() == [
+        "authority.proposed", "authority.agreed", "limit.set", "limit.set", "authority.proposed",
+        "limit.removed",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

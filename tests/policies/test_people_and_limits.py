@@ -13,8 +13,9 @@ from audit.actors import Actor, ActorKind
 from audit.models import AuditEvent
 from policies.exceptions import PolicyError
 from policies.models import ApprovalLimit, User
+from policies.services.accounts import reactivate
 from policies.services.limits import remove_limit, set_limit
-from policies.services.people import change_roles, create_user, deactivate, reactivate
+from policies.services.people import change_roles, create_user, deactivate
 from tests.policies.make import SYSTEM, codes, make_roles, make_user
 
 pytestmark = pytest.mark.django_db
@@ -80,15 +81,17 @@ def test_what_cannot_be_an_account_is_refused(changes: dict[str, object], code: 
 def test_changing_roles_records_what_came_and_went_and_who_did_it() -> None:
     olga, user = make_user("olga", "ops admin"), make_user("alice", "finance", "support")
 
-    change_roles(user.pk, actor=Actor.human(olga), roles=["finance", "manager"], reason="promoted")
+    change_roles(user.pk, actor=SYSTEM, roles=["finance", "manager"], reason="promoted")
+    change_roles(user.pk, actor=Actor.human(olga), roles=["manager"], reason="moved")
 
-    assert sorted(user.groups.values_list("name", flat=True)) == ["finance", "manager"]
-    assert codes(user) == ["user.created", "user.roles_changed"]
-    newest = user.history.first()
+    assert sorted(user.groups.values_list("name", flat=True)) == ["manager"]
+    assert codes(user) == ["user.created", "user.roles_changed", "user.roles_changed"]
+    newest, older = user.history.all()[:2]
     assert newest.history_user == olga
-    assert newest.history_change_reason == "person olga: roles +manager -support: promoted"
-    event = AuditEvent.objects.get(code="user.roles_changed")
-    assert (event.actor_name, "+manager, -support" in event.data) == ("olga", True)
+    assert newest.history_change_reason == "person olga: roles -finance: moved"
+    assert older.history_change_reason == "system test: roles +manager -support: promoted"
+    event = AuditEvent.objects.filter(code="user.roles_changed").latest("pk")
+    assert (event.actor_name, '"-finance"' in event.data) == ("olga", True)
 
 
 def test_the_same_roles_again_change_and_record_nothing() -> None:
