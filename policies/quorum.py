@@ -8,6 +8,8 @@ from itertools import product
 
 from policies.verdicts import RequirementSpec
 
+_SOMEBODY = "\0somebody"  # neither a person nor a group is called that
+
 
 @dataclass(frozen=True, slots=True)
 class Approval:
@@ -69,8 +71,7 @@ def progress(
             spec,
             met_count=matching.count(index),
             met=matching.is_met(index),
-            open=any(_helps(requirements, given, Approval("", group)) for group in spec.groups)
-            and matching.is_reached(index),
+            open=matching.is_reached(index) and _is_wanted(requirements, given, index),
             by=matching.placed_on(index),
         )
         for index, spec in enumerate(requirements)
@@ -91,16 +92,6 @@ def all_met(
         return False
     matching = _matched(requirements, _counted(requirements, approvals, excluded))
     return all(matching.is_met(index) for index in range(len(requirements)))
-
-
-def helps(
-    requirements: Sequence[RequirementSpec], approvals: Iterable[Approval], one_more: Approval
-) -> bool:
-    """Whether one more approval would bring the requirements further."""
-    given = _counted(requirements, approvals, ())
-    if any(one_more.people & one.people for one in given):
-        return False
-    return _helps(requirements, given, one_more)
 
 
 def unmeetable(
@@ -180,11 +171,14 @@ def _matched(requirements: Sequence[RequirementSpec], given: Iterable[Approval])
     return matching
 
 
-def _helps(
-    requirements: Sequence[RequirementSpec], given: Sequence[Approval], one_more: Approval
+def _is_wanted(
+    requirements: Sequence[RequirementSpec], given: Sequence[Approval], index: int
 ) -> bool:
-    before, after = _matched(requirements, given), _matched(requirements, [*given, one_more])
-    return after.total > before.total
+    """Whether one more yes for this very requirement, by somebody new, would count."""
+    somebody = Approval(_SOMEBODY, _SOMEBODY)
+    asked = list(requirements)
+    asked[index] = replace(asked[index], group=_SOMEBODY, alternatives=asked[index].groups)
+    return _matched(asked, [*given, somebody]).total > _matched(asked, given).total
 
 
 class _Matching:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from approvals.choices import DecisionVerdict, Origin
+from approvals.choices import FINAL_VERDICTS, DecisionVerdict, Origin
 from approvals.exceptions import NotAuthorised
-from approvals.models import ActionRequest, PolicyDecision, Requirement
+from approvals.models import ActionRequest, Decision, PolicyDecision, Requirement
 from approvals.selectors import clock
 from approvals.selectors.case import case_of
 from approvals.selectors.requests import requirements_of
 from audit.money import Money
-from policies.authority import Authority, Refusal, may_decide
+from policies.authority import Authority, Case, Refusal, deciders_for, may_decide
 from policies.models import User
 from policies.quorum import Approval, Progress, all_met, progress
 from policies.verdicts import RequirementSpec
@@ -22,15 +23,45 @@ FRESH_FOR = timedelta(hours=24)
 """How old a reading may be when somebody approves on it."""
 
 
+def approval_of(decision: Decision, member_of: frozenset[str] = frozenset()) -> Approval:
+    """One decision as the count of requirements sees it; its `requirement` is read with it.
+
+    Whoever answered what was escalated to them counts for the group it was asked of.
+    """
+    group, requirement = decision.group, decision.requirement
+    if requirement is not None and group not in requirement.spec.groups:
+        group = requirement.group
+    return Approval(
+        person=decision.person,
+        group=group,
+        on_behalf_of=decision.on_behalf_of,
+        member_of=member_of,
+        limit_checked=decision.limit_minor is not None or decision.amount_minor is None,
+    )
+
+
 def approvals_of(request: ActionRequest) -> list[Approval]:
     """The approvals of the current version, each counted for the role it was given in."""
-    given = request.decisions.filter(
-        version=request.version, verdict=DecisionVerdict.APPROVE
-    ).select_related("requirement")
+    given = list(
+        request.decisions.filter(version=request.version, verdict=DecisionVerdict.APPROVE)
+        .select_related("requirement")
+        .order_by("id")
+    )
+    roles = roles_of_people(given) if any(r.excludes for r in requirements_of(request)) else {}
     return [
-        Approval(person=d.person, group=d.requirement.group if d.requirement else d.group)
+        approval_of(d, roles.get(d.person, frozenset()) | roles.get(d.on_behalf_of, frozenset()))
         for d in given
     ]
+
+
+def roles_of_people(decisions: Iterable[Decision]) -> dict[str, frozenset[str]]:
+    """The roles that deciders and lenders hold now, with any of their accounts, by person."""
+    people = {person for d in decisions for person in (d.person, d.on_behalf_of) if person}
+    found: dict[str, set[str]] = {}
+    held = User.objects.filter(person__in=people).exclude(groups=None)
+    for person, role in held.values_list("person", "groups__name"):
+        found.setdefault(person, set()).add(str(role))
+    return {person: frozenset(roles) for person, roles in found.items()}
 
 
 def progress_of(request: ActionRequest) -> list[Progress]:
@@ -44,6 +75,13 @@ def is_settled(request: ActionRequest) -> bool:
     return all_met([r.spec for r in requirements_of(request)], approvals_of(request))
 
 
+def people_decided(request: ActionRequest) -> frozenset[str]:
+    """Who has decided on the current version, and on whose authority: neither does so again."""
+    given = request.decisions.filter(version=request.version, verdict__in=FINAL_VERDICTS)
+    pairs = given.values_list("person", "on_behalf_of")
+    return frozenset(person for pair in pairs for person in pair if person)
+
+
 def grounds_for(
     decider: User,
     request: ActionRequest,
@@ -55,46 +93,72 @@ def grounds_for(
     """The open requirement this person may answer, and why they may. Raises NotAuthorised.
 
     Rejecting, asking and escalating need no limit: nobody needs authority over an amount to
-    stop it. `amount` is what an edit leads to; the larger of the two counts.
+    stop it. `amount` is what an edit leads to; the larger of the two counts. Their own authority
+    goes before what is lent to them, and a requirement nobody has met before one somebody has.
     """
-    case = case_of(request, at=at, edited_to=amount)
+    case = replace(case_of(request, at=at, edited_to=amount), decided=people_decided(request))
+    requirements, given = requirements_of(request), approvals_of(request)
+    specs = [requirement.spec for requirement in requirements]
     refusals: list[Refusal] = []
-    for requirement, state in zip(requirements_of(request), progress_of(request), strict=True):
-        if state.met or not state.open:
+    found: list[tuple[Requirement, Authority]] = []
+    states = zip(requirements, progress(specs, given), strict=True)
+    for requirement, state in sorted(states, key=lambda pair: pair[1].met):
+        if not state.open:
             continue
-        for spec in _ways_in(requirement):
+        for spec in ways_in(requirement):
             answer = may_decide(
                 decider, case, spec if needs_limit else replace(spec, within_limit=False)
             )
             if isinstance(answer, Authority):
                 if not _has_answered_elsewhere(answer.group, requirement):
-                    return requirement, answer
+                    found.append((requirement, answer))
+                    break
                 answer = Refusal(
                     "one_group_twice",
                     f"Two groups must agree, and {answer.group} has answered for one already.",
                 )
             refusals.append(answer)
+    if found:
+        return _leaving_most_open(found, decider, case)
     if not refusals:
         raise NotAuthorised("Nothing here is open for you to decide.", code="nothing_open")
     worst = next((r for r in refusals if r.code != "not_in_group"), refusals[0])
     raise NotAuthorised(worst.message, code=worst.code)
 
 
-def _ways_in(requirement: Requirement) -> list[RequirementSpec]:
-    """The requirement as its group may answer it, and as whom it was escalated to may."""
+def ways_in(requirement: Requirement) -> list[RequirementSpec]:
+    """The requirement as its groups may answer it, and as whom it was escalated to may."""
     spec = requirement.spec
-    if requirement.escalated_to in ("", spec.group):
+    if requirement.escalated_to in ("", *spec.groups):
         return [spec]
-    return [spec, replace(spec, group=requirement.escalated_to)]
+    return [spec, replace(spec, group=requirement.escalated_to, alternatives=())]
+
+
+def _leaving_most_open(
+    found: list[tuple[Requirement, Authority]], decider: User, case: Case
+) -> tuple[Requirement, Authority]:
+    """Of several they may answer: one's own authority first, then what fewest others may answer."""
+    own = [pair for pair in found if not pair[1].on_behalf_of] or found
+    if len(own) == 1:
+        return own[0]
+
+    def others(pair: tuple[Requirement, Authority]) -> int:
+        people = {u.person for spec in ways_in(pair[0]) for u in deciders_for(case, spec)}
+        return len(people - {decider.person})
+
+    return min(own, key=others)
 
 
 def _has_answered_elsewhere(group: str, requirement: Requirement) -> bool:
-    """Has this group approved for another requirement, so that two groups would become one?"""
+    """Has this group approved for another one's requirement, so that two groups would become one?
+
+    A group that is asked twice by name (in two stages) answers twice, by two people.
+    """
     return (
         requirement.request.decisions.filter(
             version=requirement.version, verdict=DecisionVerdict.APPROVE, group=group
         )
-        .exclude(requirement=requirement)
+        .exclude(requirement__group=requirement.group)
         .exists()
     )
 
@@ -115,10 +179,10 @@ def may_conclude(person: User, request: ActionRequest) -> bool:
     """May this person start, sign off, resolve or propose undoing it?
 
     Whoever could decide on it (an amount aside), or a manager; never somebody who had a hand in
-    it.
+    it. This is not lent: only one's own authority counts.
     """
-    case = case_of(request, at=clock.now())
-    groups = {r.group for r in requirements_of(request)} | {MANAGER}
+    case = replace(case_of(request, at=clock.now()), at=None)
+    groups = {group for r in requirements_of(request) for group in r.spec.groups} | {MANAGER}
     return any(
         isinstance(may_decide(person, case, RequirementSpec(group=group)), Authority)
         for group in sorted(groups)

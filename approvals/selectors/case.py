@@ -104,7 +104,7 @@ def _policy_authors(request: ActionRequest) -> set[str]:
     while found - known:
         known |= found
         restored = PolicyVersion.objects.filter(pk__in=found).exclude(restores=None)
-        found = set(restored.values_list("restores", flat=True))
+        found = {pk for pk in restored.values_list("restores", flat=True) if pk is not None}
     wrote = User.objects.filter(Q(drafted_policies__in=known) | Q(policy_edits__version__in=known))
     return set(wrote.values_list("person", flat=True))
 

@@ -19,10 +19,13 @@ from approvals.choices import (
 )
 from approvals.inspection import reveal
 from approvals.models import ActionRequest, Decision, EvidenceItem, PolicyDecision, Requirement
+from approvals.selectors import clock
+from approvals.selectors.authority import approval_of
 from approvals.selectors.case import amount_of
 from approvals.selectors.pack import flag_words
+from policies.authority import groups_lent_to
 from policies.models import User
-from policies.quorum import Approval, progress
+from policies.quorum import progress
 from policies.roles import DECIDING_ROLES
 from policies.verdicts import Verdict
 
@@ -74,10 +77,11 @@ class Row:
 
 
 def teams_of(user: User) -> tuple[str, ...]:
-    """The deciding roles the account is in now, by membership and nothing else."""
+    """The deciding roles the account is in now, or holds on somebody's behalf; nothing else."""
     if not user.is_active:
         return ()
     names = set(user.groups.values_list("name", flat=True))
+    names |= groups_lent_to(user, at=clock.now())
     return tuple(team for team in DECIDING_ROLES if team in names)
 
 
@@ -185,7 +189,8 @@ def flags_of(request: ActionRequest) -> tuple[str, ...]:
 
 
 def _asked(team: str) -> QuerySet[Requirement]:
-    return Requirement.objects.filter(Q(group=team) | Q(escalated_to=team), request=OuterRef("pk"))
+    named = Q(group=team) | Q(escalated_to=team) | Q(alternatives__contains=f"|{team}|")
+    return Requirement.objects.filter(named, request=OuterRef("pk"))
 
 
 def _open(team: str) -> QuerySet[Requirement]:
@@ -213,11 +218,7 @@ def _row(request: ActionRequest, viewer: User) -> Row:
 
 def _progress(requirements: Iterable[Requirement], decisions: Iterable[Decision]) -> str:
     specs = [r.spec for r in requirements]
-    given = [
-        Approval(person=d.person, group=d.requirement.group if d.requirement else d.group)
-        for d in decisions
-        if d.verdict == DecisionVerdict.APPROVE
-    ]
+    given = [approval_of(d) for d in decisions if d.verdict == DecisionVerdict.APPROVE]
     if not specs:
         return ""
     met = sum(one.met_count for one in progress(specs, given))

@@ -13,13 +13,15 @@ from approvals.selectors.authority import (
     grounds_for,
     may_conclude,
     missing_evidence,
+    people_decided,
     progress_of,
+    ways_in,
 )
-from approvals.selectors.case import case_of
+from approvals.selectors.case import approved_today_by_person, case_of
 from approvals.selectors.requests import requirements_of, usable_grant_of
 from audit.money import Money
 from connectors.catalogue import ActionType
-from policies.authority import deciders_for
+from policies.authority import Authority, deciders_with_grounds
 from policies.models import User
 from policies.quorum import Approval, progress
 
@@ -39,6 +41,8 @@ class Need:
     escalated_to: str
     within_limit: bool
     given_by: tuple[str, ...]
+    alternatives: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Standing:
     could_decide: tuple[str, ...] = ()
     group: str = ""
     limit: str = ""
+    on_behalf_of: str = ""  # the name of whoever lent the authority; "" for one's own
     missing: tuple[str, ...] = ()
     reason_needed: bool = False
     escalates_to: str = ""  # "" when it has been escalated already
@@ -66,16 +71,20 @@ class Standing:
 
 def needs_of(request: ActionRequest) -> tuple[Need, ...]:
     """The current version's requirements with the people who met them."""
-    given: dict[int, list[str]] = {}
+    given: dict[str, str] = {}
     for decision in request.decisions.filter(
         version=request.version, verdict=DecisionVerdict.APPROVE
     ).select_related("decider"):
-        if decision.requirement_id is not None:
-            names = given.setdefault(decision.requirement_id, [])
-            names.append(name_of(decision.decider))
+        given[decision.person] = name_of(decision.decider) + (
+            f" on behalf of {name_of_person(decision.on_behalf_of)}"
+            if decision.on_behalf_of
+            else ""
+        )
     return tuple(
         Need(
             group=requirement.group,
+            alternatives=requirement.spec.alternatives,
+            excludes=requirement.spec.excludes,
             quorum=requirement.quorum,
             met_count=state.met_count,
             met=state.met,
@@ -83,7 +92,7 @@ def needs_of(request: ActionRequest) -> tuple[Need, ...]:
             stage=requirement.stage,
             escalated_to=requirement.escalated_to,
             within_limit=requirement.within_limit,
-            given_by=tuple(given.get(requirement.pk, ())),
+            given_by=tuple(given[person] for person in state.by if person in given),
         )
         for requirement, state in zip(requirements_of(request), progress_of(request), strict=True)
     )
@@ -110,12 +119,13 @@ def standing_of(
     if policy is None:
         return Standing(refusal="This request has no policy decision; it cannot be decided.")
     try:
-        requirement, _ = grounds_for(viewer, request, needs_limit=False, at=at)
+        requirement, authority = grounds_for(viewer, request, needs_limit=False, at=at)
     except NotAuthorised as refusal:
         return Standing(refusal=refusal.message, could_decide=could_decide(request, at=at))
     shared = Standing(
         may_answer=True,
-        group=requirement.group,
+        on_behalf_of=name_of_person(authority.on_behalf_of),
+        group=authority.group,
         missing=tuple(missing_evidence(request, policy, at=at)),
         reason_needed=request.effective_tier >= 3 or policy.reason_required,
         escalates_to=_further(requirement),
@@ -125,12 +135,13 @@ def standing_of(
     except NotAuthorised as refusal:
         return replace(shared, refusal=refusal.message, could_decide=could_decide(request, at=at))
     limit = authority.limit_minor
-    still_needed = _still_needed(request, viewer, requirement)
+    still_needed = _still_needed(request, viewer, requirement, authority)
     return replace(
         shared,
         may_approve=True,
-        group=requirement.group,
+        group=authority.group,
         limit="" if limit is None else str(Money(limit, request.currency)),
+        on_behalf_of=name_of_person(authority.on_behalf_of),
         escalates_to=_further(requirement),
         is_last=not still_needed,
         still_needed=still_needed,
@@ -138,27 +149,42 @@ def standing_of(
 
 
 def could_decide(request: ActionRequest, *, at: datetime) -> tuple[str, ...]:
-    """Names of people who could say yes now, a handful at most."""
-    case = case_of(request, at=at)
-    decided = set(
-        request.decisions.filter(version=request.version, verdict__in=FINAL_VERDICTS).values_list(
-            "person", flat=True
-        )
+    """People who could say yes now, by name, role and limit; a handful at most."""
+    spent = approved_today_by_person(request.currency, now=at, excluding=request)
+    case = replace(
+        case_of(request, at=at),
+        decided=people_decided(request),
+        spent_today=lambda user: spent.get(user.person, 0),
     )
     found: dict[str, str] = {}
     for requirement, state in zip(requirements_of(request), progress_of(request), strict=True):
         if not state.open:
             continue
-        for group in {requirement.group, requirement.escalated_to} - {""}:
-            for user in deciders_for(case, replace(requirement.spec, group=group)):
-                if user.person not in decided:
-                    found.setdefault(user.person, name_of(user))
+        for spec in ways_in(requirement):
+            for user, grounds in deciders_with_grounds(case, spec):
+                found.setdefault(user.person, _with_grounds(user, grounds, request.currency))
     return tuple(sorted(found.values())[:_MOST_NAMES])
+
+
+def _with_grounds(user: User, grounds: Authority, currency: str) -> str:
+    """Such as "Max Director (manager, up to 20,000.00 EUR)"."""
+    words = [grounds.group]
+    if grounds.on_behalf_of:
+        words.append(f"on behalf of {name_of_person(grounds.on_behalf_of)}")
+    if grounds.limit_minor is not None:
+        words.append(f"up to {Money(grounds.limit_minor, currency)}")
+    return f"{name_of(user)} ({', '.join(words)})"
 
 
 def name_of(user: User) -> str:
     """The person as colleagues know them."""
     return user.get_full_name() or user.get_username()
+
+
+def name_of_person(person: str) -> str:
+    """The same for a natural person, by their first account; "" for nobody."""
+    account = User.objects.filter(person=person).order_by("pk").first() if person else None
+    return name_of(account) if account else person
 
 
 def _afterwards(request: ActionRequest, viewer: User, kind: ActionType | None) -> Standing:
@@ -177,18 +203,15 @@ def _afterwards(request: ActionRequest, viewer: User, kind: ActionType | None) -
 
 
 def _still_needed(
-    request: ActionRequest, viewer: User, requirement: Requirement
+    request: ActionRequest, viewer: User, requirement: Requirement, authority: Authority
 ) -> tuple[str, ...]:
     """The groups that still have to say yes after this person did."""
-    given = [
-        *approvals_of(request),
-        Approval(person=viewer.person, group=requirement.group),
-    ]
+    group = authority.group if authority.group in requirement.spec.groups else requirement.group
+    own = Approval(viewer.person, group, on_behalf_of=authority.on_behalf_of)
+    given = [*approvals_of(request), own]
     specs = [r.spec for r in requirements_of(request)]
     return tuple(one.spec.group for one in progress(specs, given) if not one.met)
 
 
 def _further(requirement: Requirement) -> str:
-    if requirement.escalated_to == requirement.escalates_to:
-        return ""
-    return requirement.escalates_to
+    return "" if requirement.escalated_to else requirement.escalates_to

@@ -10,8 +10,9 @@ from django.db.models import QuerySet
 from django.urls import reverse
 
 from approvals.models import ActionRequest, Decision, Execution, PolicyDecision, Requirement
+from approvals.selectors.authority import approval_of
 from approvals.selectors.case import amount_of
-from policies.quorum import Approval, progress
+from policies.quorum import progress
 from policies.verdicts import RequirementSpec
 
 
@@ -78,7 +79,7 @@ def _requirements(request: ActionRequest) -> list[dict[str, Any]]:
         key=lambda r: (r.stage, r.pk),
     )
     given = [
-        Approval(person=d.person, group=d.requirement.group)
+        approval_of(d)
         for d in request.decisions.all()
         if d.version == request.version and d.verdict == "approve" and d.requirement is not None
     ]

@@ -123,16 +123,17 @@ def _take(
     if Escalation.objects.filter(**once).exists():
         return 0
     escalating = step == EscalationStep.OVERDUE
+    upwards = requirement.escalated_to or requirement.escalates_to  # it may have climbed further
     Escalation.objects.create(
         **once,
         from_group=requirement.group,
-        to_group=requirement.escalates_to if escalating else requirement.group,
+        to_group=upwards if escalating else requirement.group,
         reason="Time to decide is running out.",
         due_at=due,
         created_at=at,
     )
     if escalating:
-        requirement.escalated_to = requirement.escalates_to
+        requirement.escalated_to = upwards
         requirement.save(update_fields=["escalated_to"])
         record(
             AuditCode.ESCALATED,
@@ -140,7 +141,7 @@ def _take(
             subject=request,
             data={
                 "from": requirement.group,
-                "to": requirement.escalates_to,
+                "to": upwards,
                 "reason": "time is running out",
             },
         )

@@ -142,7 +142,7 @@ def escalate(request_id: UUID, *, decider: User, seen: Seen, reason: str) -> Dec
     request, requirement = sitting.request, sitting.requirement
     if not reason.strip():
         raise ReasonRequired("Write why somebody else should decide this.")
-    if requirement.escalated_to == requirement.escalates_to:
+    if requirement.escalated_to:
         raise WrongState(f"This has been escalated to {requirement.escalated_to} already.")
     decision = keep_decision(sitting, decider, seen, DecisionVerdict.ESCALATE, "", reason)
     requirement.escalated_to = requirement.escalates_to

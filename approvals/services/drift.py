@@ -7,13 +7,15 @@ from datetime import datetime
 
 from approvals.choices import DecisionVerdict
 from approvals.models import ActionRequest, Grant
+from approvals.selectors.authority import approval_of, roles_of_people
 from approvals.selectors.case import case_of
+from approvals.selectors.held import hold_grounds_of
 from approvals.selectors.pauses import stopped_since
 from approvals.selectors.requests import content_of, requirements_of
 from approvals.services.derive import demand_intact
 from approvals.services.judge import judge_stored
 from connectors.base import Preview
-from policies.authority import Authority, may_decide
+from policies.authority import Authority, still_may_decide
 from policies.facts import Facts
 from policies.models import PolicyVersion
 from policies.quorum import Approval, progress
@@ -39,10 +41,12 @@ def judge_again(
 ) -> Judgement:
     """Compare what was approved with what is, everything, on a locked request.
 
+    What it rests on is held until the caller's transaction ends.
     Raises IntegrityBroken when the stored bytes do not have the digest they were stored with.
     """
     content = content_of(request)
     demand_intact(request)
+    hold_grounds_of(request)
     judged = judge_stored(request, preview, now=at)
     evaluation = judged.evaluation
     drift = (
@@ -84,7 +88,9 @@ def _target_drift(grant: Grant, preview: Preview) -> str:
 
 def _authority_drift(request: ActionRequest, evaluation: Evaluation, *, at: datetime) -> str:
     pinned = requirements_of(request)
-    limited = {spec.group for spec in evaluation.requirements if spec.within_limit}
+    limited = {
+        group for spec in evaluation.requirements if spec.within_limit for group in spec.groups
+    }
     standing, lost = _standing_approvals(request, limited, at=at)
     if any(not p.met for p in progress(tuple(r.spec for r in pinned), standing)):
         who = f" ({'; '.join(lost)})" if lost else ""
@@ -108,9 +114,12 @@ def _standing_approvals(
     case = case_of(request, at=at)
     standing: list[Approval] = []
     lost: list[str] = []
-    given = request.decisions.filter(
-        version=request.version, verdict=DecisionVerdict.APPROVE
-    ).select_related("decider", "requirement")
+    given = list(
+        request.decisions.filter(version=request.version, verdict=DecisionVerdict.APPROVE)
+        .select_related("decider", "requirement")
+        .order_by("id")
+    )
+    roles = roles_of_people(given)
     for decision in given:
         requirement = decision.requirement
         if requirement is None:
@@ -118,11 +127,19 @@ def _standing_approvals(
         asked = replace(
             requirement.spec,
             group=decision.group,
-            within_limit=requirement.within_limit or requirement.group in limited,
+            alternatives=(),
+            within_limit=requirement.within_limit
+            or not limited.isdisjoint(requirement.spec.groups),
         )
-        answer = may_decide(decision.decider, case, asked)
+        answer = still_may_decide(
+            decision.decider, case, asked, delegation_id=decision.delegation_id
+        )
         if isinstance(answer, Authority):
-            standing.append(Approval(person=decision.person, group=requirement.group))
+            held = roles.get(decision.person, frozenset()) | roles.get(
+                decision.on_behalf_of, frozenset()
+            )
+            checked = asked.within_limit or case.amount is None
+            standing.append(replace(approval_of(decision, held), limit_checked=checked))
         else:
             lost.append(f"{decision.person}: {answer.message}")
     return standing, lost

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TypeAlias
 
 from approvals.choices import EscalationStep
 from approvals.models import ActionRequest, Escalation, PolicyDecision, Requirement
+from approvals.models.deciding import column_of
 from approvals.selectors.case import approved_today_by_person, case_of
+from approvals.selectors.standing import name_of
+from approvals.services import notify
 from approvals.services.moves import POLICY
 from audit.canonical import JsonObject, canonical
 from audit.events import AuditCode
+from audit.money import Money
 from audit.services import record
-from policies.authority import deciders_for
+from policies.authority import Case, deciders_for, deciders_with_grounds
 from policies.facts import Facts
 from policies.models import PolicyVersion
+from policies.quorum import unmeetable
+from policies.roles import ANSWERS_TO
 from policies.verdicts import Evaluation, RequirementSpec
 
 
@@ -59,6 +66,8 @@ def create_requirements(
             stage=spec.stage,
             within_limit=spec.within_limit,
             escalates_to=spec.escalates_to,
+            alternatives=column_of(spec.alternatives),
+            excludes=column_of(spec.excludes),
         )
         for spec in specs
     )
@@ -67,33 +76,163 @@ def create_requirements(
 def alarm_empty_routes(
     request: ActionRequest, requirements: list[Requirement], *, at: datetime
 ) -> None:
-    """A requirement with too few people who may meet it is escalated at once, and on record."""
+    """Find requirements too few people may meet, and send each to somebody who may, on record.
+
+    Where only limits are too low it climbs the ladder of roles until somebody's covers the
+    amount. Otherwise, and where the ladder ends without anybody, the alarm goes out and the named
+    fallback has it. People count, not accounts, and nobody for two requirements. What is lent
+    adds nobody: its lender could decide as well. Who is out of office may still decide.
+    """
     spent = approved_today_by_person(request.currency, now=at, excluding=request)
-    case = replace(case_of(request, at=at), spent_today=lambda user: spent.get(user.person, 0))
-    for requirement in requirements:
-        # people, not accounts: two accounts of one person are one
-        people = {user.person for user in deciders_for(case, requirement.spec)}
-        if len(people) >= requirement.quorum:
+    case = replace(
+        case_of(request, at=at), spent_today=lambda user: spent.get(user.person, 0), at=None
+    )
+    bench = _Bench(
+        case,
+        [requirement.spec for requirement in requirements],
+        [_able(case, requirement.spec) for requirement in requirements],
+    )
+    for index in bench.short():
+        requirement = requirements[index]
+        climb = _climb(bench, index)
+        if climb is None:
+            _alarm(request, requirement, _fallback(bench, index), at=at)
+        else:
+            _send_up(request, requirement, climb, at=at)
+        bench = bench.joined_by(index, requirement.escalated_to)
+
+
+People: TypeAlias = dict[str, set[str]]
+"""The persons who may answer a requirement, by the role they would do so in."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Bench:
+    """Who may answer which requirement now."""
+
+    case: Case
+    specs: list[RequirementSpec]
+    able: list[People]
+
+    def short(self) -> tuple[int, ...]:
+        """Where there are too few, all requirements taken together."""
+        return unmeetable(self.specs, self.able)
+
+    def joined_by(self, index: int, role: str) -> _Bench:
+        """The same with that role answering this requirement as well."""
+        more = _able(self.case, replace(self.specs[index], group=role, alternatives=()))
+        return self.with_people(index, self.able[index] | more)
+
+    def with_people(self, index: int, people: People) -> _Bench:
+        return replace(self, able=[*self.able[:index], people, *self.able[index + 1 :]])
+
+
+@dataclass(frozen=True, slots=True)
+class _Climb:
+    """Where a requirement goes when nobody below has a limit that covers the amount."""
+
+    to: str
+    because: str
+
+
+def _able(case: Case, spec: RequirementSpec) -> People:
+    result: People = {}
+    for role in spec.groups:
+        alone = replace(spec, group=role, alternatives=())
+        result[role] = {user.person for user in deciders_for(case, alone)}
+    return result
+
+
+def _climb(bench: _Bench, index: int) -> _Climb | None:
+    """The first role above whose people make it enough, if it is limits that fall short."""
+    spec, amount = bench.specs[index], bench.case.amount
+    if not spec.within_limit or amount is None:
+        return None
+    unlimited = _able(bench.case, replace(spec, within_limit=False))
+    if index in bench.with_people(index, unlimited).short():
+        return None  # there are too few people, whatever their limits
+    for role in _ladder(spec.group):
+        if index in bench.joined_by(index, role).short():
             continue
-        requirement.escalated_to = requirement.escalates_to
-        requirement.save(update_fields=["escalated_to"])
-        Escalation.objects.create(
-            request=request,
-            version=request.version,
-            step=EscalationStep.NOBODY,
-            requirement=requirement,
-            from_group=requirement.group,
-            to_group=requirement.escalates_to,
-            reason="Too few people in the group may decide this.",
-            due_at=at,
-            created_at=at,
+        above = deciders_with_grounds(bench.case, replace(spec, group=role, alternatives=()))
+        first, grounds = above[0]
+        most = Money(grounds.limit_minor or 0, amount.currency)
+        few = "Nobody" if spec.quorum == 1 else "Too few people"
+        return _Climb(
+            role,
+            f"{few} in {' or '.join(spec.groups)} may approve {amount}; "
+            f"{name_of(first)} ({role}) may up to {most}.",
         )
-        record(
-            AuditCode.ROUTE_EMPTY,
-            actor=POLICY,
-            subject=request,
-            data={"group": requirement.group, "fallback": requirement.escalates_to},
-        )
+    return None
+
+
+def _ladder(group: str) -> list[str]:
+    """The roles above, from the next one up."""
+    result: list[str] = []
+    while (group := ANSWERS_TO.get(group, "")) and group not in result:
+        result.append(group)
+    return result
+
+
+def _fallback(bench: _Bench, index: int) -> str:
+    """The named fallback, or the first role above it whose people make it enough."""
+    named = bench.specs[index].escalates_to
+    for role in (named, *_ladder(named)):
+        if index not in bench.joined_by(index, role).short():
+            return role
+    return named
+
+
+def _alarm(
+    request: ActionRequest, requirement: Requirement, fallback: str, *, at: datetime
+) -> None:
+    requirement.escalated_to = fallback
+    requirement.save(update_fields=["escalated_to"])
+    _keep_step(
+        request, requirement, EscalationStep.NOBODY, "Too few people may decide this.", at=at
+    )
+    record(
+        AuditCode.ROUTE_EMPTY,
+        actor=POLICY,
+        subject=request,
+        data={"group": requirement.group, "fallback": fallback},
+    )
+    notify.nobody(request, requirement)
+
+
+def _send_up(
+    request: ActionRequest, requirement: Requirement, climb: _Climb, *, at: datetime
+) -> None:
+    requirement.escalated_to = climb.to
+    requirement.save(update_fields=["escalated_to"])
+    _keep_step(request, requirement, EscalationStep.CLIMBED, climb.because, at=at)
+    record(
+        AuditCode.CLIMBED,
+        actor=POLICY,
+        subject=request,
+        data={"group": requirement.group, "to": climb.to, "because": climb.because},
+    )
+
+
+def _keep_step(
+    request: ActionRequest,
+    requirement: Requirement,
+    step: EscalationStep,
+    reason: str,
+    *,
+    at: datetime,
+) -> None:
+    Escalation.objects.create(
+        request=request,
+        version=request.version,
+        step=step,
+        requirement=requirement,
+        from_group=requirement.group,
+        to_group=requirement.escalated_to,
+        reason=reason[:500],
+        due_at=at,
+        created_at=at,
+    )
 
 
 def close_requirements(request: ActionRequest) -> None:

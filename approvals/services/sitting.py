@@ -10,6 +10,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from approvals.choices import FINAL_VERDICTS, DecisionVerdict, ReasonCode, State
 from approvals.exceptions import (
@@ -28,17 +29,18 @@ from approvals.models import (
     ShownContent,
 )
 from approvals.selectors import clock
-from approvals.selectors.authority import grounds_for
+from approvals.selectors.authority import grounds_for, people_decided
 from approvals.selectors.pauses import stop_of
 from approvals.selectors.requests import held_agent, policy_decision_of
 from approvals.selectors.shown import Seen, shown_content
+from approvals.services import notify
 from approvals.services.derive import demand_intact
 from audit.actors import Actor
 from audit.events import AuditCode
 from audit.money import Money
 from audit.services import record
 from policies.authority import Authority
-from policies.models import User
+from policies.models import Delegation, User
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -99,8 +101,9 @@ def sit_down(
 ) -> Sitting:
     """Lock, then look: state, page, person, in that order.
 
-    The person's accounts are locked after the request: of two requests one person approves at
-    the same moment, the second counts the first against the limit of the day.
+    The person's accounts, and those of whoever lends them authority, are locked after the
+    request: of two requests approved on one person's authority at the same moment, the second
+    counts the first against the limit of the day.
 
     `amount` is the amount an edit leads to: the person must have authority over that as well.
     """
@@ -113,8 +116,11 @@ def sit_down(
         raise StalePage("This form belongs to another page. Reload it and look again.")
     if Decision.objects.filter(nonce=seen.nonce).exists():
         raise AlreadyDecided("This page has been used already. Your first answer counts.")
-    if _has_decided(request, decider):
-        raise AlreadyDecided("You have decided on this already. One person counts once.")
+    if decider.person in people_decided(request):
+        raise AlreadyDecided(
+            "You have decided on this already, or somebody did on your behalf. "
+            "One person counts once."
+        )
     if request.decide_by is not None and request.decide_by <= at:
         raise WrongState("The time to decide this has run out.")
     if seen.version != request.version or seen.shown_digest != shown_content(request).digest:
@@ -150,6 +156,8 @@ def keep_decision(
         decider=decider,
         person=decider.person,
         group=authority.group,
+        on_behalf_of=authority.on_behalf_of,
+        delegation_id=authority.delegation_id,
         verdict=verdict,
         reason_code=reason_code,
         comment=comment,
@@ -172,6 +180,8 @@ def keep_decision(
             "verdict": verdict.value,
             "group": authority.group,
             "person": decider.person,
+            "on_behalf_of": authority.on_behalf_of,
+            "delegation": authority.delegation_id,
             "limit_minor": authority.limit_minor,
             "digest": request.digest,
             "shown": shown.digest,
@@ -179,13 +189,9 @@ def keep_decision(
             "opened_at": seen.opened_at.isoformat(),
         },
     )
+    if authority.on_behalf_of:
+        notify.used_on_behalf(request, authority.on_behalf_of)
     return decision
-
-
-def _has_decided(request: ActionRequest, decider: User) -> bool:
-    return request.decisions.filter(
-        version=request.version, person=decider.person, verdict__in=FINAL_VERDICTS
-    ).exists()
 
 
 def _moved_on(request: ActionRequest) -> str:
@@ -199,11 +205,17 @@ def _moved_on(request: ActionRequest) -> str:
 def _locked_account(decider: User) -> User:
     """The account as it is now, not as it was when the session began; all of the person's locked.
 
+    Their lenders' are locked with them, in one order: what several people approve on one person's
+    authority is one day's sum.
+
     NO KEY: rows that merely point at an account (a colleague's notices) do not wait for it, so
     two people who notify each other cannot deadlock.
     """
-    person = User.objects.values("person").filter(pk=decider.pk)
-    accounts = User.objects.select_for_update(no_key=True).filter(person__in=person)
+    lenders = Delegation.objects.in_force(clock.now()).filter(delegate=decider.pk)
+    people = User.objects.filter(Q(pk=decider.pk) | Q(pk__in=lenders.values("lender")))
+    accounts = User.objects.select_for_update(no_key=True).filter(
+        person__in=people.values("person")
+    )
     return {account.pk: account for account in accounts.order_by("pk")}[decider.pk]
 
 
