@@ -75,4 +75,5 @@ def _rejections(business_key: str, digest: str, at: datetime) -> QuerySet[Decisi
         digest=digest,
         verdict=DecisionVerdict.REJECT,
         created_at__gte=at - DAY,
+        created_at__lte=at,
     ).order_by("id")

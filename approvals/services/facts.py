@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +11,6 @@ from typing import Any
 from django.db.models import Q
 
 from approvals.inspection import Flag
-from approvals.models import ActionRequest, CountedRequest
 from approvals.proposal import SuppliedEvidence
 from approvals.selectors.earlier import (
     duplicates_of,
@@ -30,7 +28,6 @@ from policies.facts import (
     AgentFacts,
     CustomerFacts,
     EvidenceFacts,
-    FactError,
     Facts,
     RequesterFacts,
     TimeFacts,
@@ -68,20 +65,26 @@ def compute_facts(
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What was proposed before the candidate: weighed once, when it is counted."""
+    """What else was proposed, by the time the candidate is judged."""
 
     velocity: VelocityFacts
     over_budget: bool
 
 
-def weigh(candidate: Candidate, tally: Tally, *, now: datetime) -> Before:
-    """What came before, by its counters and by the records."""
+def weigh(
+    candidate: Candidate, tally: Tally, *, now: datetime, asked_at: datetime | None = None
+) -> Before:
+    """What came before, by its counters and by the records.
+
+    `asked_at` is when a stored request was proposed: a rejection since then was given knowing of
+    it, or to somebody who will answer for approving it all the same.
+    """
     key, worth = candidate.business_key, worth_in_base(candidate, now)
     unknown = candidate.amount is not None and worth is None
     velocity = replace(
         tally.facts(worth or 0),
         duplicates=duplicates_of(key, at=now, but=candidate.request_id),
-        rejected_24h=rejections_of(key, candidate.digest, at=now),
+        rejected_24h=rejections_of(key, candidate.digest, at=asked_at or now),
         first_for_counterparty=not succeeded_for(candidate.counterparty, candidate.type.key),
     )
     over_budget = is_over_budget(
@@ -93,21 +96,6 @@ def weigh(candidate: Candidate, tally: Tally, *, now: datetime) -> Before:
         but=candidate.request_id,
     )
     return Before(velocity, over_budget)
-
-
-def weighed(request: ActionRequest) -> Before | None:
-    """What came before, as it was when the request was counted; None when that is not kept.
-
-    What was proposed since answers for itself: it was judged knowing of this one.
-    """
-    last = request.policy_decisions.order_by("-id").values_list("facts", flat=True).first()
-    if last is None or not CountedRequest.objects.filter(request=request).exists():
-        return None
-    try:
-        facts = Facts.from_flat(json.loads(last))
-    except FactError:  # kept by a version of this program that knew other facts
-        return None
-    return Before(facts.velocity, facts.agent.over_budget)
 
 
 def worth_in_base(candidate: Candidate, now: datetime) -> int | None:

@@ -9,7 +9,7 @@ from approvals.exceptions import InvalidProposal
 from approvals.models import ActionRequest
 from approvals.services import velocity
 from approvals.services.derive import Candidate, as_stored, rederive
-from approvals.services.facts import Before, compute_facts, weigh, weighed, worth_in_base
+from approvals.services.facts import Before, compute_facts, weigh, worth_in_base
 from approvals.services.loops import lesson_for
 from connectors.base import Preview
 from policies.calendar import time_facts
@@ -120,7 +120,8 @@ def judge_stored(
 ) -> Judged:
     """Judge a stored request. One its action type no longer accepts is denied.
 
-    `counting` is for the first time; from then on what came before it stays what it was.
+    `counting` is for the first time; after that it is in the counters and they only change by
+    what others propose.
     """
     try:
         candidate, problem = rederive(request), ""
@@ -129,7 +130,9 @@ def judge_stored(
         candidate, problem = as_stored(request), f"{first.field}: {first.message}"
     if counting and not problem:
         return judge_and_count(request, candidate, preview, now=now)
-    judged = judge(candidate, preview, now=now, before=weighed(request))
+    tally = velocity.peek(candidate, preview, at=now, but=request)
+    before = weigh(candidate, tally, now=now, asked_at=request.created_at)
+    judged = judge(candidate, preview, now=now, before=before)
     if not problem:
         return judged
     evaluation = _with_engine_rule(

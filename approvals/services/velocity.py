@@ -9,7 +9,7 @@ the other, each seeing what the other became, and no two wait for each other in 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from django.db import connection, models
@@ -36,6 +36,20 @@ class Window:
     allowed_24h: int = 0
     count_30d: int = 0
     sum_30d: int = 0
+
+    def without(self, one: CountedRequest, at: datetime) -> Window:
+        """What it would hold had that one not been counted."""
+        if one.hour < since(MONTH, at):
+            return self
+        fewer = replace(self, count_30d=self.count_30d - 1, sum_30d=self.sum_30d - one.amount_base)
+        if one.hour < since(DAY, at):
+            return fewer
+        return replace(
+            fewer,
+            count_24h=self.count_24h - 1,
+            sum_24h=self.sum_24h - one.amount_base,
+            allowed_24h=self.allowed_24h - (one.amount_base if one.allowed else 0),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +122,19 @@ def keys_of(candidate: Candidate, preview: Preview) -> dict[VelocityScope, str]:
     }
 
 
-def peek(candidate: Candidate, preview: Preview, *, at: datetime) -> Tally:
-    """The counters as they stand, locking and changing nothing: for looking ahead."""
+def peek(
+    candidate: Candidate, preview: Preview, *, at: datetime, but: ActionRequest | None = None
+) -> Tally:
+    """The counters as they stand, locking and changing nothing; `but` is left out of them."""
     keys = keys_of(candidate, preview)
-    found = VelocityCounter.objects.filter(_any_of(keys))
-    return Tally(_windows({c.pk: c for c in found}, keys, at))
+    found = {c.pk: c for c in VelocityCounter.objects.filter(_any_of(keys))}
+    windows = _windows(found, keys, at)
+    own = _counted(but) if but is not None else None
+    for pk in own.counters if own else ():
+        if pk in found and own is not None:
+            scope = VelocityScope(found[pk].scope)
+            windows[scope] = windows.get(scope, Window()).without(own, at)
+    return Tally(windows)
 
 
 def hold(candidate: Candidate, preview: Preview, *, at: datetime, request: ActionRequest) -> Tally:
