@@ -14,13 +14,17 @@ from approvals.exceptions import AlreadyDecided, NotAuthorised, StalePage, Wrong
 from approvals.models import ActionRequest, Decision
 from approvals.services import clocks, decide
 from approvals.services.answer import withdraw
+from approvals.services.edit import approve_with_edits
 from policies.models import User
 from tests.approvals.make import (
+    ACCESS,
     Cast,
+    approve,
     fresh,
     look_at,
     make_access,
     make_limit,
+    make_person,
     make_request,
     manager_refund,
 )
@@ -28,6 +32,7 @@ from tests.approvals.story import DECIDED, ROUTED, assert_story, codes
 from tests.races.make import Call, at_once, losers
 from tests.races.rounds import (
     ROUNDS,
+    a_moment_later,
     approving,
     crm_for,
     editing,
@@ -190,3 +195,43 @@ def test_people_whose_edits_notify_each_other_do_not_deadlock(cast: Cast) -> Non
 
         assert losers(results) == []
         assert (fresh(first).version, fresh(second).version) == (2, 2)
+
+
+def test_two_accounts_of_one_person_count_once(cast: Cast) -> None:
+    second = make_person("otto-two", "security", person="otto")
+    for _ in ROUNDS:
+        request = make_access(cast)
+
+        results = at_once(approving(request, cast.otto), approving(request, second))
+
+        (loser,) = losers(results)
+        assert isinstance(loser, AlreadyDecided)
+        assert_story(request, "pending_approval", [*ROUTED, "decision.recorded"])
+        withdraw(request.pk, agent=cast.agent)
+
+
+def test_an_edit_after_the_first_of_two_approvals_never_keeps_it(cast: Cast) -> None:
+    sven = make_person("sven", "security")
+    for number in ROUNDS:
+        request = make_access(cast)
+        approve(request, cast.otto)
+        edit = partial(
+            approve_with_edits,
+            request.pk,
+            decider=cast.sara,
+            seen=look_at(request, cast.sara),
+            params={**ACCESS, "until": f"2030-0{1 + number % 9}-01"},
+            reason_code="corrected",
+        )
+
+        results = at_once(edit, a_moment_later(number, approving(request, sven)))
+
+        (loser,) = losers(results)
+        assert isinstance(loser, (WrongState, StalePage))
+        if results[0] is loser:
+            assert fresh(request).state == "approved"
+            assert request.grants.get().approvers == ["otto", "sven"]
+        else:
+            assert (fresh(request).state, fresh(request).version) == ("pending_approval", 2)
+            assert not request.decisions.filter(version=2).exists()
+        withdraw(request.pk, agent=cast.agent)
