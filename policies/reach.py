@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 from policies import patterns
 from policies.document import Document, Rule
-from policies.evaluate import merged
 from policies.findings import Finding, Severity
 from policies.patterns import EVERY
 from policies.quorum import unmeetable
+from policies.requirements import merged
 from policies.roles import ANSWERS_TO, NEVER_DECIDE
 from policies.spans import Region
 from policies.verdicts import HIGHEST_TIER, RequirementSpec, Verdict
