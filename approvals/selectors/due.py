@@ -8,7 +8,9 @@ from uuid import UUID
 from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F, Q, Value
 
 from approvals.choices import EscalationStep, ExecutionState, State
-from approvals.models import ActionRequest, Escalation, Execution
+from approvals.models import ActionRequest, Escalation, Execution, Requirement
+from policies.models import User
+from policies.services.absences import absent_persons
 
 BATCH = 1000
 """How many rows of one kind a single sweep takes on."""
@@ -69,6 +71,14 @@ def run_out(at: datetime) -> list[UUID]:
         .order_by("id")
         .values_list("pk", flat=True)[:BATCH]
     )
+
+
+def left_by_absent(at: datetime) -> list[UUID]:
+    """Open requests that are suggested to, or claimed by, somebody who is away."""
+    away = User.objects.filter(person__in=absent_persons(at)).values_list("pk", flat=True)
+    left = Requirement.objects.filter(is_open=True, assignee__in=list(away))
+    found = left.order_by("request_id").values_list("request_id", flat=True)[:BATCH]
+    return list(dict.fromkeys(found))
 
 
 def steps_due(at: datetime) -> list[UUID]:

@@ -22,7 +22,7 @@ from approvals.models import (
 )
 from approvals.selectors.authority import is_settled, missing_evidence
 from approvals.selectors.shown import Seen
-from approvals.services import compensate, dispatch, notify
+from approvals.services import assign, compensate, dispatch, notify
 from approvals.services.grants import issue_grant
 from approvals.services.moves import move
 from approvals.services.route import close_requirements
@@ -74,6 +74,8 @@ def approve(
         )
         dispatch.execution_of(request.pk)
         notify.approved(request)
+    else:
+        assign.answered(request, sitting.requirement, by=decider, at=sitting.at)
     return decision
 
 

@@ -10,7 +10,7 @@ from approvals.exceptions import FieldProblem, InvalidProposal
 from approvals.models import ActionRequest, Decision, PolicyDecision, RequestContent
 from approvals.selectors.requests import action_of
 from approvals.selectors.shown import Seen
-from approvals.services import compensate, notify
+from approvals.services import assign, compensate, notify
 from approvals.services.derive import Candidate, rederive
 from approvals.services.evidence import carry_over, read_target, store_reading
 from approvals.services.judge import judge_and_count
@@ -166,6 +166,7 @@ def _apply(
     )
     save_with_history(request, actor=Actor.human(decider), reason=AuditCode.EDITED.value)
     alarm_empty_routes(request, requirements, at=at)
+    assign.suggest(request, requirements, at=at)
     notify.routed(request, requirements)
     return decision
 

@@ -20,7 +20,7 @@ from approvals.exceptions import InvalidProposal
 from approvals.models import ActionRequest, PolicyDecision
 from approvals.selectors import clock
 from approvals.selectors.requests import action_of
-from approvals.services import compensate, dispatch, loops, notify
+from approvals.services import assign, compensate, dispatch, loops, notify
 from approvals.services.derive import rederive
 from approvals.services.evidence import read_target, store_reading
 from approvals.services.grants import issue_grant
@@ -197,6 +197,7 @@ def _settle(steps: _Steps, evaluation: Evaluation, at: datetime) -> None:
     steps.take(request.route, AuditCode.ROUTED, POLICY, {"groups": ", ".join(groups)})
     steps.save()
     alarm_empty_routes(request, requirements, at=at)
+    assign.suggest(request, requirements, at=at)
     notify.routed(request, requirements)
 
 

@@ -70,6 +70,11 @@ def nobody(request: ActionRequest, requirement: Requirement) -> None:
     )
 
 
+def reassigned(request: ActionRequest, to: User) -> None:
+    """A colleague gave it to them."""
+    _tell(request, [to], "A colleague gave you a request to decide")
+
+
 def reminded(request: ActionRequest, requirement: Requirement) -> None:
     """Time passes."""
     _tell(request, _members({requirement.group}), "Reminder: a request waits for your decision")

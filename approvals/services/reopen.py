@@ -6,7 +6,7 @@ from datetime import datetime
 
 from approvals.models import ActionRequest, PolicyDecision, RequestContent
 from approvals.selectors.requests import content_of, requirements_of
-from approvals.services import notify, velocity
+from approvals.services import assign, notify, velocity
 from approvals.services.drift import Judgement
 from approvals.services.evidence import carry_over, store_reading
 from approvals.services.judge import NOBODY_ASKED_BEFORE
@@ -71,4 +71,5 @@ def reopen(request: ActionRequest, judgement: Judgement, preview: Preview, *, at
         },
     )
     alarm_empty_routes(request, requirements, at=at)
+    assign.suggest(request, requirements, at=at)
     notify.routed(request, requirements)

@@ -14,7 +14,7 @@ from django.db import transaction
 
 from approvals.choices import State
 from approvals.selectors import clock, due
-from approvals.services import clocks, dispatch, notify
+from approvals.services import assign, clocks, dispatch, notify
 from approvals.services.execute import execute
 from approvals.services.intake import continue_intake
 from approvals.services.recover import recover
@@ -41,6 +41,7 @@ class Errand:
 ERRANDS = (
     Errand("expired", due.run_out, clocks.expire),
     Errand("clock steps", due.steps_due, clocks.step_on),
+    Errand("handed on", due.left_by_absent, assign.hand_on),
     Errand("intakes", due.interrupted_intakes, continue_intake, task="approvals.continue_intake"),
     Errand("leases", due.expired_leases, recover, task="approvals.recover"),
     Errand("executions", due.unclaimed_approvals, execute, task="approvals.execute"),

@@ -30,10 +30,10 @@ DONE = [
 
 
 def codes(subject: Chained) -> list[str]:
-    """The subject's event codes, oldest first."""
+    """The subject's event codes, oldest first; whom it was suggested to left out."""
     events = AuditEvent.objects.filter(
         subject_type=subject_label(subject), subject_id=str(subject.pk)
-    )
+    ).exclude(code="request.assigned")
     return list(events.order_by("seq").values_list("code", flat=True))
 
 

@@ -1,0 +1,164 @@
+"""Saying that one works on something: visible to others, for a while, and locking nobody out."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from approvals.choices import State
+from approvals.exceptions import ApprovalError, NotAuthorised, ReasonRequired, WrongState
+from approvals.models import ActionRequest, Requirement
+from approvals.selectors import clock
+from approvals.selectors.authority import grounds_for
+from approvals.selectors.case import case_of
+from approvals.services import notify
+from audit.actors import Actor
+from audit.events import AuditCode
+from audit.services import record
+from policies.models import User
+from policies.roles import MANAGER, NEVER_DECIDE
+
+CLAIMED_FOR = timedelta(minutes=30)
+"""How long a claim holds; claiming again begins anew."""
+
+
+@transaction.atomic
+def claim(request_id: UUID, *, person: User) -> Requirement:
+    """Say "I work on this" for the requirement they could answer, for CLAIMED_FOR from now.
+
+    Others see it and may decide all the same; after it lapsed they may claim it. Raises
+    WrongState, NotAuthorised, and ApprovalError (claimed) naming who works on it and until when.
+    """
+    request, at = _pending(request_id)
+    requirement, _ = grounds_for(_now(person), request, needs_limit=False, at=at)
+    _refuse_if_claimed(requirement, person, at)
+    requirement.assignee, requirement.claimed_until = person, at + CLAIMED_FOR
+    requirement.save(update_fields=["assignee", "claimed_until"])
+    record(
+        AuditCode.CLAIMED,
+        actor=Actor.human(person),
+        subject=request,
+        data={
+            "group": requirement.group,
+            "requirement": requirement.pk,
+            "until": requirement.claimed_until.isoformat(),
+        },
+    )
+    return requirement
+
+
+@transaction.atomic
+def release(request_id: UUID, *, person: User) -> Requirement:
+    """Give one's own claim back. Raises WrongState when there is none (any more)."""
+    request, at = _pending(request_id)
+    claimed = _current(request).filter(assignee__person=_now(person).person, claimed_until__gt=at)
+    requirement = claimed.first()
+    if requirement is None:
+        raise WrongState("You have not claimed this, or your claim has lapsed.")
+    clear(requirement)
+    record(
+        AuditCode.CLAIM_RELEASED,
+        actor=Actor.human(person),
+        subject=request,
+        data={"group": requirement.group, "requirement": requirement.pk},
+    )
+    return requirement
+
+
+@transaction.atomic
+def reassign(request_id: UUID, *, by: User, to_user_id: int, reason: str) -> Requirement:
+    """Give it to somebody who may decide it; they are told. It is theirs to do, and nobody's alone.
+
+    The assignee may, a member of a group that is asked, and a manager; who took part in the
+    request does not choose its judge. A claim that holds is only the claimant's or a manager's to
+    give away. Raises WrongState, NotAuthorised, ReasonRequired and ApprovalError (claimed).
+    """
+    request, at = _pending(request_id)
+    by = _now(by)
+    if not reason.strip():
+        raise ReasonRequired("Write why somebody else should do it.")
+    to = User.objects.filter(pk=to_user_id, is_active=True).first()
+    if to is None:
+        raise NotAuthorised("There is no such colleague.", code="unknown_user")
+    try:
+        requirement, _ = grounds_for(to, request, needs_limit=True, at=at)
+    except NotAuthorised as refusal:
+        sentence = f"{to.get_username()} may not decide this. Choose somebody who may."
+        raise NotAuthorised(sentence, code=refusal.code) from None
+    _demand_say(by, request, requirement, at)
+    requirement.assignee, requirement.claimed_until = to, None
+    requirement.save(update_fields=["assignee", "claimed_until"])
+    record(
+        AuditCode.REASSIGNED,
+        actor=Actor.human(by),
+        subject=request,
+        data={
+            "person": to.get_username(),
+            "group": requirement.group,
+            "requirement": requirement.pk,
+            "reason": reason.strip()[:500],
+        },
+    )
+    notify.reassigned(request, to)
+    return requirement
+
+
+def clear(requirement: Requirement) -> None:
+    """Nobody's any more: it was given back, or somebody has answered it."""
+    if requirement.assignee_id is None and requirement.claimed_until is None:
+        return
+    requirement.assignee, requirement.claimed_until = None, None
+    requirement.save(update_fields=["assignee", "claimed_until"])
+
+
+def _pending(request_id: UUID) -> tuple[ActionRequest, datetime]:
+    request = ActionRequest.objects.locked(request_id)
+    if request.state != State.PENDING_APPROVAL:
+        raise WrongState(f"This is {request.get_state_display()}; there is nothing to work on.")
+    return request, clock.now()
+
+
+def _current(request: ActionRequest) -> QuerySet[Requirement]:
+    return (
+        Requirement.objects.filter(request=request, version=request.version, is_open=True)
+        .select_related("assignee")
+        .order_by("stage", "id")
+    )
+
+
+def _now(person: User) -> User:
+    """The account as it is, not as it was when the session began."""
+    return User.objects.get(pk=person.pk)
+
+
+def _refuse_if_claimed(requirement: Requirement, person: User, at: datetime) -> None:
+    holder, until = requirement.assignee, requirement.claimed_until
+    if holder is None or until is None or until <= at or holder.person == person.person:
+        return
+    raise ApprovalError(
+        f"{holder.get_username()} works on this until {until:%H:%M} UTC. "
+        "You may decide it all the same.",
+        code="claimed",
+    )
+
+
+def _demand_say(by: User, request: ActionRequest, requirement: Requirement, at: datetime) -> None:
+    roles = frozenset(by.groups.values_list("name", flat=True)) if by.is_active else frozenset()
+    if not roles or roles & NEVER_DECIDE:
+        raise NotAuthorised("You have no say in who decides this.", code="not_in_group")
+    part = case_of(request, at=at).involved.get(by.person)
+    if part is not None:
+        raise NotAuthorised(
+            f"You took part in this request ({part}), so you do not choose who decides it.",
+            code="four_eyes",
+        )
+    if MANAGER in roles:
+        return
+    holder = requirement.assignee
+    asked = {*requirement.spec.groups, requirement.escalated_to}
+    if not (roles & asked or (holder is not None and holder.person == by.person)):
+        raise NotAuthorised("You have no say in who decides this.", code="not_in_group")
+    _refuse_if_claimed(requirement, by, at)
