@@ -6,13 +6,12 @@ from datetime import timedelta
 from typing import Any, cast
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from unfold.decorators import display
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
@@ -20,20 +19,21 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from approvals.admin.agent_keys import IssueKeyForm, RevokeKeyForm
+from approvals.admin.budgets import BudgetForm, RemoveBudgetForm, rows_of
 from approvals.exceptions import ApprovalError, InvalidProposal, NotFound
-from approvals.models import Agent, AgentKey
+from approvals.models import Agent
 from approvals.selectors import clock
 from approvals.selectors.visibility import (
     keepable_agents,
     may_register_agents,
     visible_agents,
 )
-from approvals.services import agents
+from approvals.services import agents, budgets
 from audit.actors import Actor
 from audit.doors import ReasonForm, ServiceAdminWithDoors
 from audit.filters import equal_to, one_of
 from audit.money import Money, MoneyError
-from audit.read_only_admin import ReadOnlyAdmin
 from connectors.registry import action_types
 from policies.models import User
 from policies.roles import CONFIGURING_ROLE, DECIDING_ROLES
@@ -67,10 +67,19 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable
         widget=UnfoldAdminTextInputWidget,
         help_text="ISO 4217 code, such as EUR.",
     )
+    level = forms.TypedChoiceField(
+        required=False,
+        coerce=int,
+        empty_value=None,
+        choices=[(n, f"{n}: {word}") for n, word in agents.LEVELS.items()],
+        widget=UnfoldAdminSelectWidget,
+        help_text="How far it is trusted; policy says what that means. An owner's new agent "
+        "begins at 0, and an ops admin who does not own it raises it.",
+    )
 
     class Meta:
         model = Agent
-        fields = ("name", "owner", "team", "model", "action_types")
+        fields = ("name", "owner", "team", "model", "action_types", "level")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -91,31 +100,23 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable
         return cleaned
 
 
-class IssueKeyForm(forms.Form):
-    """How long the new key is to work."""
-
-    days = forms.IntegerField(min_value=1, max_value=agents.LONGEST_KEY_LIFE.days)
-
-
-class RevokeKeyForm(forms.Form):
-    """Which key of this agent ends."""
-
-    key = forms.IntegerField(min_value=1)
-
-
 @admin.register(Agent)
 class AgentAdmin(ServiceAdminWithDoors):
     form = AgentForm
-    fields = ("name", "owner", "team", "model", "action_types", "ceiling", "ceiling_currency")
+    fields = (
+        "name", "owner", "team", "model", "action_types", "ceiling", "ceiling_currency", "level",
+    )  # fmt: skip
     refusals = (ApprovalError,)
     doors = (
         ("pause", ReasonForm),
         ("resume", forms.Form),
         ("issue_key", IssueKeyForm),
         ("revoke_key", RevokeKeyForm),
+        ("set_budget", BudgetForm),
+        ("remove_budget", RemoveBudgetForm),
     )
     ordering = ("name",)
-    list_display = ("name", "owner", "team", "model", "ceiling", "status")
+    list_display = ("name", "owner", "team", "model", "ceiling", "trusted", "status")
     list_select_related = ("owner",)
     list_filter = (
         one_of("team", "team", lambda: _TEAMS),
@@ -150,6 +151,10 @@ class AgentAdmin(ServiceAdminWithDoors):
             return self.fields
         return ("name",) if obj is not None else ()
 
+    def get_fields(self, request: HttpRequest, obj: Agent | None = None) -> Any:
+        """How far a new agent is trusted follows from who registers it."""
+        return self.fields if obj is not None else self.fields[:-1]
+
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "owner":
             me = _person(request)
@@ -170,7 +175,7 @@ class AgentAdmin(ServiceAdminWithDoors):
         }
         try:
             if change:
-                agent = agents.change_agent(obj.pk, **given)
+                agent = agents.change_agent(obj.pk, level=values["level"], **given)
                 if "owner" in form.changed_data:
                     messages.info(request, "A new owner: every old key is revoked. Issue new ones.")
                 return agent
@@ -194,6 +199,9 @@ class AgentAdmin(ServiceAdminWithDoors):
                 "now": clock.now(),
                 "may_change": self.has_change_permission(request, agent),
                 "longest_days": agents.LONGEST_KEY_LIFE.days,
+                "budgets": rows_of(agent),
+                "may_remove_budgets": _configures(_person(request)),
+                "base_currency": settings.BASE_CURRENCY,
             }
         return super().changeform_view(request, object_id, form_url, context)
 
@@ -231,6 +239,30 @@ class AgentAdmin(ServiceAdminWithDoors):
         agents.revoke_key(key.pk, actor=_actor(request))
         return f"Key {key.prefix} is revoked; it has stopped working."
 
+    def set_budget(self, request: HttpRequest, agent: Agent, form: forms.Form) -> str:
+        values = form.cleaned_data
+        try:
+            row = budgets.set_budget(
+                agent.pk,
+                action_type=values["action_type"],
+                budget=values["budget"],
+                actor=_actor(request),
+            )
+        except InvalidProposal as refusal:
+            raise ApprovalError(" ".join(p.message for p in refusal.problems)) from refusal
+        return f"The budget for {row.action_type} counts from now on."
+
+    def remove_budget(self, request: HttpRequest, agent: Agent, form: forms.Form) -> str:
+        row = agent.budgets.filter(pk=form.cleaned_data["budget"]).first()
+        if row is None:
+            raise NotFound("This agent has no such budget.")
+        budgets.remove_budget(row.pk, actor=_actor(request))
+        return f"The budget for {row.action_type} is removed."
+
+    @display(description="trusted")  # type: ignore[untyped-decorator]
+    def trusted(self, agent: Agent) -> str:
+        return f"{agent.level}: {agents.LEVELS.get(agent.level, 'unknown')}"
+
     @display(description="ceiling")  # type: ignore[untyped-decorator]
     def ceiling(self, agent: Agent) -> str:
         if agent.ceiling_minor is None:
@@ -242,44 +274,6 @@ class AgentAdmin(ServiceAdminWithDoors):
     )
     def status(self, agent: Agent) -> str:
         return "paused" if agent.is_paused else "active"
-
-
-@admin.register(AgentKey)
-class AgentKeyAdmin(ReadOnlyAdmin):
-    """Which keys exist. They are issued and revoked on their agent's page; no hash is shown."""
-
-    list_display = ("prefix", "agent", "created_at", "expires_at", "revoked_at", "status")
-    list_select_related = ("agent",)
-    list_filter = (equal_to("agent", "agent__name", parameter="agent"),)
-    list_filter_submit = True
-    search_fields = ("prefix",)
-    search_help_text = "The whole prefix, as logs show it."
-    fields = readonly_fields = (
-        "prefix", "agent", "created_at", "expires_at", "revoked_at", "status", "where",
-    )  # fmt: skip
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[AgentKey]:
-        keys: QuerySet[AgentKey] = super().get_queryset(request)
-        return keys.filter(agent__in=visible_agents(_person(request)).order_by().values("pk"))
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[AgentKey], search_term: str
-    ) -> tuple[QuerySet[AgentKey], bool]:
-        term = search_term.strip()
-        return (queryset.filter(prefix=term) if term else queryset), False
-
-    @display(  # type: ignore[untyped-decorator]
-        description="status",
-        label={"works": "success", "revoked": "danger", "expired": ""},
-    )
-    def status(self, key: AgentKey) -> str:
-        if key.revoked_at is not None:
-            return "revoked"
-        return "works" if key.expires_at > clock.now() else "expired"
-
-    @display(description="issued and revoked")  # type: ignore[untyped-decorator]
-    def where(self, key: AgentKey) -> SafeString:
-        return format_html("On the page of agent {}.", key.agent.name)
 
 
 def _person(request: HttpRequest) -> User:

@@ -18,7 +18,7 @@ from approvals.exceptions import (
 )
 from approvals.models import Agent, AgentKey
 from approvals.selectors import clock
-from audit.actors import Actor
+from audit.actors import Actor, ActorKind
 from audit.canonical import JsonValue
 from audit.events import AuditCode
 from audit.money import Money
@@ -30,6 +30,10 @@ from policies.models import User
 from policies.roles import DECIDING_ROLES
 
 LONGEST_KEY_LIFE = timedelta(days=365)
+
+ON_PROBATION, ORDINARY = 0, 1
+LEVELS = {0: "on probation", 1: "ordinary", 2: "proven", 3: "trusted"}
+"""How far an agent is trusted; what each level may do by itself is for policy to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,8 @@ def register_agent(
 ) -> Agent:
     """Register an agent with its accountable owner. Raises InvalidProposal naming bad fields.
 
-    Every service here raises NotAuthorised unless the actor may keep the agents of that owner.
+    What an owner registers by themselves begins on probation (level 0). Every service here
+    raises NotAuthorised unless the actor may keep the agents of that owner.
     """
     _demand_keeper(actor, owner.pk)
     _check(owner, team, action_types)
@@ -65,6 +70,7 @@ def register_agent(
         action_types=sorted(set(action_types)),
         ceiling_minor=ceiling.minor if ceiling else None,
         ceiling_currency=ceiling.currency if ceiling else "",
+        level=ORDINARY if may_configure(actor) is None else ON_PROBATION,
     )
     save_with_history(agent, actor=actor, reason="registered")
     record(
@@ -77,6 +83,7 @@ def register_agent(
             "team": team,
             "action_types": agent.action_types,
             "ceiling": str(ceiling) if ceiling else "",
+            "level": agent.level,
         },
     )
     return agent
@@ -92,18 +99,23 @@ def change_agent(
     action_types: Sequence[str],
     model: str,
     ceiling: Money | None,
+    level: int | None = None,
 ) -> Agent:
     """Change what an agent is and may propose. Requests already open keep what they are.
 
     Owners tighten their agents by themselves; a higher ceiling, none at all, one in another
-    currency, or more action types take an ops admin. A new owner answers for no key somebody
+    currency, or more action types take an ops admin, and a higher level one who is not its owner
+    (None leaves the level). A new owner answers for no key somebody
     else handed out: every key that works is revoked with the change, and new ones are issued.
     """
     agent = Agent.objects.select_for_update().get(pk=agent_id)
     _demand_keeper(actor, agent.owner_id, owner.pk)
     if _loosens(agent, action_types, ceiling):
         _demand_admin(actor, "Only an ops admin raises a ceiling or adds action types.")
-    _check(owner, team, action_types)
+    level = agent.level if level is None else level
+    if level > agent.level:
+        _demand_stranger(actor, agent.owner, owner)
+    _check(owner, team, action_types, level)
     wanted: dict[str, JsonValue] = {
         "owner_id": owner.pk,
         "team": team,
@@ -111,6 +123,7 @@ def change_agent(
         "action_types": sorted(set(action_types)),
         "ceiling_minor": ceiling.minor if ceiling else None,
         "ceiling_currency": ceiling.currency if ceiling else "",
+        "level": level,
     }
     changed = [field for field, value in wanted.items() if getattr(agent, field) != value]
     if not changed:
@@ -223,6 +236,16 @@ def _paused_by(agent: Agent, actor: Actor) -> bool:
     return paused is not None and (paused.actor_kind, paused.actor_id) == (actor.kind, actor.id)
 
 
+def _demand_stranger(actor: Actor, *owners: User) -> None:
+    """Nobody says of their own agent that it has proved itself; the person counts."""
+    _demand_admin(actor, "Only an ops admin raises an agent's level.")
+    if actor.kind != ActorKind.HUMAN:
+        return
+    person = User.objects.values_list("person", flat=True).get(pk=actor.id)
+    if person in {owner.person for owner in owners}:
+        raise NotAuthorised("Its owner does not raise an agent's level.", code="own_agent")
+
+
 def _demand_admin(actor: Actor, sentence: str) -> None:
     if may_configure(actor) is not None:
         raise NotAuthorised(sentence, code="not_ops_admin")
@@ -234,8 +257,10 @@ def _demand_keeper(actor: Actor, *owner_ids: int) -> None:
         raise NotAuthorised(refusal.message, code=refusal.code)
 
 
-def _check(owner: User, team: str, action_types: Sequence[str]) -> None:
+def _check(owner: User, team: str, action_types: Sequence[str], level: int = ORDINARY) -> None:
     problems = []
+    if level not in LEVELS:
+        problems.append(FieldProblem("level", f"0 to {max(LEVELS)}."))
     if not owner.is_active:
         problems.append(FieldProblem("owner", "The owner's account is deactivated."))
     if team not in DECIDING_ROLES:

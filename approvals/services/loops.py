@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from approvals.choices import State
-from approvals.models import ActionRequest
+from approvals.models import ActionRequest, Agent
 from approvals.selectors.earlier import DAY, last_rejection_of
 from approvals.services import notify
 from approvals.services.agents import pause_agent
@@ -33,6 +33,12 @@ def lesson_for(candidate: Candidate, *, at: datetime) -> str:
     if last.comment.strip() and last.request.agent_id == candidate.agent.pk:
         said += f': "{last.comment.strip()}"'
     return f"{said} Change what was wrong, or leave it."
+
+
+def hold_agent(request: ActionRequest) -> None:
+    """Lock the agent as it is now, after the request and before any counter: it may be paused."""
+    held = Agent.objects.select_for_update(no_key=True, of=("self",)).select_related("owner")
+    request.agent = held.get(pk=request.agent_id)
 
 
 def pause_if_looping(request: ActionRequest, *, at: datetime) -> None:
