@@ -6,9 +6,10 @@ every matching rule counts. Comments and layout are not compared.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from typing import Any
 
 from policies.document import Document, Expectation, Rule, TierRule
 from policies.facts import declared
@@ -16,6 +17,7 @@ from policies.wording import aspect, cell_name, requirements, shown, whole
 
 _READ_APART = frozenset({"digest", "rules", "tiers", "matrix", "tests"})
 _PEOPLE = frozenset({"requirements", "adds"})
+_SENTENCES = frozenset({"reason", "meaning"})
 _SINGULAR = {"windows": "window", "freezes": "freeze", "categories": "category"}
 
 
@@ -84,7 +86,11 @@ def _changed(what: str, before: object, after: object) -> Iterator[Change]:
         if field.name == "when":
             yield _clauses(what, was, is_now)
             continue
-        words = requirements if field.name in _PEOPLE and None not in (was, is_now) else shown
+        words: Callable[[Any], str] = shown
+        if field.name in _PEOPLE and None not in (was, is_now):
+            words = requirements
+        elif field.name in _SENTENCES:
+            words = _in_quotes
         yield Change(
             ChangeKind.CHANGED,
             what,
@@ -203,6 +209,10 @@ def _change(
         "" if before is None else whole(before),
         "" if after is None else whole(after),
     )
+
+
+def _in_quotes(value: object) -> str:
+    return f'"{value}"'
 
 
 def _quoted(clauses: list[str]) -> str:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import Enum
 
 from policies.document import Rule, TierRule
-from policies.matrix import Cell, Override
+from policies.matrix import Override
 from policies.patterns import EVERY
 from policies.verdicts import Clocks, RequirementSpec
 from policies.windows import WEEKDAYS, Window
@@ -90,7 +90,9 @@ def whole(item: object) -> str:
         return "\n".join([*clauses, *_lines(item, leave_out=("id", "when"))])
     if isinstance(item, Override):
         return "\n".join(_lines(item, leave_out=("tier", "action_type")))
-    if isinstance(item, Cell) or (is_dataclass(item) and not isinstance(item, type)):
+    if isinstance(item, Window):
+        return shown(item)
+    if is_dataclass(item) and not isinstance(item, type):
         return "\n".join(_lines(item, leave_out=("name",)))
     return shown(item)
 
