@@ -83,6 +83,11 @@ def limit_for(user: User, action_type: str, currency: str) -> Limit | None:
     return best_limit(_member(user).limits, action_type, currency)
 
 
+def limits_of(user: User) -> tuple[Limit, ...]:
+    """The person's own limits and their groups', as they are now."""
+    return _member(user).limits
+
+
 def deciders_for(case: Case, requirement: RequirementSpec) -> list[User]:
     """Everybody who may decide it now, by user name. Empty means: the route leads nowhere."""
     return [user for user, _ in deciders_with_grounds(case, requirement)]

@@ -1,0 +1,345 @@
+"""Lending authority: what may be lent, who agrees, and how it is taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from audit import clock
+from audit.actors import Actor
+from audit.money import Money
+from policies.authority import (
+    Authority,
+    Refusal,
+    deciders_for,
+    groups_lent_to,
+    may_decide,
+    still_may_decide,
+)
+from policies.exceptions import PolicyError
+from policies.models import AuthorityChange, Delegation, User
+from policies.services import delegations, limits
+from policies.services.second_person import agree
+from policies.verdicts import RequirementSpec
+from tests.policies.make import SYSTEM, codes, make_case, make_user
+
+pytestmark = pytest.mark.django_db
+
+MANAGERS = RequirementSpec("manager", within_limit=True)
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def max_() -> User:
+    user = make_user("max", "manager")
+    make_limit(user, 20_000)
+    return user
+
+
+@pytest.fixture
+def bob() -> User:
+    return make_user("bob", "finance")
+
+
+def make_limit(user: User, each: int, *, day: int | None = None, currency: str = "EUR") -> None:
+    limits.set_limit(
+        actor=SYSTEM, action_type="refund.*", currency=currency, each_minor=each,
+        per_day_minor=day, user_id=user.pk, reason="test",
+    )  # fmt: skip
+
+
+def ask(lender: User, delegate: User, **changes: Any) -> AuthorityChange:
+    at = clock.now()
+    values: dict[str, Any] = {
+        "starts_at": at,
+        "ends_at": at + 7 * DAY,
+        "reason": "on holiday",
+        "actor": Actor.human(lender),
+        **changes,
+    }
+    return delegations.lend(lender=lender, delegate_id=delegate.pk, **values)
+
+
+def make_delegation(lender: User, delegate: User, **changes: Any) -> Delegation:
+    ada = User.objects.filter(username="ada").first() or make_user("ada", "ops admin")
+    agree(ask(lender, delegate, **changes).pk, actor=Actor.human(ada), reason="seen")
+    return Delegation.objects.latest("pk")
+
+
+def code(answer: Authority | Refusal) -> str:
+    return answer.code if isinstance(answer, Refusal) else "ok"
+
+
+def now_case(minor: int | None = 10_000, **changes: Any) -> Any:
+    return make_case(minor, at=clock.now(), **changes)
+
+
+def test_nothing_is_lent_before_a_second_person_agrees(max_: User, bob: User) -> None:
+    change = ask(max_, bob, group="manager", cap=Money(15_000, "EUR"))
+
+    assert not Delegation.objects.exists()
+    assert code(may_decide(bob, now_case(), MANAGERS)) == "not_in_group"
+    assert change.beneficiary == "bob"
+    assert "max lends authority to bob (manager, *, up to 150.00 EUR)" in change.summary
+
+    agree(change.pk, actor=Actor.human(make_user("ada", "ops admin")), reason="holiday")
+    delegation = Delegation.objects.get()
+
+    assert may_decide(bob, now_case(), MANAGERS) == Authority(
+        "manager", 15_000, max_.approval_limits.get().pk, "max", delegation.pk
+    )
+    assert codes(change) == ["authority.proposed", "authority.agreed"]
+    assert codes(delegation) == ["delegation.given"]
+    assert delegation.agreed_by is not None
+    assert delegation.agreed_by.username == "ada"
+
+
+def test_neither_lender_nor_delegate_nor_a_stranger_is_the_second_person(
+    max_: User, bob: User
+) -> None:
+    change = ask(max_, bob)
+    villains = [max_, bob, make_user("mona", "manager"), make_user("root", is_superuser=True)]
+
+    for villain in villains:
+        with pytest.raises(PolicyError) as refusal:
+            agree(change.pk, actor=Actor.human(villain), reason="why not")
+        assert refusal.value.code == "not_ops_admin"
+
+    assert not Delegation.objects.exists()
+
+
+def test_a_second_account_of_the_lender_agrees_to_nothing(max_: User, bob: User) -> None:
+    change = ask(max_, bob, actor=Actor.human(make_user("ada", "ops admin")))
+    other = make_user("bob.admin", "ops admin")
+    User.objects.filter(pk=other.pk).update(person="max")
+
+    with pytest.raises(PolicyError) as refusal:
+        agree(change.pk, actor=Actor.human(other), reason="mine")
+
+    # whoever configures with one account never decides with another, so there is nothing to lend
+    assert refusal.value.code == "never_decides"
+    assert not Delegation.objects.exists()
+
+
+def test_only_the_lender_or_an_ops_admin_asks(max_: User, bob: User) -> None:
+    with pytest.raises(PolicyError) as refusal:
+        ask(max_, bob, actor=Actor.human(bob))
+    assert refusal.value.code == "not_yours_to_lend"
+
+    assert ask(max_, bob, actor=Actor.human(make_user("ada", "ops admin"))).pk
+
+
+def late(at: datetime) -> dict[str, Any]:
+    return {"starts_at": at - DAY, "ends_at": at + DAY}
+
+
+def over(at: datetime) -> dict[str, Any]:
+    return {"starts_at": at, "ends_at": at - DAY}
+
+
+def too_long(at: datetime) -> dict[str, Any]:
+    return {"starts_at": at, "ends_at": at + timedelta(days=90, minutes=1)}
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (lambda at: {"group": "finance"}, "not_in_group"),
+        (lambda at: {"group": "auditor"}, "unknown_role"),
+        (lambda at: {"action_type": "refund"}, "unknown_pattern"),
+        (lambda at: {"cap": Money(20_001, "EUR")}, "cap_too_high"),
+        (lambda at: {"cap": Money(1, "USD")}, "cap_too_high"),
+        (lambda at: {"cap": Money(1, "EUR"), "action_type": "vendor.pay"}, "cap_too_high"),
+        (lambda at: {"reason": "  "}, "reason_missing"),
+        (late, "bad_window"),
+        (over, "bad_window"),
+        (too_long, "window_too_long"),
+    ],
+)
+def test_what_may_not_be_lent(
+    max_: User, bob: User, changes: Callable[[datetime], dict[str, Any]], expected: str
+) -> None:
+    with pytest.raises(PolicyError) as refusal:
+        ask(max_, bob, **changes(clock.now()))
+
+    assert refusal.value.code == expected
+    assert not AuthorityChange.objects.exists()
+
+
+def test_whom_nothing_is_lent_to(max_: User) -> None:
+    nobodies = {
+        make_user("max.two", "finance", person="max"): "same_person",
+        make_user("gone", "finance", is_active=False): "unknown_user",
+        make_user("ada", "ops admin"): "never_decides",
+        make_user("alan", "auditor", "finance"): "never_decides",
+    }
+
+    for nobody, expected in nobodies.items():
+        with pytest.raises(PolicyError) as refusal:
+            ask(max_, nobody)
+        assert refusal.value.code == expected
+
+
+def test_what_was_lent_is_not_lent_on(max_: User, bob: User) -> None:
+    carl = make_user("carl", "finance")
+    make_delegation(max_, bob)
+    with pytest.raises(PolicyError) as refusal:
+        ask(bob, carl, group="manager")
+    assert refusal.value.code == "not_in_group"
+
+    make_delegation(bob, carl)
+
+    assert code(may_decide(carl, now_case(), MANAGERS)) != "ok"
+
+
+def test_authority_is_not_lent_in_a_circle(max_: User) -> None:
+    mona = make_user("mona", "manager")
+    make_delegation(max_, mona)
+    at = clock.now()
+
+    with pytest.raises(PolicyError) as refusal:
+        ask(mona, max_)
+    assert refusal.value.code == "lent_back"
+
+    assert ask(mona, max_, starts_at=at + 8 * DAY, ends_at=at + 9 * DAY).pk  # afterwards it may
+
+
+def test_it_is_judged_again_when_somebody_agrees(max_: User, bob: User) -> None:
+    ada = Actor.human(make_user("ada", "ops admin"))
+    change = ask(max_, bob, group="manager")
+    max_.groups.clear()
+
+    with pytest.raises(PolicyError) as refusal:
+        agree(change.pk, actor=ada, reason="seen")
+
+    assert refusal.value.code == "not_in_group"
+    assert not Delegation.objects.exists()
+
+
+def test_the_lesser_of_cap_and_limit_counts_now_and_later(max_: User, bob: User) -> None:
+    make_delegation(max_, bob, cap=Money(15_000, "EUR"))
+
+    assert code(may_decide(bob, now_case(15_000), MANAGERS)) == "ok"
+    assert code(may_decide(bob, now_case(15_001), MANAGERS)) == "over_cap"
+
+    make_limit(max_, 9_000)
+
+    assert code(may_decide(bob, now_case(9_001), MANAGERS)) == "lender_over_limit"
+    answer = may_decide(bob, now_case(9_000), MANAGERS)
+    assert isinstance(answer, Authority)
+    assert answer.limit_minor == 9_000
+
+
+def test_the_lenders_day_counts(max_: User, bob: User) -> None:
+    make_limit(max_, 20_000, day=25_000)
+    make_delegation(max_, bob)
+    spent = {"max": 16_000}
+
+    def of(user: User) -> int:
+        return spent.get(user.username, 0)
+
+    assert code(may_decide(bob, now_case(9_000, spent_today=of), MANAGERS)) == "ok"
+    assert code(may_decide(bob, now_case(9_001, spent_today=of), MANAGERS)) == (
+        "lender_over_daily_limit"
+    )
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        ({"involved": {"max": "editor"}}, "lender_four_eyes"),
+        ({"involved": {"bob": "editor"}}, "four_eyes"),
+        ({"decided": frozenset({"max"})}, "lender_decided"),
+        ({"decided": frozenset({"bob"})}, "already_decided"),
+        ({}, "ok"),
+    ],
+)
+def test_both_must_be_free_of_the_case(
+    max_: User, bob: User, case: dict[str, Any], expected: str
+) -> None:
+    make_delegation(max_, bob)
+
+    assert code(may_decide(bob, now_case(**case), MANAGERS)) == expected
+
+
+def test_the_lender_must_still_be_there(max_: User, bob: User) -> None:
+    make_delegation(max_, bob)
+    User.objects.filter(pk=max_.pk).update(is_active=False)
+    assert code(may_decide(bob, now_case(), MANAGERS)) == "lender_may_not"
+
+    User.objects.filter(pk=max_.pk).update(is_active=True)
+    assert code(may_decide(bob, now_case(), MANAGERS)) == "ok"
+
+    max_.groups.clear()
+    assert code(may_decide(bob, now_case(), MANAGERS)) == "lender_may_not"
+
+
+def test_scope_and_window_are_kept(max_: User, bob: User) -> None:
+    at = clock.now()
+    make_delegation(max_, bob, action_type="vendor.*", starts_at=at + DAY, ends_at=at + 2 * DAY)
+    lent = Delegation.objects.get()
+
+    def answer(kind: str, when: datetime) -> str:
+        case = make_case(None, at=when)
+        return code(may_decide(bob, type(case)(
+            action_type=kind, amount=None, tier=3, at=when), MANAGERS))  # fmt: skip
+
+    assert answer("vendor.pay", at) == "not_in_group"
+    assert answer("vendor.pay", lent.starts_at) == "ok"
+    assert answer("refund.issue", lent.starts_at) == "not_in_group"
+    assert answer("vendor.pay", lent.ends_at - timedelta(seconds=1)) == "ok"
+    assert answer("vendor.pay", lent.ends_at) == "not_in_group"
+    assert groups_lent_to(bob, at=at) == frozenset()
+    assert groups_lent_to(bob, at=lent.starts_at) == {"manager"}
+
+
+def test_delegates_are_among_the_deciders(max_: User, bob: User) -> None:
+    make_delegation(max_, bob)
+    make_user("nina", "finance")
+
+    assert [u.username for u in deciders_for(now_case(), MANAGERS)] == ["bob", "max"]
+    assert [u.username for u in deciders_for(make_case(), MANAGERS)] == ["max"]  # no time: none
+
+
+@pytest.mark.parametrize("by", ["max", "bob", "ada"])
+def test_lender_delegate_and_ops_admin_take_it_back_at_once(max_: User, bob: User, by: str) -> None:
+    delegation = make_delegation(max_, bob)
+
+    actor = Actor.human(User.objects.get(username=by))
+    delegations.revoke(delegation.pk, actor=actor, reason="back")
+    delegations.revoke(delegation.pk, actor=actor, reason="twice is harmless")
+
+    case = now_case()
+    assert code(may_decide(bob, case, MANAGERS)) == "not_in_group"
+    held = still_may_decide(bob, case, MANAGERS, delegation_id=delegation.pk)
+    assert code(held) == "not_lent"
+    assert codes(delegation) == ["delegation.given", "delegation.revoked"]
+
+
+def test_nobody_else_takes_it_back(max_: User, bob: User) -> None:
+    delegation = make_delegation(max_, bob)
+    for villain in (make_user("mona", "manager"), make_user("root", is_superuser=True)):
+        with pytest.raises(PolicyError) as refusal:
+            delegations.revoke(delegation.pk, actor=Actor.human(villain), reason="mine")
+        assert refusal.value.code == "not_yours_to_lend"
+    with pytest.raises(PolicyError) as refusal:
+        delegations.revoke(delegation.pk, actor=Actor.human(max_), reason=" ")
+    assert refusal.value.code == "reason_missing"
+
+    assert code(may_decide(bob, now_case(), MANAGERS)) == "ok"
+
+
+def test_what_was_said_on_somebodys_behalf_stands_on_that_alone(max_: User) -> None:
+    mona = make_user("mona", "manager")
+    make_limit(mona, 20_000)
+    delegation = make_delegation(max_, mona)
+    case = now_case()
+
+    assert code(still_may_decide(mona, case, MANAGERS, delegation_id=delegation.pk)) == "ok"
+    delegations.revoke(delegation.pk, actor=Actor.human(max_), reason="back")
+
+    assert code(still_may_decide(mona, case, MANAGERS, delegation_id=delegation.pk)) == "not_lent"
+    assert code(still_may_decide(mona, case, MANAGERS, delegation_id=None)) == "ok"
