@@ -36,6 +36,7 @@ from audit.canonical import JsonObject
 from audit.events import AuditCode
 from audit.services import Entry, history_row, record, record_all, save_without_history
 from connectors.base import Preview
+from policies.services import shadow
 from policies.verdicts import Evaluation, Verdict
 
 CLAIM = timedelta(seconds=30)
@@ -118,6 +119,14 @@ def _classify_and_route(request_id: UUID, preview: Preview) -> None:
         evaluation,
         judged.facts,
         purpose=PolicyDecision.Purpose.INTAKE,
+        at=at,
+    )
+    shadow.observe(
+        facts=judged.facts,
+        evaluation=evaluation,
+        subject_id=str(request.pk),
+        action_type=request.action_type,
+        amount_base=request.amount_base,
         at=at,
     )
     steps = _Steps(request)
