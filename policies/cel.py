@@ -6,14 +6,20 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, TypeAlias
 
 from cel_expr_python import cel
 
 from policies.facts import FactError, Facts, declared
+from policies.lexer import slow_part
+
+Parameters: TypeAlias = "tuple[tuple[str, int], ...]"
+"""A document's own numbers, by name."""
 
 LONGEST_CLAUSE = 2_000
+PARAMETER = "param"
+"""How clauses say "the parameter": `param.refund_automatic`."""
 _POSITION = re.compile(r"<input>:(\d+):(\d+): (.*)")
 _UNDECLARED = re.compile(r"undeclared reference to '([^']+)'")
 _MIXED_NUMBERS = re.compile(r"applied to '\((double, int|int, double)\)'")
@@ -52,7 +58,7 @@ class Activation:
         flat = facts.flat()
         for name, declaration in declared().items():
             declaration.accept(flat[name])
-        return cls(_environment().Activation(flat))
+        return cls(_plain().Activation(flat))
 
     @classmethod
     def partly(cls, values: Mapping[str, object]) -> Activation:
@@ -66,7 +72,7 @@ class Activation:
                 raise FactError(name, f"'{name}' is not a fact.")
             found = declared()[name].accept(value)
             accepted[name] = list(found) if isinstance(found, tuple) else found
-        return cls(_environment().Activation(accepted))
+        return cls(_plain().Activation(accepted))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,63 +95,59 @@ class Condition:
         return Answer("error", str(value))
 
 
-class Battery:
-    """All clauses of a document, asked together.
+class Language:
+    """CEL with the declared facts, and with one document's parameters as `param.name`."""
 
-    Crossing into CEL once for a list of conditions costs a third of crossing once for each. One
-    error spoils the whole list, so then each is asked by itself.
-    """
+    def __init__(self, parameters: Parameters) -> None:
+        self._env = _environment(parameters)
+        self._names = [*declared(), *(f"{PARAMETER}.{name}" for name, _ in parameters)]
 
-    def __init__(self, texts: Iterable[str]) -> None:
-        self.conditions = {text: compile_clause(text) for text in dict.fromkeys(texts)}
-        self._together = self._joined()
-
-    def ask(self, facts: Activation) -> dict[str, Answer]:
-        """Every clause's answer, by its text."""
-        values = self._values(facts)
-        if values is None:
-            return {text: condition.ask(facts) for text, condition in self.conditions.items()}
-        return {
-            text: TRUE if value is True else FALSE
-            for text, value in zip(self.conditions, values, strict=True)
-        }
-
-    def _values(self, facts: Activation) -> list[object] | None:
-        """All answers in order, or None when they have to be asked for one by one."""
-        if self._together is None:
-            return None
+    def compile(self, text: str) -> Condition:
+        """Compile and type-check one clause; raises ClauseError with position and advice."""
+        if len(text) > LONGEST_CLAUSE:
+            raise ClauseError(
+                f"A clause has at most {LONGEST_CLAUSE:,} characters; split it into several."
+            )
         try:
-            values = self._together.eval(facts.inner).plain_value()
-        except RuntimeError:  # the budget is for all together; each by itself may be within it
-            return None
-        return values if isinstance(values, list) else None
+            program = self._env.compile(text)
+        except RuntimeError as error:
+            raise _explained(str(error), self._names) from error
+        result = program.return_type()
+        if result != cel.Type.BOOL:
+            raise ClauseError(
+                f"A clause is true or false, and this one is {result.name().lower()}. "
+                "Compare it with something."
+            )
+        slow = slow_part(text)
+        if slow:
+            token, message = slow
+            before = text[: token.at]
+            line = before.count("\n") + 1
+            raise ClauseError(message, line=line, column=len(before) - before.rfind("\n"))
+        return Condition(text, program)
 
-    def _joined(self) -> Any | None:
-        # Each clause ends with its line: it may end in a comment.
-        listed = ",".join(f"({text}\n)" for text in self.conditions)
+    def together(self, texts: Iterable[str]) -> Any | None:
+        """One program for a list of clauses; None when they are too much for CEL taken together.
+
+        Crossing into CEL once for a list costs a third of crossing once for each.
+        """
+        # Each clause ends with its line: it may end in a remark.
+        listed = ",".join(f"({text}\n)" for text in texts)
         try:
-            return _environment().compile(f"[{listed}]")
-        except RuntimeError:  # over CEL's size limits taken together: asked one by one
+            return self._env.compile(f"[{listed}]")
+        except RuntimeError:
             return None
 
 
-def compile_clause(text: str) -> Condition:
+@lru_cache(maxsize=32)
+def language(parameters: Parameters = ()) -> Language:
+    """The language of documents with these parameters."""
+    return Language(parameters)
+
+
+def compile_clause(text: str, parameters: Parameters = ()) -> Condition:
     """Compile and type-check one clause; raises ClauseError with position and advice."""
-    if len(text) > LONGEST_CLAUSE:
-        raise ClauseError(
-            f"A clause has at most {LONGEST_CLAUSE:,} characters; split it into several."
-        )
-    try:
-        program = _environment().compile(text)
-    except RuntimeError as error:
-        raise _explained(str(error)) from error
-    result = program.return_type()
-    if result != cel.Type.BOOL:
-        raise ClauseError(
-            f"A clause is true or false, and this one is {result.name().lower()}. "
-            "Compare it with something."
-        )
-    return Condition(text, program)
+    return language(parameters).compile(text)
 
 
 def suggestion(name: str, known: list[str]) -> str:
@@ -154,7 +156,7 @@ def suggestion(name: str, known: list[str]) -> str:
     return f" Did you mean '{near[0]}'?" if near else ""
 
 
-def _explained(report: str) -> ClauseError:
+def _explained(report: str, names: list[str]) -> ClauseError:
     found = _POSITION.search(report)
     if not found:
         return ClauseError(report)
@@ -162,15 +164,15 @@ def _explained(report: str) -> ClauseError:
     undeclared = _UNDECLARED.search(message)
     if undeclared:
         name = undeclared[1]
-        advice = suggestion(name, list(declared())) or " See policies/facts.py for all of them."
-        return ClauseError(f"'{name}' is not a fact.{advice}", line=line, column=column)
+        what = "a parameter of this document" if name.startswith(f"{PARAMETER}.") else "a fact"
+        advice = suggestion(name, names) or " See policies/facts.py for all of them."
+        return ClauseError(f"'{name}' is not {what}.{advice}", line=line, column=column)
     if _MIXED_NUMBERS.search(message):
         message += ". Write decimal numbers with a point, as in 1.0"
     return ClauseError(f"{message.rstrip('.')}.", line=line, column=column)
 
 
-@cache
-def _environment() -> Any:
+def _environment(parameters: Parameters) -> Any:
     kinds = {
         bool: cel.Type.BOOL,
         int: cel.Type.INT,
@@ -178,4 +180,16 @@ def _environment() -> Any:
         str: cel.Type.STRING,
         tuple: cel.Type.List(cel.Type.STRING),
     }
-    return cel.NewEnv(variables={name: kinds[item.kind] for name, item in declared().items()})
+    constants = "".join(
+        f"- {{name: {PARAMETER}.{name}, type: int, value: {value}}}\n" for name, value in parameters
+    )
+    return cel.NewEnv(
+        variables={name: kinds[item.kind] for name, item in declared().items()},
+        config=cel.NewEnvConfigFromYaml(f"variables:\n{constants}") if constants else None,
+    )
+
+
+@cache
+def _plain() -> Any:
+    """The environment activations are made in; programs of every language take them."""
+    return _environment(())

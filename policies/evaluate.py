@@ -1,20 +1,23 @@
 """What does policy say? Pure: a document and facts in, an `Evaluation` out. No clock, no database.
 
 The strictest matching rule wins. Whatever keeps policy from knowing (an error in a clause, facts of
-the wrong type, nothing matching, a broken document) requires people at the highest tier.
+the wrong type, no rate for a currency, nothing matching, no time left, a broken document) requires
+people at the highest tier.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from policies.cel import FALSE, TRUE, Activation, Answer
+from policies.battery import Heard, OutOfTime, Values
 from policies.document import Document, Rule
 from policies.facts import FactError, Facts
-from policies.matrix import Cell, OperatingModel, Pattern
+from policies.matrix import SHAPES, Cell, OperatingModel, Pattern, shape_of
+from policies.objections import LOWEST_TIER_NEVER_ALLOWED, Seen, objection_to
+from policies.requirements import merged
 from policies.verdicts import (
     HIGHEST_TIER,
     Clause,
@@ -29,14 +32,13 @@ logger = logging.getLogger(__name__)
 
 ENGINE = "countersign"
 """Owner of the trace entries no document wrote."""
-LOWEST_TIER_NEVER_ALLOWED = 4
-_MOST_KNOWN_TRACES = 10_000
+_MOST_KNOWN = 10_000
 _STRICTNESS = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
 BUILT_IN_HIGHEST = Cell(
     requirements=(
         RequirementSpec("operations"),
-        RequirementSpec("manager"),
+        RequirementSpec("manager", escalates_to="executive"),
     ),
     evidence=(),
     clocks=Clocks(decide_by=timedelta(hours=1), execute_by=timedelta(hours=2)),
@@ -48,15 +50,34 @@ BUILT_IN_HIGHEST = Cell(
 """The highest tier when there is no document to ask."""
 
 
-def evaluate(document: Document, facts: Facts, *, version: str) -> Evaluation:
-    """Judge one request. Never raises for what document or facts hold: it fails closed instead."""
-    try:
-        return _judge(document, facts, version)
-    except FactError as error:
-        return fail_closed(f"A fact is unusable: {error}", version=version)
-    except Exception as error:
-        logger.exception("Policy evaluation failed; people must decide")
-        return fail_closed(f"The policy engine failed: {type(error).__name__}", version=version)
+def evaluate(
+    document: Document,
+    facts: Facts,
+    *,
+    version: str,
+    in_time: Callable[[], bool] | None = None,
+) -> Evaluation:
+    """Judge one request. Never raises for what document or facts hold: it fails closed instead.
+
+    `in_time` is asked before each crossing into CEL; once it says no, people decide.
+    """
+    return _safely(lambda: _recall(document, document.values(facts), version, in_time), version)
+
+
+def evaluate_flat(document: Document, facts: Mapping[str, object], *, version: str) -> Evaluation:
+    """The same for flat facts, as stored with every decision: for many in a row.
+
+    Facts not named have their defaults.
+    """
+    return _safely(lambda: _recall(document, document.flat_values(facts), version, None), version)
+
+
+def evaluate_briefly(
+    document: Document, facts: Mapping[str, object]
+) -> tuple[Verdict, int, tuple[str, ...]]:
+    """Verdict, tier and sorted groups of `evaluate_flat`."""
+    found = evaluate_flat(document, facts, version="")
+    return found.verdict, found.tier, tuple(sorted(spec.group for spec in found.requirements))
 
 
 def fail_closed(reason: str, *, version: str = "") -> Evaluation:
@@ -79,6 +100,19 @@ def fail_closed(reason: str, *, version: str = "") -> Evaluation:
     )
 
 
+def _safely(judge: Callable[[], Evaluation], version: str) -> Evaluation:
+    try:
+        return judge()
+    except FactError as error:
+        return fail_closed(f"A fact is unusable: {error}", version=version)
+    except OutOfTime:
+        logger.error("Policy evaluation took too long; people must decide")
+        return fail_closed("Policy took too long to answer.", version=version)
+    except Exception as error:
+        logger.exception("Policy evaluation failed; people must decide")
+        return fail_closed(f"The policy engine failed: {type(error).__name__}", version=version)
+
+
 @dataclass(frozen=True, slots=True)
 class _Tier:
     number: int
@@ -86,31 +120,53 @@ class _Tier:
     errors: tuple[Clause, ...]
 
 
-def _judge(document: Document, facts: Facts, version: str) -> Evaluation:
-    activation = Activation.of(facts)
-    answers = document.clauses.ask(activation)
-    trace = [_trace(rule, answers, document.known_traces) for rule in document.rules]
-    matched = [rule for rule, entry in zip(document.rules, trace, strict=True) if entry.matched]
-    tier = _tier(document, answers, matched)
-    verdict = _strictest(matched)
+def _recall(
+    document: Document, values: Values, version: str, in_time: Callable[[], bool] | None
+) -> Evaluation:
+    """Judge, or say again what was said when everything that counts was the same."""
+    heard = document.clauses.ask(values, in_time)
+    read = document.engine_reads(values)
+    if heard.errors:
+        return _judge(document, heard, Seen(*read), version)
+    key = (version, heard.true, read)
+    known = document.known_answers.get(key)
+    if known is None:
+        known = _judge(document, heard, Seen(*read), version)
+        if len(document.known_answers) >= _MOST_KNOWN:
+            document.known_answers.clear()
+        document.known_answers[key] = known
+    return known
 
-    failure = _failure(trace, tier, matched)
+
+def _judge(document: Document, heard: Heard, seen: Seen, version: str) -> Evaluation:
+    trace = [_trace(document, rule, heard) for rule in document.rules]
+    matched = [rule for rule, entry in zip(document.rules, trace, strict=True) if entry.matched]
+    tier = _tier(document, heard, matched)
+    failure = _failure(trace, tier, matched, seen)
     if failure:
         clauses = (*tier.errors, *(c for t in trace for c in t.clauses if c.outcome == "error"))
         trace.append(_engine_entry("fail-closed", failure, clauses))
         tier = replace(tier, number=HIGHEST_TIER, reason=failure)
+
+    standing = () if failure else _standing(matched, tier.number)
+    covered = {covered: rule.id for rule in standing for covered in _covers(rule)}
+    trace = [_covered(entry, covered) for entry in trace]
+    counted = [rule for rule in matched if rule.id not in covered]
+    verdict = _strictest(counted)
+    if failure:
         verdict = max(verdict, Verdict.REQUIRE_APPROVAL, key=_STRICTNESS.__getitem__)
 
-    cell = document.matrix.cell(tier.number, facts.action.type)
+    cell = document.matrix.cell(tier.number, seen.action_type)
+    categories = tuple(dict.fromkeys(c for rule in counted for c in rule.categories))
     if verdict == Verdict.ALLOW:
-        objection = _objection(tier.number, facts, cell)
+        objection = objection_to(tier.number, seen, cell, categories)
         if objection:
-            trace.append(_engine_entry("never-automatic", objection))
+            trace.append(_engine_entry(objection.rule, objection.reason))
             verdict = Verdict.REQUIRE_APPROVAL
     requirements: tuple[RequirementSpec, ...] = ()
     if verdict == Verdict.REQUIRE_APPROVAL:
-        people = document.matrix.people(tier.number, facts.action.type)
-        requirements = _requirements(matched, people, tier.number)
+        people = document.matrix.people(tier.number, seen.action_type)
+        requirements = _requirements(counted, people, tier.number)
     return Evaluation(
         verdict=verdict,
         tier=tier.number,
@@ -121,46 +177,46 @@ def _judge(document: Document, facts: Facts, version: str) -> Evaluation:
         window=cell.window,
         trace=tuple(trace),
         version=version,
-        categories=tuple(dict.fromkeys(c for rule in matched for c in rule.categories)),
+        categories=categories,
         tier_reason=tier.reason,
         operating_model=cell.operating_model,
-        pattern=cell.pattern,
+        pattern=_pattern(cell, requirements),
         failed_closed=failure,
+        standing=tuple(rule.id for rule in standing),
     )
 
 
-def _trace(
-    rule: Rule, answers: Mapping[str, Answer], known: dict[tuple[object, ...], RuleTrace]
-) -> RuleTrace:
-    found = [answers[text] for text in rule.when]
-    key = (rule.id, *[answer is TRUE for answer in found])
-    is_plain = all(answer is TRUE or answer is FALSE for answer in found)
-    trace = known.get(key) if is_plain else None
+def _trace(document: Document, rule: Rule, heard: Heard) -> RuleTrace:
+    bits = document.clauses.bits
+    found = [heard.answer(text, bits[text]) for text in rule.when]
+    key = (rule.id, *[answer.outcome for answer in found])
+    trace = document.known_traces.get(key)
     if trace is None:
         clauses = tuple(
             Clause(text, answer.outcome, answer.detail)
             for text, answer in zip(rule.when, found, strict=True)
         )
-        matched = all(answer is TRUE for answer in found)
+        matched = all(answer.outcome == "true" for answer in found)
         trace = RuleTrace(rule.id, rule.owner, rule.reason, rule.effect, matched, clauses)
-        if is_plain and len(known) < _MOST_KNOWN_TRACES:
-            known[key] = trace
+        if not heard.errors and len(document.known_traces) < _MOST_KNOWN:
+            document.known_traces[key] = trace
     return trace
 
 
-def _tier(document: Document, answers: Mapping[str, Answer], matched: list[Rule]) -> _Tier:
+def _tier(document: Document, heard: Heard, matched: list[Rule]) -> _Tier:
     """The highest tier any tier rule gives, raised by the floors of matching rules."""
+    bits = document.clauses.bits
     number, reason = -1, ""
     errors: list[Clause] = []
     for rule in document.tiers:
-        found = [answers[text] for text in rule.when]
+        found = [heard.answer(text, bits[text]) for text in rule.when]
         broken = [
             Clause(text, answer.outcome, answer.detail)
             for text, answer in zip(rule.when, found, strict=True)
             if answer.outcome == "error"
         ]
         errors += broken
-        if not broken and rule.tier > number and all(answer is TRUE for answer in found):
+        if rule.tier > number and all(answer.outcome == "true" for answer in found):
             number, reason = rule.tier, rule.reason
     if number < 0:
         return _Tier(HIGHEST_TIER, "", tuple(errors))
@@ -176,7 +232,7 @@ def _strictest(matched: Iterable[Rule]) -> Verdict:
     )
 
 
-def _failure(trace: list[RuleTrace], tier: _Tier, matched: list[Rule]) -> str:
+def _failure(trace: list[RuleTrace], tier: _Tier, matched: list[Rule], seen: Seen) -> str:
     """Why policy cannot know, in one sentence; empty when it can."""
     broken = [t.rule for t in trace if "error" in [c.outcome for c in t.clauses]]
     if broken:
@@ -187,57 +243,44 @@ def _failure(trace: list[RuleTrace], tier: _Tier, matched: list[Rule]) -> str:
         return "No rule matched."
     if not tier.reason:
         return "No tier rule matched."
+    if not seen.rate_known:
+        return "There is no exchange rate for this currency, or it is too old."
     return ""
 
 
-def _objection(tier: int, facts: Facts, cell: Cell) -> str:
-    """Why this may not run without people, though every matching rule allows it."""
-    if facts.action.supervised:
-        return "A person starts this and watches; it never runs by itself."
-    if tier >= LOWEST_TIER_NEVER_ALLOWED:
-        return f"Tier {tier} never runs without people."
-    missing = [kind for kind in cell.evidence if kind not in facts.evidence.kinds]
-    if missing:
-        return f"Required evidence is missing: {', '.join(missing)}."
-    return ""
+def _standing(matched: list[Rule], tier: int) -> tuple[Rule, ...]:
+    """The standing approvals that count: none against a denial, none from tier 4 on."""
+    if tier >= LOWEST_TIER_NEVER_ALLOWED or _strictest(matched) == Verdict.DENY:
+        return ()
+    return tuple(rule for rule in matched if rule.standing)
+
+
+def _covers(rule: Rule) -> tuple[str, ...]:
+    return rule.standing.instead_of if rule.standing else ()
+
+
+def _covered(entry: RuleTrace, covered: Mapping[str, str]) -> RuleTrace:
+    if not entry.matched or entry.rule not in covered:
+        return entry
+    reason = f"{entry.reason} Covered by standing approval {covered[entry.rule]}."
+    return replace(entry, reason=reason)
+
+
+def _pattern(cell: Cell, requirements: tuple[RequirementSpec, ...]) -> str:
+    """The cell's pattern, or the one of the people asked where rules ask others."""
+    if requirements and cell.pattern in SHAPES:
+        return shape_of(requirements)
+    return cell.pattern
 
 
 def _requirements(
-    matched: list[Rule], people: tuple[RequirementSpec, ...], tier: int
+    counted: list[Rule], people: tuple[RequirementSpec, ...], tier: int
 ) -> tuple[RequirementSpec, ...]:
-    named = [spec for rule in matched for spec in rule.requirements]
+    named = [spec for rule in counted for spec in rule.requirements]
     base = [*people, *named] if tier >= LOWEST_TIER_NEVER_ALLOWED else named or list(people)
-    added = [spec for rule in matched for spec in rule.adds]
+    added = [spec for rule in counted for spec in rule.adds]
     return merged([*base, *added])
-
-
-def merged(specs: Iterable[RequirementSpec]) -> tuple[RequirementSpec, ...]:
-    """One requirement per group, each as strict as the strictest that names the group."""
-    result: dict[str, RequirementSpec] = {}
-    for spec in specs:
-        other = result.get(spec.group)
-        if other is None:
-            result[spec.group] = spec
-            continue
-        result[spec.group] = replace(
-            other,
-            quorum=max(other.quorum, spec.quorum),
-            stage=max(other.stage, spec.stage),
-            within_limit=other.within_limit or spec.within_limit,
-        )
-    return tuple(result.values())
 
 
 def _engine_entry(rule: str, reason: str, clauses: tuple[Clause, ...] = ()) -> RuleTrace:
     return RuleTrace(rule, ENGINE, reason, Verdict.REQUIRE_APPROVAL, True, clauses)
-
-
-def evaluate_briefly(
-    document: Document, facts: Mapping[str, object]
-) -> tuple[Verdict, int, tuple[str, ...]]:
-    """Verdict, tier and sorted groups for flat facts, as `evaluate` answers; for many in a row."""
-    try:
-        found = evaluate(document, Facts.from_flat(facts), version="")
-    except FactError as error:
-        found = fail_closed(f"A fact is unusable: {error}")
-    return found.verdict, found.tier, tuple(sorted(spec.group for spec in found.requirements))

@@ -199,7 +199,7 @@ class Declaration:
         elif self.kind is float:
             # A whole number is a fine confidence; True and NaN are not.
             if isinstance(value, int | float) and not isinstance(value, bool) and value == value:
-                return float(value)
+                return float(value) + 0.0  # -0.0 is 0.0: what is equal answers alike
         elif self.kind is int:
             # CEL counts in 64 bits.
             if type(value) is int and -(2**63) <= value < 2**63:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from functools import cached_property
@@ -33,6 +34,12 @@ class Pattern(StrEnum):
     HUMAN_SUPERVISED = "human-supervised"
 
 
+RUNS_BY_ITSELF = (OperatingModel.ON_THE_LOOP, OperatingModel.CONTROLLED_AUTONOMY)
+"""The models under which what policy allows needs nobody."""
+SHAPES = (Pattern.SINGLE, Pattern.TWO_PEOPLE, Pattern.TWO_GROUPS, Pattern.ORDERED_STAGES)
+"""The patterns that say how many people, of how many groups, in which order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """What one tier asks for."""
@@ -44,6 +51,7 @@ class Cell:
     window: str
     operating_model: str
     pattern: str
+    sample_percent: int = 0  # of what rules allow, how much goes to people; for "sampled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +67,7 @@ class Override:
     window: str | None = None
     operating_model: str | None = None
     pattern: str | None = None
+    sample_percent: int | None = None
 
 
 @dataclass(frozen=True)
@@ -97,3 +106,12 @@ class Matrix:
                 changes = {f.name: getattr(override, f.name) for f in fields(Cell)}
                 cell = replace(cell, **{k: v for k, v in changes.items() if v is not None})
         return cell
+
+
+def shape_of(requirements: Sequence[RequirementSpec]) -> Pattern:
+    """The pattern these requirements make."""
+    if len({spec.stage for spec in requirements}) > 1:
+        return Pattern.ORDERED_STAGES
+    if len(requirements) > 1:
+        return Pattern.TWO_GROUPS
+    return Pattern.TWO_PEOPLE if requirements[0].quorum > 1 else Pattern.SINGLE

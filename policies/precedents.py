@@ -1,34 +1,25 @@
 """What a document says about facts that look the same to it, it says again: many answers, fast.
 
-A clause looks at a few facts only, so its answers are remembered by their values; what a document
-makes of its clauses' answers is remembered by those. Whatever was not met before, and whatever
-ended in an error, is asked of `policies.evaluate` itself: there is one engine, and this is its
-memory. Pure: no clock, no database.
+What the engine makes of its clauses' answers depends on those and on the few facts it looks at
+itself, so each combination is asked of `policies.evaluate` once. There is one engine; this is
+its memory. Pure: no clock, no database.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import itemgetter
-from typing import Any, TypeAlias
 
-from policies.cel import FALSE, TRUE, Activation, Condition
+from policies.battery import Battery, Values
 from policies.document import Document
-from policies.evaluate import ENGINE, evaluate, fail_closed
-from policies.facts import FactError, Facts, declared
+from policies.evaluate import ENGINE, evaluate_flat
+from policies.facts import FactError, declared
+from policies.plain import plain_question
 from policies.verdicts import Evaluation, Verdict
 
-READ_BY_THE_ENGINE = ("action.type", "action.supervised", "evidence.kinds")
-"""Facts `policies.evaluate` looks at by itself, beside the clauses."""
-
-_MOST_REMEMBERED = 100_000
+_MOST_REMEMBERED = 50_000
 _VERSION = "replay"
-
-_Values: TypeAlias = Mapping[str, object]
-_Key: TypeAlias = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,68 +46,50 @@ class Answered:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """What one set of stored facts looks like: which names, of which types."""
-
-    unknown: tuple[str, ...]  # names this release does not know; ignored
-    problem: str  # why policy cannot use them; empty when it can
-    is_complete: bool  # every fact of this release is named
-
-
 class Precedents:
     """One document's answers to any number of stored facts. Not for several threads at once."""
 
     def __init__(self, document: Document) -> None:
         self._document = document
-        by_names: dict[tuple[str, ...], list[Condition]] = {}
-        for text, condition in document.clauses.conditions.items():
-            by_names.setdefault(_mentioned(text), []).append(condition)
-        self._groups = [_Group(names, found) for names, found in sorted(by_names.items())]
-        self._answers: dict[_Key, Answered] = {}
-        self._shapes: dict[_Key, Shape] = {}
+        names, parameters = document.clauses.names, dict(document.parameters)
+        self._plain = []
+        others = []
+        for text in document.clauses.conditions:
+            question = plain_question(text, names, parameters)
+            if question is None:
+                others.append(text)
+            else:
+                self._plain.append(question)
+        # the same facts in the same order, however few of them these clauses look at
+        self._others = Battery(others, document.parameters, also=names)
+        self._known: dict[tuple[object, ...], Answered] = {}
 
-    def shape(self, facts: _Values) -> Shape:
-        """What can be made of them in this release."""
-        key = (tuple(facts), tuple(map(type, facts.values())))
-        found = self._shapes.get(key)
-        if found is None:
-            found = _shape(facts)
-            if len(self._shapes) < _MOST_REMEMBERED:
-                self._shapes[key] = found
-        return found
+    def answer(self, facts: Mapping[str, object]) -> Answered:
+        """What the document says about stored facts. Never raises: it fails closed instead.
 
-    def answer(self, facts: _Values) -> Answered:
-        """What the document says. Never raises; what it cannot use, people must decide.
-
-        Facts not named keep their defaults, facts of another release are left out.
+        Facts not named keep their defaults; facts this release does not know are not looked at.
         """
-        shape = self.shape(facts)
-        if shape.problem:
-            return _unusable(shape.problem)
-        values = facts if shape.is_complete else {**_DEFAULTS, **facts}
-        key: list[object] = [group.answers(values) for group in self._groups]
-        if None in key:
+        values = self._document.flat_values(facts)
+        try:
+            self._others.check(values)
+            heard = self._others.ask(values)
+        except FactError:
             return self._ask(facts)
-        key.append(_read_directly(values))
-        remembered = tuple(key)
-        found = self._answers.get(remembered)
+        if heard.errors:
+            return self._ask(facts)
+        key = (self._plainly(values), heard.true, self._document.engine_reads(values))
+        found = self._known.get(key)
         if found is None:
             found = self._ask(facts)
-            if len(self._answers) < _MOST_REMEMBERED:
-                self._answers[remembered] = found
+            if len(self._known) < _MOST_REMEMBERED:
+                self._known[key] = found
         return found
 
-    def _ask(self, facts: _Values) -> Answered:
-        try:
-            return Answered.of(evaluate(self._document, readable(facts), version=_VERSION))
-        except FactError as error:
-            return _unusable(str(error))
+    def _plainly(self, values: Values) -> bytes:
+        return bytes([question(values) for question in self._plain])
 
-
-def readable(facts: _Values) -> Facts:
-    """Stored facts, without those this release does not know. Raises FactError as `Facts` does."""
-    return Facts.from_flat({name: value for name, value in facts.items() if name in declared()})
+    def _ask(self, facts: Mapping[str, object]) -> Answered:
+        return Answered.of(evaluate_flat(self._document, facts, version=_VERSION))
 
 
 def load(text: str) -> dict[str, object]:
@@ -127,84 +100,9 @@ def load(text: str) -> dict[str, object]:
     return found
 
 
-class _Group:
-    """The clauses that look at the same facts, and what they came to by those facts' values."""
-
-    def __init__(self, names: tuple[str, ...], conditions: Collection[Condition]) -> None:
-        self._names = names
-        self._conditions = conditions
-        self._pick = _picker(names)
-        self._remembered: dict[object, int | None] = {}
-        self._numbers: dict[tuple[bool, ...], int] = {}
-
-    def answers(self, values: _Values) -> int | None:
-        """A number for what the clauses came to; None when one of them is in error."""
-        key = self._pick(values)
-        try:
-            return self._remembered[key]
-        except KeyError:
-            pass
-        found = self._number(values)
-        if len(self._remembered) < _MOST_REMEMBERED:
-            self._remembered[key] = found
-        return found
-
-    def _number(self, values: _Values) -> int | None:
-        try:
-            activation = Activation.partly({name: values[name] for name in self._names})
-        except FactError:
-            return None
-        outcomes = [condition.ask(activation) for condition in self._conditions]
-        if not all(outcome is TRUE or outcome is FALSE for outcome in outcomes):
-            return None
-        truth = tuple(outcome is TRUE for outcome in outcomes)
-        return self._numbers.setdefault(truth, len(self._numbers))
+def has_unknown(facts: Mapping[str, object]) -> bool:
+    """Whether some of them are facts this release does not know."""
+    return not facts.keys() <= _KNOWN
 
 
-def _picker(names: tuple[str, ...]) -> Callable[[Any], Any]:
-    """Takes the facts of those names out, as something a dictionary can remember."""
-    if not names:
-        return lambda values: ()
-    if any(declared()[name].kind is tuple for name in names):
-        return lambda values: tuple(
-            tuple(value) if isinstance(value := values[name], list) else value for name in names
-        )
-    return itemgetter(*names)
-
-
-def _mentioned(text: str) -> tuple[str, ...]:
-    """The facts a clause may look at.
-
-    A fact spelled so that it is missed here has no value when the clause is asked: an error, and
-    errors are asked of the engine.
-    """
-    return tuple(name for name, pattern in _PATTERNS.items() if pattern.search(text))
-
-
-def _shape(facts: _Values) -> Shape:
-    unknown = tuple(name for name in facts if name not in declared())
-    wrong = [
-        f"{name} is {fact.type_name}."
-        for name, fact in declared().items()
-        if name in facts and type(facts[name]) not in _TYPES[fact.kind]
-    ]
-    is_complete = all(name in facts for name in declared())
-    return Shape(unknown, wrong[0] if wrong else "", is_complete)
-
-
-def _unusable(problem: str) -> Answered:
-    return Answered.of(fail_closed(f"A fact is unusable: {problem}", version=_VERSION))
-
-
-_TYPES: dict[type, tuple[type, ...]] = {
-    bool: (bool,),
-    int: (int,),
-    float: (float, int),
-    str: (str,),
-    tuple: (list, tuple),
-}
-_PATTERNS = {
-    name: re.compile(r"\b" + name.replace(".", r"\s*\.\s*") + r"\b") for name in declared()
-}
-_DEFAULTS: dict[str, object] = {name: fact.default for name, fact in declared().items()}
-_read_directly = _picker(READ_BY_THE_ENGINE)
+_KNOWN = declared().keys()

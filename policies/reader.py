@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import yaml
 
-from policies.cel import ClauseError, compile_clause, suggestion
+from policies.cel import ClauseError, Parameters, compile_clause, suggestion
 from policies.yaml_source import Problem
 
 T = TypeVar("T")
@@ -181,13 +181,13 @@ class Reader:
         self.problem(f"'{text}' is not a date and time; write 2026-12-20T00:00.")
         return None
 
-    def clause(self) -> str:
+    def clause(self, parameters: Parameters = ()) -> str:
         """A CEL clause, compiled to find its mistakes now."""
         text = self.text(at_most=10_000)
         if not text:
             return text
         try:
-            compile_clause(text)
+            compile_clause(text, parameters)
         except ClauseError as error:
             line, column = self._place(error)
             self.problem(str(error), line=line, column=column)

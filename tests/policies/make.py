@@ -26,6 +26,7 @@ from policies.models.replays import BacktestStatus
 from policies.parser import parse_document
 from policies.roles import ROLES
 from policies.services.drafts import request_publication
+from policies.services.limits import set_limit
 from policies.services.people import create_user
 from policies.services.publishable import in_force
 from policies.services.versions import draft_version, publish_version
@@ -60,12 +61,24 @@ TIER = """\
   decide_by: 4h
   execute_by: 1d
   reason_required: false
-  operating_model: in the loop
-  pattern: single
+  operating_model: {model}
+  pattern: {pattern}
 """
+_PEOPLE = ["", "", "{group: manager}", "{group: manager}", "{group: manager}"]
 SMALL += "".join(
-    TIER.format(tier=tier, who="" if tier < 2 else "{group: manager}") for tier in range(5)
-) + TIER.format(tier=5, who="{group: operations}, {group: manager}")
+    TIER.format(
+        tier=tier,
+        who=who,
+        model="on the loop" if tier < 4 else "in the loop",
+        pattern="single" if who else "no approval",
+    )
+    for tier, who in enumerate(_PEOPLE)
+) + TIER.format(
+    tier=5,
+    who="{group: operations}, {group: manager}",
+    model="in the loop",
+    pattern="two groups",
+)
 
 
 def make_document(text: str = SMALL, *replacements: tuple[str, str]) -> Document:
@@ -122,6 +135,15 @@ def make_user(username: str, *roles: str, person: str = "", **changes: Any) -> U
         User.objects.filter(pk=user.pk).update(**changes)
         user = User.objects.get(pk=user.pk)
     return user
+
+
+def make_deciders() -> None:
+    """Somebody for everything SMALL asks for."""
+    for role in ("finance", "manager", "operations"):
+        make_user(f"some {role}", role)
+    set_limit(
+        actor=SYSTEM, role="finance", action_type="*", currency="EUR", each_minor=50_000, reason="x"
+    )
 
 
 def replay(version: PolicyVersion) -> Backtest:

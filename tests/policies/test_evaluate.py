@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.evaluate import evaluate, merged
+from policies.evaluate import evaluate
+from policies.requirements import merged
 from policies.verdicts import RequirementSpec, Verdict
 from tests.policies.make import SMALL, changed, groups, make_document, make_facts
 

@@ -1,0 +1,165 @@
+"""All clauses of a document, asked together, and what they said about the same values before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any, TypeAlias
+
+from policies.cel import FALSE, TRUE, Activation, Answer, Condition, Language, Parameters, language
+from policies.facts import FactError, declared
+from policies.lexer import dotted_names
+
+Values: TypeAlias = "tuple[Any, ...]"
+"""The facts a document looks at, in the order of its names."""
+
+_MOST_TOGETHER = 32
+_MOST_REMEMBERED = 5_000  # for each group: strangers choose the values
+_DECLARED = declared()
+
+
+class OutOfTime(Exception):
+    """Asking took longer than whoever asked would wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What every clause came to: a bit for each one that is true, and the errors by text."""
+
+    true: int
+    errors: Mapping[str, Answer]
+
+    def answer(self, text: str, bit: int) -> Answer:
+        return self.errors.get(text) or (TRUE if self.true & bit else FALSE)
+
+
+NO_ERRORS: Mapping[str, Answer] = {}
+
+
+class Battery:
+    """Every clause once, however many rules share it.
+
+    A clause looks at a few facts only. Those that look at the same ones are asked together, and
+    what they said is remembered by the facts' values: most requests look like earlier ones.
+    """
+
+    def __init__(
+        self, texts: Iterable[str], parameters: Parameters = (), also: Iterable[str] = ()
+    ) -> None:
+        spoken = language(parameters)
+        self.conditions = {text: spoken.compile(text) for text in dict.fromkeys(texts)}
+        self.bits = {text: 1 << place for place, text in enumerate(self.conditions)}
+        looks_at = {text: _facts_of(text) for text in self.conditions}
+        used = {*also}.union(*looks_at.values())
+        self.names = tuple(name for name in _DECLARED if name in used)
+        self._kinds = tuple(_DECLARED[name].kind for name in self.names)
+        groups: dict[tuple[str, ...], list[Condition]] = {}
+        for text, names in looks_at.items():
+            groups.setdefault(names, []).append(self.conditions[text])
+        self._groups = [
+            _Group(spoken, names, self.names, several, self.bits)
+            for names, found in groups.items()
+            for several in _portions(found)
+        ]
+
+    def check(self, values: Values) -> None:
+        """Raises FactError for a fact of the wrong type: it must not be compared by luck."""
+        if tuple(map(type, values)) != self._kinds:
+            for name, value in zip(self.names, values, strict=True):
+                if type(value) is not _DECLARED[name].kind:
+                    raise FactError(name, f"{name} is {_DECLARED[name].type_name}, not {value!r}.")
+
+    def ask(self, values: Values, in_time: Callable[[], bool] | None = None) -> Heard:
+        """Every clause's answer about these facts; raises FactError and OutOfTime."""
+        self.check(values)
+        true = 0
+        errors = NO_ERRORS
+        for group in self._groups:
+            key = group.pick(values)
+            heard = group.remembered.get(key)
+            if heard is None:
+                if in_time is not None and not in_time():
+                    raise OutOfTime
+                heard = group.ask(key, in_time)
+            if heard.errors:
+                errors = {**errors, **heard.errors}
+            true |= heard.true
+        return Heard(true, errors)
+
+
+class _Group:
+    """Clauses that look at the same facts."""
+
+    def __init__(
+        self,
+        spoken: Language,
+        names: tuple[str, ...],
+        order: tuple[str, ...],
+        conditions: Sequence[Condition],
+        bits: Mapping[str, int],
+    ) -> None:
+        self._names = names
+        self._conditions = conditions
+        self._bits = bits
+        self._together = spoken.together(condition.text for condition in conditions)
+        self.pick = _picker([order.index(name) for name in names])
+        self.remembered: dict[Values, Heard] = {}
+
+    def ask(self, key: Values, in_time: Callable[[], bool] | None) -> Heard:
+        """Ask CEL, and remember what it said."""
+        activation = Activation.partly(dict(zip(self._names, key, strict=True)))
+        heard = self._all_at_once(activation) or self._one_by_one(activation, in_time)
+        if len(self.remembered) >= _MOST_REMEMBERED:
+            self.remembered.clear()
+        self.remembered[key] = heard
+        return heard
+
+    def _all_at_once(self, activation: Activation) -> Heard | None:
+        """None when they have to be asked one by one: one error spoils the whole list."""
+        if self._together is None:
+            return None
+        try:
+            found = self._together.eval(activation.inner).plain_value()
+        except RuntimeError:  # the budget is for all together; each by itself may be within it
+            return None
+        if not isinstance(found, list):
+            return None
+        outcomes = zip(self._conditions, found, strict=True)
+        return Heard(
+            sum(self._bits[condition.text] for condition, value in outcomes if value is True),
+            NO_ERRORS,
+        )
+
+    def _one_by_one(self, activation: Activation, in_time: Callable[[], bool] | None) -> Heard:
+        true = 0
+        errors = {}
+        for condition in self._conditions:
+            if in_time is not None and not in_time():
+                raise OutOfTime
+            answer = condition.ask(activation)
+            if answer is TRUE:
+                true |= self._bits[condition.text]
+            elif answer is not FALSE:
+                errors[condition.text] = answer
+        return Heard(true, errors)
+
+
+def _facts_of(text: str) -> tuple[str, ...]:
+    spelled = dotted_names(text)
+    return tuple(name for name in _DECLARED if name in spelled)
+
+
+def _portions(conditions: list[Condition]) -> Iterable[list[Condition]]:
+    for start in range(0, len(conditions), _MOST_TOGETHER):
+        yield conditions[start : start + _MOST_TOGETHER]
+
+
+def _picker(places: list[int]) -> Callable[[Values], Values]:
+    """Takes the values at those places out, always as a tuple."""
+    if not places:
+        return lambda values: ()
+    if len(places) == 1:
+        place = places[0]
+        return lambda values: (values[place],)
+    return itemgetter(*places)
