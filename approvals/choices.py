@@ -56,6 +56,9 @@ class DecisionVerdict(models.TextChoices):
     BREAK_GLASS = "break_glass", "broke the glass"
 
 
+STEP_UP_FROM = 4
+"""From this tier on, a yes needs a fresh proof of who gives it."""
+
 FINAL_VERDICTS = frozenset(
     {DecisionVerdict.APPROVE, DecisionVerdict.REJECT, DecisionVerdict.BREAK_GLASS}
 )

@@ -83,6 +83,12 @@ class NotAuthorised(ApprovalError):
     status = 403
 
 
+class StepUpRequired(NotAuthorised):
+    """The person has to prove again who they are, shortly before this."""
+
+    code = "step_up_required"
+
+
 class ReasonRequired(ApprovalError):
     """A reason must be written down."""
 

@@ -49,6 +49,8 @@ class Door:
     slug: str
     form: type[AnswerForm]
     send: Callable[[ActionRequest, User, AnswerForm], Outcome]
+    proves: bool = False
+    """Whether the tiers that ask for it want a fresh proof of identity here."""
 
     def make_form(self, request: ActionRequest, data: QueryDict | None, seal: str) -> AnswerForm:
         """The form, empty or as it was typed. The prefix keeps element ids apart, not names."""
@@ -64,7 +66,7 @@ class Door:
 
 
 def _approve(request: ActionRequest, person: User, form: AnswerForm) -> Outcome:
-    approve(request.pk, decider=person, seen=_seen(form), **form.said())
+    approve(request.pk, decider=person, seen=_seen(form), proof=form.proof, **form.said())
     state = ActionRequest.objects.get(pk=request.pk)
     if state.state == request.state:
         return Outcome(f"Your approval counts; others still have to say yes: {request.effect}")
@@ -77,7 +79,8 @@ def _reject(request: ActionRequest, person: User, form: AnswerForm) -> Outcome:
 
 
 def _edit(request: ActionRequest, person: User, form: AnswerForm) -> Outcome:
-    approve_with_edits(request.pk, decider=person, seen=_seen(form), **form.said())
+    said = form.said()
+    approve_with_edits(request.pk, decider=person, seen=_seen(form), proof=form.proof, **said)
     edited = ActionRequest.objects.get(pk=request.pk)
     if edited.state == request.state:
         return Outcome(f"Edited; somebody else decides the new version: {edited.effect}")
@@ -95,12 +98,12 @@ def _escalate(request: ActionRequest, person: User, form: AnswerForm) -> Outcome
 
 
 def _start(request: ActionRequest, person: User, form: AnswerForm) -> Outcome:
-    start(request.pk, operator=person)
+    start(request.pk, operator=person, proof=form.proof)
     return Outcome("Started. Stay with it until it is verified.", goes_on=False)
 
 
 def _sign_off(request: ActionRequest, person: User, form: AnswerForm) -> Outcome:
-    sign_off(request.pk, person=person, **form.said())
+    sign_off(request.pk, person=person, proof=form.proof, **form.said())
     return Outcome("Signed off. The record is closed.", goes_on=False)
 
 
@@ -124,13 +127,13 @@ def _seen(form: AnswerForm) -> Any:
     return unseal(form.cleaned_data["seal"])
 
 
-APPROVE = Door("approve", "approve", ApproveForm, _approve)
+APPROVE = Door("approve", "approve", ApproveForm, _approve, proves=True)
 REJECT = Door("reject", "reject", RejectForm, _reject)
-EDIT = Door("edit", "edit", EditForm, _edit)
+EDIT = Door("edit", "edit", EditForm, _edit, proves=True)
 ASK = Door("ask", "ask", AskForm, _ask)
 ESCALATE = Door("escalate", "escalate", EscalateForm, _escalate)
-START = Door("start", "start", StartForm, _start)
-SIGN_OFF = Door("sign_off", "sign-off", SignOffForm, _sign_off)
+START = Door("start", "start", StartForm, _start, proves=True)
+SIGN_OFF = Door("sign_off", "sign-off", SignOffForm, _sign_off, proves=True)
 RESOLVE = Door("resolve", "resolve", ResolveForm, _resolve)
 UNDO = Door("undo", "undo", UndoForm, _undo)
 

@@ -9,7 +9,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from approvals.admin.forms import SealedForm
+from approvals.admin.forms import PASSWORD, SealedForm
 from approvals.choices import ReasonCode
 from approvals.exceptions import FieldProblem
 from audit.canonical import JsonObject, JsonValue
@@ -76,7 +76,8 @@ class EditForm(SealedForm):
 
     @property
     def reason_fields(self) -> list[forms.BoundField]:
-        return [self["reason_code"], self["comment"]]
+        names = ("reason_code", "comment", PASSWORD)
+        return [self[name] for name in names if name in self.fields]
 
     def said(self) -> dict[str, Any]:
         return {

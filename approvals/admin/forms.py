@@ -9,6 +9,7 @@ from django import forms
 from approvals.choices import ReasonCode
 
 _LONGEST = 4_000
+PASSWORD = "password"  # noqa: S105 - the name of a field
 R = ReasonCode
 
 _CHOOSE = ("", "Choose a reason")
@@ -29,6 +30,8 @@ class AnswerForm(forms.Form):
     """What every form of the page is. Missing words are the service's to refuse."""
 
     use_required_attribute = False
+    proof: int | None = None
+    """The proof of identity this session holds, for the service."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("label_suffix", "")
@@ -36,7 +39,24 @@ class AnswerForm(forms.Form):
 
     def said(self) -> dict[str, Any]:
         """The values for the service."""
-        return {name: value for name, value in self.cleaned_data.items() if name != "seal"}
+        unsaid = ("seal", PASSWORD)
+        return {name: value for name, value in self.cleaned_data.items() if name not in unsaid}
+
+    def ask_password(self) -> None:
+        """One more field: who is at the page proves that it is them."""
+        self.fields.setdefault(
+            PASSWORD,
+            forms.CharField(
+                label="Confirm with your password",
+                strip=False,
+                max_length=128,
+                widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+                help_text="Then not again for five minutes.",
+                error_messages={
+                    "required": "Type your password: this weighs too much for a click."
+                },
+            ),
+        )
 
 
 class SealedForm(AnswerForm):

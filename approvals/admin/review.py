@@ -27,6 +27,7 @@ from approvals.admin.doors import (
 )
 from approvals.admin.edit_form import EditForm
 from approvals.admin.forms import AnswerForm
+from approvals.admin.proving import asks_password, fit, prove_by
 from approvals.admin.timing import countdown
 from approvals.choices import INCIDENTS, DecisionVerdict, State
 from approvals.exceptions import ApprovalError, IntegrityBroken, InvalidProposal
@@ -77,7 +78,9 @@ def answer(
     form: AnswerForm | None = None
     try:
         form = door.make_form(action_request, request.POST, "")
-        if not form.is_valid():
+        if asks_password(request, action_request, door, at=clock.now()):
+            form.ask_password()
+        if not form.is_valid() or not prove_by(request, form):
             return _page(inbox, request, action_request, door, form, status=422)
         outcome = door.send(action_request, person, form)
     except InvalidProposal as refusal:
@@ -144,7 +147,14 @@ def _page(
         base |= {"action_request": action_request, "broken": broken.message}
         return TemplateResponse(request, "approvals/broken.html", base, status=broken.status)
     offered = {
-        one.name: _offer(inbox, action_request, one, token, form if one is door else None)
+        one.name: _offer(
+            inbox,
+            action_request,
+            one,
+            token,
+            form if one is door else None,
+            asks=asks_password(request, action_request, one, at=at),
+        )
         for one in _open_doors(case)
     }
     tier = action_request.risk_tier
@@ -199,6 +209,8 @@ def _offer(
     door: Door,
     token: str,
     typed: AnswerForm | None,
+    *,
+    asks: bool,
 ) -> dict[str, Any]:
     """One form of the page. What was typed is kept; the token is always this page's own."""
     form = typed
@@ -206,6 +218,7 @@ def _offer(
         form = door.make_form(action_request, None, token)
     elif "seal" in form.fields:
         form.data = {name: form.data.get(name) for name in form.data} | {"seal": token}
+    fit(form, asks=asks)
     return {
         "name": door.name,
         "form": form,

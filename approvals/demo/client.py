@@ -68,6 +68,7 @@ class PersonClient(_Client):
             follow_redirects=True,
             trust_env=False,
         )
+        self._password = password
         page = self._http.get("/admin/login/")
         self._post(page, "/admin/login/", {"username": username, "password": password})
 
@@ -78,6 +79,7 @@ class PersonClient(_Client):
     def decide(self, request_id: str, what: str, fields: dict[str, str]) -> None:
         """Open the request's page and send the form whose address ends in `what`.
 
+        Types the password where the form asks for it.
         Raises LookupError when the page has no such form, httpx.HTTPStatusError when the answer
         is a refusal.
         """
@@ -85,7 +87,8 @@ class PersonClient(_Client):
         form = next((f for f in _forms(page.text) if f.action.endswith(f"/{what}/")), None)
         if form is None:
             raise LookupError(f"No form to {what} on {page.url}.")
-        answer = self._post(page, form.action, {**form.fields, **fields})
+        asked = {"password": self._password} if "password" in form.fields else {}
+        answer = self._post(page, form.action, {**form.fields, **asked, **fields})
         answer.raise_for_status()
 
     def _post(self, page: httpx.Response, address: str, fields: dict[str, str]) -> httpx.Response:

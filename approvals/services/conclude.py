@@ -14,6 +14,7 @@ from approvals.selectors.authority import may_conclude
 from approvals.selectors.requests import usable_grant_of
 from approvals.services import compensate, dispatch
 from approvals.services.moves import move
+from approvals.services.step_up import demand_proof
 from audit.actors import Actor
 from audit.events import AuditCode
 from audit.services import record
@@ -21,8 +22,11 @@ from policies.models import User
 
 
 @transaction.atomic
-def start(request_id: UUID, *, operator: User) -> ActionRequest:
-    """Start a human-supervised action: the operator says go, and watches."""
+def start(request_id: UUID, *, operator: User, proof: int | None = None) -> ActionRequest:
+    """Start a human-supervised action: the operator says go, and watches.
+
+    `proof` is the id of a Reauthentication of theirs, for tiers 4 and 5.
+    """
     request = ActionRequest.objects.locked(request_id)
     grant = usable_grant_of(request)
     if request.state != State.APPROVED or grant is None or not grant.needs_start:
@@ -30,28 +34,35 @@ def start(request_id: UUID, *, operator: User) -> ActionRequest:
     _demand_authority(operator, request)
     if grant.started_by_id is not None:
         raise WrongState("This has been started already.")
+    proven = demand_proof(request, operator, proof, at=clock.now())
     grant.started_by = operator
     grant.save(update_fields=["started_by"])
     record(
-        AuditCode.STARTED, actor=Actor.human(operator), subject=request, data={"grant": grant.pk}
+        AuditCode.STARTED,
+        actor=Actor.human(operator),
+        subject=request,
+        data={"grant": grant.pk, "authentication": proven.method if proven else ""},
     )
     dispatch.execution_of(request.pk)
     return request
 
 
 @transaction.atomic
-def sign_off(request_id: UUID, *, person: User, note: str) -> ActionRequest:
-    """Close a verified record of tier 4 or 5 as the accountable person."""
+def sign_off(
+    request_id: UUID, *, person: User, note: str, proof: int | None = None
+) -> ActionRequest:
+    """Close a verified record of tier 4 or 5 as the accountable person, who proves who they are."""
     request = ActionRequest.objects.locked(request_id)
     if request.state != State.VERIFIED:
         raise WrongState(f"Only a verified action is signed off: this is {request.state}.")
     _demand_authority(person, request)
+    proven = demand_proof(request, person, proof, at=clock.now())
     move(
         request,
         request.audit,
         AuditCode.SIGNED_OFF,
         actor=Actor.human(person),
-        data={"note": note},
+        data={"note": note, "authentication": proven.method if proven else ""},
     )
     return request
 

@@ -22,7 +22,7 @@ from approvals.models import (
 )
 from approvals.selectors.authority import is_settled, missing_evidence
 from approvals.selectors.shown import Seen
-from approvals.services import assign, compensate, dispatch, notify
+from approvals.services import assign, compensate, dispatch, loops, notify
 from approvals.services.grants import issue_grant
 from approvals.services.moves import move
 from approvals.services.route import close_requirements
@@ -33,6 +33,7 @@ from approvals.services.sitting import (
     refusals_recorded,
     sit_down,
 )
+from approvals.services.step_up import demand_proof
 from audit.actors import Actor, ActorKind
 from audit.events import AuditCode
 from audit.services import record
@@ -44,12 +45,19 @@ ANSWER_WITHIN = timedelta(hours=24)
 
 @refusals_recorded(DecisionVerdict.APPROVE)
 def approve(
-    request_id: UUID, *, decider: User, seen: Seen, reason_code: str = "", comment: str = ""
+    request_id: UUID,
+    *,
+    decider: User,
+    seen: Seen,
+    reason_code: str = "",
+    comment: str = "",
+    proof: int | None = None,
 ) -> Decision:
     """Record one approval; the last one needed moves the request to approved.
 
-    Raises WrongState, StalePage, AlreadyDecided, NotAuthorised, Paused, EvidenceMissing and
-    ReasonRequired; then nothing has changed.
+    `proof` is the id of a Reauthentication of the decider, for tiers 4 and 5. Raises WrongState,
+    StalePage, AlreadyDecided, NotAuthorised, Paused, EvidenceMissing, ReasonRequired and
+    StepUpRequired; then nothing has changed.
     """
     sitting = sit_down(request_id, decider, seen)
     request = sitting.request
@@ -59,7 +67,10 @@ def approve(
         raise EvidenceMissing(f"Cannot be approved: {', '.join(missing)} missing or stale.")
     if request.effective_tier >= 3 or sitting.policy.reason_required:
         demand_reason(reason_code, comment)
-    decision = keep_decision(sitting, decider, seen, DecisionVerdict.APPROVE, reason_code, comment)
+    proven = demand_proof(request, decider, proof, at=sitting.at)
+    decision = keep_decision(
+        sitting, decider, seen, DecisionVerdict.APPROVE, reason_code, comment, proof=proven
+    )
     if is_settled(request):
         request.execute_by = sitting.at + sitting.policy.execute_within
         close_requirements(request)
@@ -88,6 +99,7 @@ def reject(
     demand_reason(reason_code, comment)
     decision = keep_decision(sitting, decider, seen, DecisionVerdict.REJECT, reason_code, comment)
     close_requirements(sitting.request)
+    loops.hold_agent(sitting.request)
     move(
         sitting.request,
         sitting.request.reject,
@@ -97,6 +109,7 @@ def reject(
     )
     compensate.end_undo(sitting.request)
     notify.ended(sitting.request)
+    loops.pause_if_looping(sitting.request, at=sitting.at)
     return decision
 
 

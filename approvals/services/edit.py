@@ -28,6 +28,7 @@ from approvals.services.sitting import (
     refusals_recorded,
     sit_down,
 )
+from approvals.services.step_up import demand_proof
 from audit.actors import Actor
 from audit.canonical import JsonObject, canonical
 from audit.events import AuditCode
@@ -45,6 +46,7 @@ def approve_with_edits(
     params: JsonObject,
     reason_code: str,
     comment: str = "",
+    proof: int | None = None,
 ) -> Decision:
     """Replace the params by edited ones, as the next version.
 
@@ -53,7 +55,7 @@ def approve_with_edits(
     The limit is checked on the edited amount. Raises InvalidProposal with the bad fields, and
     everything `decide.approve` raises.
     """
-    _may_edit(request_id, decider=decider, seen=seen)
+    _may_edit(request_id, decider=decider, seen=seen, proof=proof)
     request = ActionRequest.objects.select_related("agent").get(pk=request_id)
     edited = rederive(request, params)
     if edited.digest == request.digest:
@@ -66,6 +68,7 @@ def approve_with_edits(
         edit=_Edit(edited, preview),
         reason_code=reason_code,
         comment=comment,
+        proof=proof,
     )
 
 
@@ -76,14 +79,22 @@ class _Edit:
 
 
 @refusals_recorded(DecisionVerdict.EDIT)
-def _may_edit(request_id: UUID, *, decider: User, seen: Seen) -> None:
+def _may_edit(request_id: UUID, *, decider: User, seen: Seen, proof: int | None) -> None:
     """Before anything is read for them: who could not decide makes us call nobody."""
-    sit_down(request_id, decider, seen)
+    sitting = sit_down(request_id, decider, seen)
+    demand_proof(sitting.request, decider, proof, at=sitting.at)
 
 
 @refusals_recorded(DecisionVerdict.EDIT)
 def _apply(
-    request_id: UUID, *, decider: User, seen: Seen, edit: _Edit, reason_code: str, comment: str
+    request_id: UUID,
+    *,
+    decider: User,
+    seen: Seen,
+    edit: _Edit,
+    reason_code: str,
+    comment: str,
+    proof: int | None,
 ) -> Decision:
     sitting = sit_down(request_id, decider, seen, amount=edit.candidate.amount)
     request, at = sitting.request, sitting.at
@@ -96,8 +107,16 @@ def _apply(
         if before.get(k) != edit.candidate.params.get(k)
     )
     edits = canonical({k: [before.get(k), edit.candidate.params.get(k)] for k in changed})
+    proven = demand_proof(request, decider, proof, at=at)
     decision = keep_decision(
-        sitting, decider, seen, DecisionVerdict.EDIT, reason_code, comment, edits=edits
+        sitting,
+        decider,
+        seen,
+        DecisionVerdict.EDIT,
+        reason_code,
+        comment,
+        edits=edits,
+        proof=proven,
     )
     kept_specs = tuple(
         r.spec for r in request.requirements.filter(version=request.version).order_by("id")

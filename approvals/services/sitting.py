@@ -40,7 +40,7 @@ from audit.events import AuditCode
 from audit.money import Money
 from audit.services import record
 from policies.authority import Authority
-from policies.models import Delegation, User
+from policies.models import Delegation, Reauthentication, User
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -143,6 +143,7 @@ def keep_decision(
     reason_code: str,
     comment: str,
     edits: str = "",
+    proof: Reauthentication | None = None,
 ) -> Decision:
     request, authority = sitting.request, sitting.authority
     shown = shown_content(request)
@@ -162,6 +163,7 @@ def keep_decision(
         reason_code=reason_code,
         comment=comment,
         edits=edits,
+        authentication=proof,
         limit_minor=authority.limit_minor,
         amount_minor=request.amount_minor,
         currency=request.currency,
@@ -183,6 +185,7 @@ def keep_decision(
             "on_behalf_of": authority.on_behalf_of,
             "delegation": authority.delegation_id,
             "limit_minor": authority.limit_minor,
+            "authentication": proof.method if proof else "",
             "digest": request.digest,
             "shown": shown.digest,
             "reason_code": reason_code,

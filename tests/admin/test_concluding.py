@@ -14,7 +14,14 @@ from approvals.services.moves import EXECUTOR, move
 from audit.events import AuditCode
 from tests.admin.make import House, browser, door, inbox, page, state_of, text_of
 from tests.admin.review import NOTHING_WRONG
-from tests.approvals.make import look_at, make_person, make_request, refund
+from tests.approvals.make import (
+    PASSWORD,
+    look_at,
+    make_person,
+    make_proof,
+    make_request,
+    refund,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sandbox")]
 
@@ -51,12 +58,13 @@ def test_a_supervised_action_is_started_and_signed_off_by_people(house: House) -
     request = make_request(
         house.agent, {"robot": "robot-1", "task": "pick", "zone": "B"}, action_type="robot.run"
     )
-    approve(request.pk, decider=oli, seen=look_at(request, oli), **NOTHING_WRONG)
-    approve(request.pk, decider=house.mona, seen=look_at(request, house.mona), **NOTHING_WRONG)
+    for one in (oli, house.mona):
+        seen, proof = look_at(request, one), make_proof(one)
+        approve(request.pk, decider=one, seen=seen, proof=proof, **NOTHING_WRONG)
     client = browser(other)
     assert "Start now" in text_of(client.get(page(request, "operations")))
 
-    started = client.post(door(request, "start", "operations"))
+    started = client.post(door(request, "start", "operations"), {"password": PASSWORD})
     execute(request.pk)
 
     assert started["Location"] == page(request, "operations")

@@ -21,7 +21,7 @@ from audit.actors import Actor
 from audit.canonical import JsonObject
 from audit.money import Money
 from connectors.registry import action_types
-from policies.models import ApprovalLimit, User
+from policies.models import ApprovalLimit, Reauthentication, User
 from policies.services import limits, people, roles, versions
 from tests.policies.make import put_in_force
 
@@ -209,9 +209,18 @@ def approve(request: ActionRequest, *users: User) -> Decision:
     """Each of them looks at it and says yes. Returns the last decision."""
     for user in users:
         decision = decide.approve(
-            request.pk, decider=user, seen=look_at(request, user), reason_code="as_proposed"
+            request.pk,
+            decider=user,
+            seen=look_at(request, user),
+            reason_code="as_proposed",
+            proof=make_proof(user),
         )
     return decision
+
+
+def make_proof(user: User) -> int:
+    """They have just typed their password; for what weighs most."""
+    return Reauthentication.objects.create(user=user, method="password", at=clock.now()).pk
 
 
 def reject(request: ActionRequest, user: User) -> Decision:

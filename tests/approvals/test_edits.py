@@ -23,6 +23,7 @@ from tests.approvals.make import (
     make_access,
     make_crm,
     make_limit,
+    make_proof,
     make_request,
     manager_refund,
     refund,
@@ -40,6 +41,7 @@ def edit(request: ActionRequest, user: User, params: JsonObject) -> Decision:
         params=params,
         reason_code="corrected",
         comment="the customer kept one",
+        proof=make_proof(user),
     )
 
 

@@ -42,6 +42,7 @@ from tests.approvals.make import (
     make_access,
     make_cast,
     make_older,
+    make_proof,
     make_request,
     reject,
 )
@@ -128,6 +129,7 @@ class Lifecycle(RuleBasedStateMachine):
                 seen=look_at(request, user),
                 params=crm(request.target.removeprefix("account "), notes=note),
                 reason_code="corrected",
+                proof=make_proof(user),
             )
         )
 

@@ -10,7 +10,16 @@ from approvals.services.conclude import sign_off, start
 from approvals.services.execute import execute
 from approvals.services.sweep import sweep
 from connectors.sandbox.server import Sandbox
-from tests.approvals.make import ROBOT, Cast, approve, fresh, make_access, make_crm, make_request
+from tests.approvals.make import (
+    ROBOT,
+    Cast,
+    approve,
+    fresh,
+    make_access,
+    make_crm,
+    make_proof,
+    make_request,
+)
 from tests.approvals.story import DECIDED, DONE, ROUTED, assert_story, codes, snapshot
 
 TWO_DECIDED = ["decision.recorded", *DECIDED]
@@ -33,7 +42,7 @@ def test_a_supervised_action_waits_for_the_person_who_starts_it(
     assert_story(request, "approved", [*ROUTED, *TWO_DECIDED])
     assert sandbox.effects("logistics") == []
 
-    start(request.pk, operator=cast.otto)
+    start(request.pk, operator=cast.otto, proof=make_proof(cast.otto))
     execute(request.pk)
     assert_story(request, "verified", [*ROUTED, *TWO_DECIDED, "execution.started", *VERIFIED])
     assert len(sandbox.effects("logistics")) == 1
@@ -45,14 +54,14 @@ def test_only_people_who_may_decide_start_it_and_once(cast: Cast) -> None:
 
     for villain in (cast.owner, cast.sara, cast.ada):
         with pytest.raises(NotAuthorised):
-            start(request.pk, operator=villain)
+            start(request.pk, operator=villain, proof=make_proof(villain))
     assert (snapshot(request), codes(request)) == (before, known)
 
-    start(request.pk, operator=cast.oona)
+    start(request.pk, operator=cast.oona, proof=make_proof(cast.oona))
     with pytest.raises(WrongState, match="already"):
-        start(request.pk, operator=cast.otto)
+        start(request.pk, operator=cast.otto, proof=make_proof(cast.otto))
     with pytest.raises(WrongState):
-        start(make_crm(cast).pk, operator=cast.otto)
+        start(make_crm(cast).pk, operator=cast.otto, proof=make_proof(cast.otto))
 
 
 def test_from_tier_4_on_an_accountable_person_closes_the_record(cast: Cast) -> None:
@@ -66,8 +75,9 @@ def test_from_tier_4_on_an_accountable_person_closes_the_record(cast: Cast) -> N
     assert fresh(request).state == "verified"
     for villain in (cast.owner, cast.fred, cast.ada):
         with pytest.raises(NotAuthorised):
-            sign_off(request.pk, person=villain, note="fine")
-    sign_off(request.pk, person=cast.sara, note="seen in the directory")
+            sign_off(request.pk, person=villain, note="fine", proof=make_proof(villain))
+    proof = make_proof(cast.sara)
+    sign_off(request.pk, person=cast.sara, note="seen in the directory", proof=proof)
     assert_story(request, "audited", [*ROUTED, *TWO_DECIDED, *VERIFIED, "request.signed_off"])
     with pytest.raises(WrongState):
         sign_off(request.pk, person=cast.sara, note="again")
