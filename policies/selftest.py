@@ -11,8 +11,16 @@ def failed_tests(document: Document) -> tuple[str, ...]:
     """One sentence per test of the document whose answer is another; empty when all pass."""
     return tuple(
         f"Test '{test.name}': {difference}"
+        for test, differences in results(document)
+        for difference in differences
+    )
+
+
+def results(document: Document) -> tuple[tuple[Expectation, tuple[str, ...]], ...]:
+    """Every test of the document, with how its answer differs; nothing when it passes."""
+    return tuple(
+        (test, tuple(_differences(test, evaluate(document, test.facts, version="test"))))
         for test in document.tests
-        for difference in _differences(test, evaluate(document, test.facts, version="test"))
     )
 
 

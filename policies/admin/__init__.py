@@ -1,5 +1,25 @@
 """The pages of this room; importing them registers them."""
 
-from policies.admin import changes, limits, people, rates, roles, versions
+from policies.admin import (
+    absences,
+    changes,
+    delegations,
+    limits,
+    people,
+    rates,
+    replays,
+    roles,
+    versions,
+)
 
-__all__ = ["changes", "limits", "people", "rates", "roles", "versions"]
+__all__ = [
+    "absences",
+    "changes",
+    "delegations",
+    "limits",
+    "people",
+    "rates",
+    "replays",
+    "roles",
+    "versions",
+]

@@ -7,7 +7,7 @@ from typing import cast
 from django.http import HttpRequest
 
 from audit.actors import Actor
-from policies.authority import may_configure
+from policies.authority import may_configure, may_write_policy
 from policies.models import User
 
 
@@ -30,4 +30,13 @@ def configures(request: HttpRequest) -> bool:
     if known is None:
         known = request.user.is_authenticated and may_configure(actor_at(request)) is None
         request._countersign_configures = known  # type: ignore[attr-defined]
+    return known
+
+
+def writes_policy(request: HttpRequest) -> bool:
+    """Whether this person may draft, replay and publish policy; asked once per page too."""
+    known: bool | None = getattr(request, "_countersign_writes_policy", None)
+    if known is None:
+        known = request.user.is_authenticated and may_write_policy(actor_at(request)) is None
+        request._countersign_writes_policy = known  # type: ignore[attr-defined]
     return known

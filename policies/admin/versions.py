@@ -1,109 +1,80 @@
-"""Policy versions: drafted by one person, published by another, read by everybody."""
+"""The policy desk: versions read, written, replayed, proposed, published and rolled back to."""
 
 from __future__ import annotations
 
-import difflib
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db.models import Case, QuerySet, When
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.views.decorators.http import require_http_methods, require_safe
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from audit.doors import ReasonForm, ServiceAdminWithDoors
 from audit.filters import one_of
-from policies.admin.access import configures, person_at
-from policies.document import Document
+from policies.admin.access import actor_at, person_at, writes_policy
+from policies.admin.editor import edit
+from policies.admin.links import RecordLinks
+from policies.admin.shadow_chart import differing_from, shadow_chart
+from policies.admin.version_page import version_page
+from policies.admin.vocabulary import vocabulary
 from policies.exceptions import PolicyError
-from policies.matrix import Cell
 from policies.models import PolicyVersion
+from policies.models.replays import Direction
 from policies.models.versions import VersionStatus
-from policies.parser import parse_document
-from policies.selftest import failed_tests
-from policies.services import versions
-from policies.services.evaluation import document_of
-from policies.yaml_source import DocumentError, Problem
+from policies.services import backtests, drafts, shadowing, versions
+from policies.services.checking import document_in_force
+
+_ROWS = 50
 
 
-class DraftForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable when run
-    """A whole document, and why it is needed."""
+class WhyForm(ReasonForm):
+    """Why, at the length a policy deserves."""
 
-    document = forms.CharField(
-        strip=False,
-        widget=UnfoldAdminTextareaWidget(
-            {"rows": 40, "spellcheck": "false", "style": "font-family: ui-monospace, monospace"}
-        ),
-        help_text="YAML. It starts as the version in force; somebody else publishes the draft.",
-    )
-    reason = forms.CharField(
-        max_length=500,
-        widget=UnfoldAdminTextInputWidget,
-        help_text="What changes and why, for the person who publishes it and for the trail.",
-    )
-
-    class Meta:
-        model = PolicyVersion
-        fields = ("reason", "document")
-
-    def clean_document(self) -> str:
-        """Every problem at once, each with its line, its column and the line itself."""
-        # Browsers send CRLF; the digest is over what the author wrote.
-        text = str(self.cleaned_data["document"]).replace("\r\n", "\n")
-        try:
-            parse_document(text)
-        except DocumentError as error:
-            lines = text.splitlines()
-            raise ValidationError([_shown(problem, lines) for problem in error.problems]) from error
-        return text
-
-
-def _shown(problem: Problem, lines: list[str]) -> str:
-    place = f"Line {problem.line}, column {problem.column}"
-    if problem.path:
-        place += f" ({problem.path})"
-    source = lines[problem.line - 1].strip() if problem.line <= len(lines) else ""
-    quoted = f" Here: {source[:120]}" if source else ""
-    return f"{place}: {problem.message}{quoted}"
-
-
-@dataclass(frozen=True, slots=True)
-class VersionPage:
-    """What the page of one version shows beside its columns."""
-
-    document: Document | None
-    unreadable: str
-    failures: tuple[str, ...]
-    changes: tuple[tuple[str, str], ...]
-    tiers: tuple[tuple[Cell, str, str], ...]
-    compared_with: str
-    why_not_publish: str
+    reason = forms.CharField(max_length=500, widget=UnfoldAdminTextInputWidget)
 
 
 @admin.register(PolicyVersion)
 class PolicyVersionAdmin(ServiceAdminWithDoors):
-    form = DraftForm
     refusals = (PolicyError,)
-    doors = (("publish", ReasonForm),)
+    doors = (
+        ("replay", forms.Form),
+        ("propose", WhyForm),
+        ("publish", WhyForm),
+        ("send_back", WhyForm),
+        ("discard", WhyForm),
+        ("roll_back", WhyForm),
+        ("start_shadow", WhyForm),
+        ("end_shadow", WhyForm),
+    )
     list_display = (
-        "label", "status_badge", "author_or_system", "publisher", "created_at", "published_at",
-        "shown_reason",
+        "label", "status_badge", "what_changed", "written_by", "published_by", "created_at",
+        "published_at",
     )  # fmt: skip
     list_select_related = ("author", "publisher")
     list_filter = (one_of("status", "status", lambda: list(VersionStatus.choices)),)
     list_filter_submit = True
+    list_before_template = "admin/policies/desk_list.html"
     search_fields = ("label",)
     search_help_text = "A whole label, such as 2026-11-20.1."
     fields = ("reason", "document")
 
+    class Media:
+        css = {"all": ("policies/desk.css",)}
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[PolicyVersion]:
         rows: QuerySet[PolicyVersion] = super().get_queryset(request)
-        return rows.select_related("author", "publisher")
+        return rows.select_related("author", "publisher", "based_on", "restores")
+
+    def get_ordering(self, request: HttpRequest) -> Any:
+        """The one in force on top."""
+        return Case(When(status=VersionStatus.PUBLISHED, then=0), default=1), "-id"
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[PolicyVersion], search_term: str
@@ -111,25 +82,68 @@ class PolicyVersionAdmin(ServiceAdminWithDoors):
         term = search_term.strip()
         return (queryset.filter(label=term) if term else queryset), False
 
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        context = {
+            "title": "Policy",
+            "desk": {
+                "may_write": self.has_add_permission(request),
+                "waiting": list(
+                    self.get_queryset(request).filter(status=VersionStatus.PROPOSED)[:5]
+                ),
+                "vocabulary": reverse("admin:policies_policyversion_vocabulary"),
+                "add": reverse("admin:policies_policyversion_add"),
+            },
+            **(extra_context or {}),
+        }
+        return super().changelist_view(request, context)
+
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return super().has_add_permission(request) and configures(request)
+        return super().has_add_permission(request) and writes_policy(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A draft is changed by drafting another; publishing is its own door."""
-        return super().has_change_permission(request, obj) and configures(request)
+        return super().has_change_permission(request, obj) and writes_policy(request)
 
-    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """Nothing from the address: a link must not fill in a policy."""
-        current = PolicyVersion.objects.filter(status=VersionStatus.PUBLISHED).first()
-        return {"document": current.document if current else ""}
+    # --- Pages ------------------------------------------------------------------------------------
 
-    def call_service(
-        self, request: HttpRequest, obj: Any, form: Any, *, change: bool
-    ) -> PolicyVersion:
-        values = form.cleaned_data
-        return versions.draft_version(
-            values["document"], author=person_at(request), reason=values["reason"]
-        )
+    def get_urls(self) -> list[URLPattern]:
+        def page(route: str, view: Any, name: str) -> URLPattern:
+            return path(
+                route, self.admin_site.admin_view(view), name=f"policies_policyversion_{name}"
+            )
+
+        both = require_http_methods(["GET", "HEAD", "POST"])
+        return [
+            page("vocabulary/", require_safe(self.vocabulary_view), "vocabulary"),
+            page("<int:object_id>/edit/", both(self.edit_view), "edit"),
+            page("<int:object_id>/shadow/", require_safe(self.shadow_view), "shadow"),
+            *super().get_urls(),
+        ]
+
+    def list_address(self) -> str:
+        return reverse("admin:policies_policyversion_changelist")
+
+    def add_view(
+        self,
+        request: HttpRequest,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The editor, with the text in force to start from."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        return edit(self, request, None)
+
+    def edit_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """The editor, with the draft's own text."""
+        version = self.get_object(request, str(object_id))
+        if not self.has_change_permission(request, version):
+            raise PermissionDenied
+        if version.status != VersionStatus.DRAFT:
+            self.message_user(request, "Only a draft is edited.", level="warning")
+            return HttpResponseRedirect(self.address_of(version))
+        return edit(self, request, version)
 
     def change_view(
         self,
@@ -142,94 +156,131 @@ class PolicyVersionAdmin(ServiceAdminWithDoors):
         version = self.get_object(request, object_id)
         if request.method not in {"GET", "HEAD"} or not self.has_view_permission(request, version):
             raise PermissionDenied
+        page = version_page(
+            version,
+            viewer=person_at(request),
+            may_write=self.has_change_permission(request, version),
+        )
+        return self._page(
+            request, version, "version", page=page, urls=self._urls(version), title=version.label
+        )
+
+    def shadow_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
+        """Every request the shadow answered differently."""
+        version = self.get_object(request, str(object_id))
+        if not self.has_view_permission(request, version):
+            raise PermissionDenied
+        chosen = request.GET.get("direction", "")
+        rows = differing_from(version)
+        if chosen:
+            rows = rows.filter(direction=chosen)
+        return self._page(
+            request,
+            version,
+            "desk_shadow",
+            title=f"Shadow of {version.label}",
+            chart=shadow_chart(version),
+            rows=Paginator(rows, _ROWS).get_page(request.GET.get("page")),
+            chosen=chosen,
+            directions=[d for d in Direction if d is not Direction.SAME],
+            back=self.address_of(version),
+        )
+
+    def vocabulary_view(self, request: HttpRequest) -> HttpResponse:
+        """What rules may ask."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        return self._page(
+            request,
+            None,
+            "facts",
+            title="What rules may ask",
+            vocabulary=vocabulary(document_in_force()),
+            back=self.list_address(),
+        )
+
+    def _page(
+        self, request: HttpRequest, version: PolicyVersion | None, template: str, **context: Any
+    ) -> HttpResponse:
         return TemplateResponse(
             request,
-            "admin/policies/version.html",
+            f"admin/policies/{template}.html",
             {
                 **self.admin_site.each_context(request),
                 "opts": self.opts,
                 "original": version,
-                "title": version.label,
-                "subtitle": "Policy version",
-                "page": self._page(request, version),
-                "publish_address": f"{self.address_of(version).removesuffix('change/')}publish/",
+                "subtitle": "Policy",
+                "links": RecordLinks.for_reader(request, self.admin_site),
+                **context,
             },
         )
 
+    def _urls(self, version: PolicyVersion) -> dict[str, str]:
+        names = [*(name for name, _ in self.doors), "edit", "shadow"]
+        return {
+            name: reverse(f"admin:policies_policyversion_{name}", args=[version.pk])
+            for name in names
+        } | {"list": self.list_address()}
+
+    # --- Doors ------------------------------------------------------------------------------------
+
+    def replay(self, request: HttpRequest, version: PolicyVersion, form: forms.Form) -> str:
+        backtests.request_backtest(version.pk, actor=actor_at(request))
+        return "The replay is asked for; this page shows how far it has come."
+
+    def propose(self, request: HttpRequest, version: PolicyVersion, form: forms.Form) -> str:
+        drafts.request_publication(version.pk, actor=actor_at(request), **form.cleaned_data)
+        return f"{version.label} waits for somebody else to publish it."
+
     def publish(self, request: HttpRequest, version: PolicyVersion, form: forms.Form) -> str:
-        versions.publish_version(
-            version.pk, publisher=person_at(request), reason=form.cleaned_data["reason"]
-        )
+        versions.publish_version(version.pk, publisher=person_at(request), **form.cleaned_data)
         return f"{version.label} is in force."
 
-    def _page(self, request: HttpRequest, version: PolicyVersion) -> VersionPage:
-        parsed = document_of(version)
-        document = None if isinstance(parsed, str) else parsed
-        failures = failed_tests(document) if document else ()
-        before = _version_before(version)
-        return VersionPage(
-            document=document,
-            unreadable=parsed if isinstance(parsed, str) else "",
-            failures=failures,
-            changes=_difference(before, version) if before else (),
-            tiers=tuple(
-                (cell, _span(cell.clocks.decide_by), _span(cell.clocks.execute_by))
-                for cell in (document.matrix.tiers if document else ())
-            ),
-            compared_with=before.label if before else "",
-            why_not_publish=self._why_not(request, version, failures),
-        )
+    def send_back(self, request: HttpRequest, version: PolicyVersion, form: forms.Form) -> str:
+        drafts.return_to_draft(version.pk, actor=actor_at(request), **form.cleaned_data)
+        return f"{version.label} is a draft again."
 
-    def _why_not(
-        self, request: HttpRequest, version: PolicyVersion, failures: tuple[str, ...]
-    ) -> str:
-        """Why this reader cannot publish it; empty when they can. The service asks again."""
-        if version.status != VersionStatus.DRAFT:
-            return f"It is {version.get_status_display()}."
-        if not self.has_change_permission(request, version):
-            return "An ops admin publishes it."
-        if version.author is not None and version.author.person == person_at(request).person:
-            return "You drafted this version; somebody else publishes it."
-        return "Its own tests fail, so it cannot be published." if failures else ""
+    def discard(self, request: HttpRequest, version: PolicyVersion, form: forms.Form) -> str:
+        drafts.discard(version.pk, actor=actor_at(request), **form.cleaned_data)
+        return f"{version.label} is discarded."
+
+    def roll_back(
+        self, request: HttpRequest, version: PolicyVersion, form: forms.Form
+    ) -> HttpResponse:
+        new = drafts.roll_back_to(version.pk, actor=actor_at(request), **form.cleaned_data)
+        self.message_user(
+            request, f"{new.label} has the text of {version.label}; somebody else publishes it."
+        )
+        return HttpResponseRedirect(self.address_of(new))
+
+    def start_shadow(self, request: HttpRequest, version: PolicyVersion, form: forms.Form) -> str:
+        shadowing.start_shadow(version.pk, actor=actor_at(request), **form.cleaned_data)
+        return f"{version.label} runs in the shadow: it is asked, and decides nothing."
+
+    def end_shadow(self, request: HttpRequest, version: PolicyVersion, form: forms.Form) -> str:
+        shadowing.stop_shadow(version.pk, actor=actor_at(request), **form.cleaned_data)
+        return f"{version.label} no longer runs in the shadow."
+
+    # --- Columns ----------------------------------------------------------------------------------
 
     @display(  # type: ignore[untyped-decorator]
-        description="status", label={"draft": "warning", "published": "success", "retired": ""}
-    )
+        description="status",
+        label={"draft": "warning", "proposed": "info", "published": "success", "retired": "",
+               "discarded": ""},
+    )  # fmt: skip
     def status_badge(self, version: PolicyVersion) -> tuple[str, str]:
-        return version.status, version.get_status_display()
+        is_in_force = version.status == VersionStatus.PUBLISHED
+        return version.status, "in force" if is_in_force else version.get_status_display()
 
-    @display(description="author")  # type: ignore[untyped-decorator]
-    def author_or_system(self, version: PolicyVersion) -> str:
+    @display(description="what changed")  # type: ignore[untyped-decorator]
+    def what_changed(self, version: PolicyVersion) -> str:
+        prefix = f"Back to {version.restores}: " if version.restores else ""
+        return f"{prefix}{version.reason}"
+
+    @display(description="written by")  # type: ignore[untyped-decorator]
+    def written_by(self, version: PolicyVersion) -> str:
         return version.author.get_username() if version.author else "installed with Countersign"
 
-    @display(description="reason")  # type: ignore[untyped-decorator]
-    def shown_reason(self, version: PolicyVersion) -> str:
-        return version.reason
-
-
-def _span(length: timedelta) -> str:
-    """A length of time in the largest unit that has no rest: "8 hours"."""
-    seconds = int(length.total_seconds())
-    for unit, name in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
-        if seconds % unit == 0:
-            return f"{seconds // unit} {name}{'' if seconds == unit else 's'}"
-    raise AssertionError("every whole second is a number of seconds")
-
-
-def _version_before(version: PolicyVersion) -> PolicyVersion | None:
-    """What was, or is, in force before it: what its reader compares it with."""
-    if version.status == VersionStatus.DRAFT:
-        return PolicyVersion.objects.filter(status=VersionStatus.PUBLISHED).first()
-    return (
-        PolicyVersion.objects.filter(published_at__lt=version.published_at)
-        .order_by("-published_at")
-        .first()
-    )
-
-
-def _difference(before: PolicyVersion, after: PolicyVersion) -> tuple[tuple[str, str], ...]:
-    """Lines of a unified diff as (mark, text); the mark is one of "+", "-", "@" and " "."""
-    lines = difflib.unified_diff(
-        before.document.splitlines(), after.document.splitlines(), lineterm="", n=2
-    )
-    return tuple((line[:1], line) for line in lines if not line.startswith(("---", "+++")))
+    @display(description="published by", empty_value="-")  # type: ignore[untyped-decorator]
+    def published_by(self, version: PolicyVersion) -> str | None:
+        return version.publisher.get_username() if version.publisher else None

@@ -13,6 +13,7 @@ from policies.models import PolicyVersion, User
 from policies.models.versions import VersionStatus
 from policies.parser import parse_document
 from policies.selftest import failed_tests
+from policies.services.backtests import request_backtest
 from policies.services.publishable import (
     UNPUBLISHED,
     check,
@@ -138,6 +139,7 @@ def roll_back_to(version_id: int, *, actor: Actor, reason: str) -> PolicyVersion
     version = new_version(old.document, parsed, author=author, reason=reason, restores=old)
     _move(version, VersionStatus.PROPOSED)
     _note(AuditCode.POLICY_PROPOSED, version, actor, reason)
+    request_backtest(version.pk, actor=actor)
     return version
 
 

@@ -12,11 +12,13 @@ from audit.services import stream
 from policies.authority import Refusal, may_write_policy
 from policies.document import Document
 from policies.exceptions import PolicyError
+from policies.findings import Severity
 from policies.models import Backtest, PolicyVersion, User
 from policies.models.replays import BacktestStatus
 from policies.models.versions import VersionStatus
 from policies.parser import parse_document
 from policies.selftest import failed_tests
+from policies.services import checking
 from policies.yaml_source import DocumentError
 
 UNPUBLISHED = (VersionStatus.DRAFT, VersionStatus.PROPOSED)
@@ -55,6 +57,7 @@ def check_reason(reason: str) -> None:
 
 def check_errors(document: Document) -> None:
     """Raises PolicyError: lint_errors, for what no policy may say."""
+    check(_errors(document))
 
 
 def check(refusal: Refusal | None) -> None:
@@ -67,7 +70,7 @@ def why_not_request(version: PolicyVersion) -> Refusal | None:
     """Why nobody can ask for its publication yet; None when a writer can."""
     if version.status != VersionStatus.DRAFT:
         return _wrong_status("not_a_draft", version)
-    return _unfit(version) or _unreplayed(version)
+    return unready(version)
 
 
 def why_not_publish(version: PolicyVersion, publisher: User) -> Refusal | None:
@@ -77,7 +80,12 @@ def why_not_publish(version: PolicyVersion, publisher: User) -> Refusal | None:
         return refusal
     if version.status != VersionStatus.PROPOSED:
         return _wrong_status("not_proposed", version)
-    return hand_in(version, publisher) or _unfit(version) or _unreplayed(version)
+    return hand_in(version, publisher) or unready(version)
+
+
+def unready(version: PolicyVersion) -> Refusal | None:
+    """What the version itself still lacks, whoever publishes it."""
+    return _unfit(version) or _unreplayed(version)
 
 
 def hand_in(version: PolicyVersion, person: User) -> Refusal | None:
@@ -120,7 +128,27 @@ def _unfit(version: PolicyVersion) -> Refusal | None:
     except DocumentError as error:
         return Refusal(error.code, f"This release no longer reads it: {error.message}")
     failures = failed_tests(document)
-    return Refusal("tests_fail", " ".join(failures)) if failures else None
+    return Refusal("tests_fail", " ".join(failures)) if failures else _errors(document)
+
+
+def _errors(document: Document) -> Refusal | None:
+    """What the static checks refuse.
+
+    An error the version in force has word for word stops nobody: the next version may be about
+    something else, and urgent.
+    """
+    current = checking.document_in_force()
+    known = set(checking.check(current, None)) if current else set()
+    errors = [
+        f"{_upper(one.what)}: {one.sentence}"
+        for one in checking.check(document, current)
+        if one.severity == Severity.ERROR and one not in known
+    ]
+    return Refusal("lint_errors", " ".join(errors)) if errors else None
+
+
+def _upper(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _unreplayed(version: PolicyVersion) -> Refusal | None:

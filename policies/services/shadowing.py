@@ -17,6 +17,7 @@ from policies.services.publishable import (
     in_turn,
     locked_version,
 )
+from policies.services.shadow import forget_shadows
 
 MOST_SHADOWS = 3
 """How many versions run at once: each is asked again for every request."""
@@ -43,6 +44,7 @@ def start_shadow(version_id: int, *, actor: Actor, reason: str) -> PolicyVersion
         )
     version.shadowing_since = timezone.now()
     version.save(update_fields=["shadowing_since"])
+    transaction.on_commit(forget_shadows)
     record(
         AuditCode.POLICY_SHADOWED,
         actor=actor,
@@ -75,6 +77,7 @@ def end_shadow(version: PolicyVersion, actor: Actor, *, reason: str = "") -> Non
         return
     version.shadowing_since = None
     version.save(update_fields=["shadowing_since"])
+    transaction.on_commit(forget_shadows)
     record(
         AuditCode.POLICY_SHADOW_ENDED,
         actor=actor,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from django.contrib.auth.models import Group
 from django.test import Client
@@ -13,7 +11,6 @@ from audit.actors import Actor
 from policies.admin.waiting import change_url
 from policies.models import ApprovalLimit, AuthorityChange, PolicyVersion, User
 from policies.services.second_person import agree
-from policies.services.versions import DEFAULT_DOCUMENT
 from tests.admin.visit import codes, said, visit
 from tests.approvals.make import make_house, make_limit, make_person
 
@@ -199,47 +196,3 @@ def test_nobody_sets_their_own_limit() -> None:
 
     assert "Nobody changes their own limit" in said(answer)
     assert not ApprovalLimit.objects.exists()
-
-
-# --- Policy ---------------------------------------------------------------------------------------
-
-
-def draft(client: Client, document: str) -> object:
-    form = {"document": document, "reason": "clearer"}
-    return client.post(reverse("admin:policies_policyversion_add"), form)
-
-
-def test_one_drafts_and_another_publishes() -> None:
-    document = DEFAULT_DOCUMENT.read_text(encoding="utf-8") + "\n# clearer\n"
-    petra, omar = (visit(make_person(name, "ops admin")) for name in ("petra", "omar"))
-
-    draft(petra, document.replace("\n", "\r\n"))
-    version = PolicyVersion.objects.get(status="draft")
-    publish = reverse("admin:policies_policyversion_publish", args=[version.pk])
-    page = reverse("admin:policies_policyversion_change", args=[version.pk])
-
-    assert version.document == document
-    assert "somebody else publishes it" in said(petra.get(page))
-    assert "+# clearer" in said(omar.get(page))
-    assert "All" in said(omar.get(page))
-    assert "pass." in said(omar.get(page))
-
-    petra.post(publish, {"reason": "mine"})
-    assert PolicyVersion.objects.get(pk=version.pk).status == "draft"
-
-    omar.post(publish, {"reason": "agreed"})
-    assert PolicyVersion.objects.get(pk=version.pk).status == "published"
-    assert PolicyVersion.objects.filter(status="retired").count() == 1
-    assert codes() == ["policy.drafted", "policy.retired", "policy.published"]
-    assert omar.post(page, {"document": "rules: []"}).status_code == 403
-
-
-def test_every_error_of_a_document_says_where_it_is() -> None:
-    document = DEFAULT_DOCUMENT.read_text(encoding="utf-8").replace("reason:", "raeson:", 1)
-    line = document[: document.index("raeson:")].count("\n") + 1
-
-    html = said(draft(visit(make_person("omar", "ops admin")), document))
-
-    assert re.search(rf"Line {line}, column \d+ \(rules\[0\]\.raeson\)", html)
-    assert "Did you mean" in html
-    assert PolicyVersion.objects.count() == 1

@@ -37,7 +37,8 @@ ACTORS = (*(role.name for role in ROLES), "superuser", "staff without a role", "
 
 CONFIGURATION = {
     "policies_user", "policies_user_groups", "policies_historicaluser", "policies_approvallimit",
-    "policies_historicalapprovallimit", "policies_policyversion", "approvals_agent",
+    "policies_historicalapprovallimit", "policies_policyversion",
+    "policies_policyedit", "policies_backtest", "approvals_agent",
     "approvals_historicalagent", "approvals_agentkey", "audit_auditevent", "audit_auditstream",
     "django_admin_log",
 }  # fmt: skip
@@ -49,6 +50,7 @@ DOORS = {
         "admin/approvals/agent/",
     ),
     "agent owner": ("admin/approvals/agent/",),
+    "risk owner": ("admin/policies/policyversion/",),
 }  # fmt: skip
 
 CONCLUDING = re.compile(r"^admin/approvals/\w+inbox/[^/]+/(start|sign-off|resolve|undo)/$")

@@ -21,7 +21,7 @@ from audit.actors import Actor
 from connectors.sandbox.server import Sandbox
 from policies.models import PolicyVersion, User
 from policies.roles import ROLES
-from policies.services import limits, people, versions
+from policies.services import backtests, limits, people, versions
 from tests.approvals.make import (
     INSTALLER,
     look_at,
@@ -67,7 +67,10 @@ def build() -> World:
         author=who["second ops admin"],
         reason="for the crawl",
     )
-    return World(who, agent, _requests(agent, who), draft)
+    requests = _requests(agent, who)
+    replay = backtests.request_backtest(draft.pk, actor=Actor.human(who["risk owner"]))
+    backtests.run_backtest(replay.pk)
+    return World(who, agent, requests, draft)
 
 
 def _requests(agent: Agent, who: dict[str, User]) -> dict[str, ActionRequest]:

@@ -11,11 +11,25 @@ from policies.services.evaluation import active_version
 from policies.services.shadowing import start_shadow, stop_shadow
 from policies.services.versions import draft_version, publish_version
 from policies.yaml_source import DocumentError
-from tests.policies.make import SMALL, codes, make_user, propose, put_in_force, refused, replay
+from tests.policies.make import (
+    SMALL,
+    codes,
+    make_deciders,
+    make_user,
+    propose,
+    put_in_force,
+    refused,
+    replay,
+)
 
 pytestmark = pytest.mark.django_db
 
 OTHER = SMALL + "# other\n"
+
+
+@pytest.fixture(autouse=True)
+def _deciders(db: None) -> None:
+    make_deciders()
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from policies.exceptions import PolicyError
 from policies.models import ApprovalLimit, PolicyVersion
 from policies.services.limits import set_limit
 from policies.services.versions import draft_version, install_default, publish_version
-from tests.policies.make import SMALL, SYSTEM, codes, make_roles, make_user, propose
+from tests.policies.make import SMALL, SYSTEM, codes, make_deciders, make_roles, make_user, propose
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 
@@ -39,6 +39,7 @@ def at_once(*calls: Callable[[], object]) -> list[object]:
 
 
 def test_of_many_publishers_exactly_one_publishes_each_draft() -> None:
+    make_deciders()
     author = make_user("alice", "ops admin")
     publishers = [make_user(f"bob{n}", "ops admin") for n in range(6)]
     draft = propose(draft_version(SMALL, author=author, reason="x"), author)
@@ -54,6 +55,7 @@ def test_of_many_publishers_exactly_one_publishes_each_draft() -> None:
 
 
 def test_of_several_published_at_once_one_is_in_force_and_the_rest_look_again() -> None:
+    make_deciders()
     author, bob = make_user("alice", "ops admin"), make_user("bob", "ops admin")
     drafts = [propose(draft_version(SMALL, author=author, reason="x"), author) for _ in range(4)]
 

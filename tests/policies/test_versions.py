@@ -17,6 +17,7 @@ from tests.policies.make import (
     SYSTEM,
     clean_refund,
     codes,
+    make_deciders,
     make_facts,
     make_user,
     propose,
@@ -32,6 +33,11 @@ tests:
 - {name: wrong, facts: {action.amount: 50}, expect: {verdict: deny}}
 """
 WORDS = ["policy.drafted", "policy.proposed", "policy.published"]
+
+
+@pytest.fixture(autouse=True)
+def _deciders(db: None) -> None:
+    make_deciders()
 
 
 @pytest.fixture

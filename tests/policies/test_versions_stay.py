@@ -7,9 +7,14 @@ from django.db import IntegrityError, connection, transaction
 
 from policies.models import PolicyVersion, User
 from policies.services.versions import draft_version
-from tests.policies.make import SMALL, make_user, propose, put_in_force
+from tests.policies.make import SMALL, make_deciders, make_user, propose, put_in_force
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _deciders(db: None) -> None:
+    make_deciders()
 
 
 @pytest.fixture
