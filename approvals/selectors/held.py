@@ -7,6 +7,8 @@ sees it. SQLite has one writer at a time and needs none of it.
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import connection
 
 from approvals.choices import FINAL_VERDICTS
@@ -46,7 +48,7 @@ def hold_grounds_of(request: ActionRequest) -> None:
         return
     given = request.decisions.filter(version=request.version, verdict__in=FINAL_VERDICTS)
     persons = {p for pair in given.values_list("person", "on_behalf_of") for p in pair if p}
-    values = {"persons": sorted(persons), "request": request.pk}
+    values: dict[str, Any] = {"persons": sorted(persons), "request": request.pk}
     with connection.cursor() as cursor:
         for statement in _HELD:
             cursor.execute(statement, values)
