@@ -19,14 +19,17 @@ UNSEEN_IN_A_DAY = 25_000
 """What the default policy lets through to one customer in 24 hours, in cents."""
 
 
-def another_charge(sandbox: Sandbox, *, like: str = "ch_1002", currency: str = "eur") -> str:
-    """One more charge of the same customer, of 1,000.00."""
+def another_charge(
+    sandbox: Sandbox, *, like: str = "ch_1002", currency: str = "eur", customer: str = ""
+) -> str:
+    """One more charge of the same customer, or of another one, of 1,000.00."""
     name = f"ch_{next(_numbers)}"
     with sandbox.store.transaction("payments") as store:
         charge = store.get("charge", like)
         assert charge is not None
         values = {"id": name, "amount": 100_000, "currency": currency, "amount_refunded": 0}
-        store.put("charge", name, {**charge, **values})
+        whose = {"customer": customer or charge["customer"]}
+        store.put("charge", name, {**charge, **values, **whose})
     return name
 
 

@@ -1,0 +1,132 @@
+"""Two hundred proposals at once never get more past a limit than it allows; unlocked sums do."""
+
+from __future__ import annotations
+
+from functools import partial
+from threading import Barrier
+
+import pytest
+from django.db import transaction
+from django.db.models import Sum
+
+from approvals.models import ActionRequest, Agent, VelocityBucket
+from approvals.models.counting import VelocityScope
+from approvals.services import answer
+from approvals.services.budgets import Budget, set_budget
+from approvals.services.edit import approve_with_edits
+from audit.reading import one_snapshot
+from audit.verify import verify
+from connectors.sandbox.server import Sandbox
+from tests.approvals.counting import another_charge
+from tests.approvals.make import (
+    INSTALLER,
+    Cast,
+    look_at,
+    make_agent,
+    make_request,
+    manager_refund,
+    refund,
+    reject,
+)
+from tests.approvals.test_velocity import by_the_requests, in_the_counters
+from tests.races.make import Call, at_once, losers
+
+pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
+
+TAGS = 200
+AT_ONCE = 20
+
+
+def tagging(agent: Agent, number: int) -> Call:
+    """What policy allows by itself, unless the agent is above its budget."""
+    params = {"record": f"acct_20{number % 40 + 1:02}", "tag": f"tag-{number}"}
+    return partial(make_request, agent, params, action_type="crm.tag")
+
+
+def test_two_hundred_at_once_stay_within_a_budget(cast: Cast) -> None:
+    set_budget(cast.agent.pk, action_type="crm.*", budget=Budget(count=30), actor=INSTALLER)
+
+    for first in range(0, TAGS, AT_ONCE):
+        results = at_once(*(tagging(cast.agent, first + n) for n in range(AT_ONCE)))
+        assert losers(results) == []
+
+    verdicts = list(ActionRequest.objects.values_list("verdict", flat=True))
+    assert (verdicts.count("allow"), verdicts.count("require_approval")) == (30, TAGS - 30)
+    assert in_the_counters() == by_the_requests()
+    with one_snapshot():
+        assert verify().problem is None
+
+
+def test_what_an_agent_may_refund_unseen_is_not_exceeded_at_once(
+    cast: Cast, sandbox: Sandbox
+) -> None:
+    """2,000.00 EUR a day: ten customers' 200.00, whoever comes first of twenty-four."""
+    charges = [
+        another_charge(sandbox, like=f"ch_{1002 + n}", customer=f"cus_{1002 + n}")
+        for n in range(24)
+    ]
+
+    results = at_once(
+        *(partial(make_request, cast.agent, refund(charge, "200.00")) for charge in charges)
+    )
+
+    assert losers(results) == []
+    allowed = ActionRequest.objects.filter(verdict="allow").aggregate(sum=Sum("amount_base"))
+    assert allowed["sum"] == 200_000
+    assert in_the_counters() == by_the_requests()
+
+
+def test_summing_without_the_lock_lets_more_through(cast: Cast) -> None:
+    """The naive way: look at the counters, meet everybody else who looked, then add."""
+    meeting = Barrier(AT_ONCE)
+    make_request(cast.agent, manager_refund("600.00"))
+    scope = VelocityScope.AGENT
+
+    @transaction.atomic
+    def look_then_add() -> bool:
+        held = VelocityBucket.objects.filter(counter__scope=scope)
+        spent = held.aggregate(sum=Sum("sum_base"))["sum"]
+        meeting.wait(timeout=30)
+        return bool(spent + 100_00 <= 700_00)
+
+    results = at_once(*[look_then_add] * AT_ONCE)
+
+    assert results.count(True) > 1  # room was for one
+
+
+def test_every_way_counters_are_touched_at_once_ends_without_a_deadlock(
+    cast: Cast, sandbox: Sandbox
+) -> None:
+    """Two agents, two customers, the same charges in both orders, edits, noes and withdrawals."""
+    agents = [cast.agent, make_agent(cast.owner, "second-bot")]
+    for round_number in range(6):
+        charges = [
+            another_charge(sandbox, like="ch_1002", customer=f"cus_{1002 + n % 2}")
+            for n in range(4)
+        ]
+        waiting = [
+            make_request(agents[n % 2], refund(charges[n], f"60{round_number}.00"))
+            for n in range(4)
+        ]
+        edited, refused, withdrawn, _ = waiting
+        seen = look_at(edited, cast.mona)
+        calls: list[Call] = [
+            partial(
+                approve_with_edits,
+                edited.pk,
+                decider=cast.mona,
+                seen=seen,
+                params=refund(charges[3], "550.00"),
+                reason_code="corrected",
+            ),
+            partial(reject, refused, cast.max),
+            partial(answer.withdraw, withdrawn.pk, agent=withdrawn.agent),
+        ]
+        for n in range(9):
+            params = refund(charges[n % 4], f"{round_number + 1}{n}.00")
+            calls.append(partial(make_request, agents[n % 2], params))
+
+        results = at_once(*calls)
+
+        assert losers(results) == []
+        assert in_the_counters() == by_the_requests()
