@@ -129,7 +129,8 @@ class Replay:
         return kept
 
     def finished(self) -> Summary:
-        """The summary, with the rules that matched nothing."""
+        """The summary, with what is only known at the end."""
+        self.summary.unknown_facts = self._precedents.with_unknown_facts
         self.summary.never_matched = tuple(
             rule.id for rule in self.document.rules if rule.id not in self._matched
         )
@@ -142,11 +143,8 @@ class Replay:
         except ValueError:
             self.summary.unreadable += 1
             facts = {"action.type": None}  # policy cannot use that: people decide
-        else:
-            shape = self._precedents.shape(facts)
-            self.summary.unreadable += bool(shape.problem)
-            self.summary.unknown_facts += bool(shape.unknown)
         answer = self._precedents.answer(facts)
+        self.summary.failed_closed += bool(answer.failed_closed)
         self._matched.update(answer.matched)
         after = Said.by(answer)
         direction = direction_of(case.said, after)

@@ -8,13 +8,15 @@ its memory. Pure: no clock, no database.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 
 from policies.battery import Battery, Values
 from policies.document import Document
 from policies.evaluate import ENGINE, evaluate_flat
 from policies.facts import FactError, declared
+from policies.looks import Looks, Question
 from policies.plain import plain_question
 from policies.verdicts import Evaluation, Verdict
 
@@ -52,26 +54,33 @@ class Precedents:
     def __init__(self, document: Document) -> None:
         self._document = document
         names, parameters = document.clauses.names, dict(document.parameters)
-        self._plain = []
+        looks = Looks()
+        self._questions: list[Question] = []
         others = []
         for text in document.clauses.conditions:
-            question = plain_question(text, names, parameters)
+            question = plain_question(text, names, parameters, looks)
             if question is None:
                 others.append(text)
             else:
-                self._plain.append(question)
+                self._questions.append(question)
+        self._looked_at = looks.key()
+        self._said: dict[tuple[object, ...], bytes] = {}
         # the same facts in the same order, however few of them these clauses look at
         self._others = Battery(others, document.parameters, also=names)
         self._known: dict[tuple[object, ...], Answered] = {}
+        self._values = _reader_of(document)
+        self.with_unknown_facts = 0
 
     def answer(self, facts: Mapping[str, object]) -> Answered:
         """What the document says about stored facts. Never raises: it fails closed instead.
 
-        Facts not named keep their defaults; facts this release does not know are not looked at.
+        Facts not named keep their defaults; facts this release does not know are left out.
         """
-        values = self._document.flat_values(facts)
+        if not facts.keys() <= _KNOWN:
+            self.with_unknown_facts += 1
+            facts = {name: value for name, value in facts.items() if name in _KNOWN}
+        values = self._values(facts)
         try:
-            self._others.check(values)
             heard = self._others.ask(values)
         except FactError:
             return self._ask(facts)
@@ -86,10 +95,40 @@ class Precedents:
         return found
 
     def _plainly(self, values: Values) -> bytes:
-        return bytes([question(values) for question in self._plain])
+        looked_at = self._looked_at(values)
+        said = self._said.get(looked_at)
+        if said is None:
+            said = bytes([question(values) for question in self._questions])
+            if len(self._said) < _MOST_REMEMBERED:
+                self._said[looked_at] = said
+        return said
 
     def _ask(self, facts: Mapping[str, object]) -> Answered:
         return Answered.of(evaluate_flat(self._document, facts, version=_VERSION))
+
+
+def _reader_of(document: Document) -> Callable[[Mapping[str, object]], Values]:
+    """`document.flat_values`, quicker where no fact is missing."""
+    names = document.clauses.names
+    pick = itemgetter(*names)
+    kinds = [declared()[name].kind for name in names]
+    lists = [at for at, kind in enumerate(kinds) if kind is tuple]
+    decimals = [at for at, kind in enumerate(kinds) if kind is float]
+
+    def values(facts: Mapping[str, object]) -> Values:
+        try:
+            found = list(pick(facts))
+        except KeyError:
+            return document.flat_values(facts)
+        for at in lists:
+            if type(found[at]) is list:
+                found[at] = tuple(found[at])
+        for at in decimals:
+            if type(found[at]) is int:
+                found[at] = float(found[at])
+        return tuple(found)
+
+    return values
 
 
 def load(text: str) -> dict[str, object]:
@@ -98,11 +137,6 @@ def load(text: str) -> dict[str, object]:
     if not isinstance(found, dict):
         raise ValueError("Facts are an object.")
     return found
-
-
-def has_unknown(facts: Mapping[str, object]) -> bool:
-    """Whether some of them are facts this release does not know."""
-    return not facts.keys() <= _KNOWN
 
 
 _KNOWN = declared().keys()

@@ -65,7 +65,8 @@ class Summary:
     no_longer_automatic: Tally = field(default_factory=Tally)
     never_matched: tuple[str, ...] = ()  # rules that matched none of them
     unknown_facts: int = 0  # cases with facts this release no longer knows
-    unreadable: int = 0  # cases whose facts could not be used: people would decide
+    unreadable: int = 0  # cases whose facts are no JSON: people would decide
+    failed_closed: int = 0  # cases nobody could tell about: people would decide, at tier 5
 
     def add(
         self,
@@ -105,6 +106,7 @@ class Summary:
                 "never_matched": list(self.never_matched),
                 "unknown_facts": self.unknown_facts,
                 "unreadable": self.unreadable,
+                "failed_closed": self.failed_closed,
             }
         )
 
@@ -125,6 +127,7 @@ class Summary:
             never_matched=tuple(found["never_matched"]),
             unknown_facts=found["unknown_facts"],
             unreadable=found["unreadable"],
+            failed_closed=found["failed_closed"],
         )
 
 

@@ -108,8 +108,8 @@ def _lines(
     lines += [f"  {_one(flip)}" for flip in largest]
     if summary.never_matched:
         lines.append(f"Rules that matched none: {', '.join(summary.never_matched)}")
-    if summary.unreadable:
-        lines.append(f"Facts policy could not use: {summary.unreadable:,} requests")
+    if summary.failed_closed:
+        lines.append(f"Policy could not tell, so people would: {summary.failed_closed:,} requests")
     if findings:
         lines.append("Findings:")
     lines += [f"  {finding}" for finding in findings]

@@ -1,0 +1,181 @@
+"""Answers from memory are the engine's own: for every clause, and for whole documents."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audit.canonical import canonical
+from policies.battery import Battery
+from policies.evaluate import evaluate
+from policies.facts import Facts, declared
+from policies.looks import Looks
+from policies.plain import plain_question
+from policies.precedents import Answered, Precedents, load
+from tests.policies.make import DEFAULT_TEXT, SMALL, make_document, make_facts
+
+NAMES = tuple(declared())
+
+PLAIN = [
+    "action.amount <= 100",
+    "100 >= action.amount",
+    "action.amount == -5",
+    "-5 != action.amount",
+    "action.amount > 0 && action.amount <= param.most",
+    "velocity.target_sum_24h > action.amount",
+    "velocity.target_sum_24h == action.amount || customer.known",
+    "!(customer.known && !agent.over_ceiling)",
+    "!customer.known",
+    "customer.known == true",
+    'action.type in ["refund.issue", "vendor.pay"]',
+    'action.type != "refund.issue" && "vendor.pay" == action.type',
+    '"injection" in evidence.flags',
+    "size(evidence.flags) == 0",
+    "size(action.target) > 3",
+    "(agent.confidence == -1.0) || (agent.confidence >= 0.7)",
+    "agent.confidence < 0.5 // unsure",
+    'action.target.matches("(?i)ask-kiss")',
+    'action.target.matches("Ab c")',
+    'action.target.contains("k") && action.target.startsWith("a")',
+    'action.target.endsWith("s")',
+    "true",
+    "false || customer.known",
+]
+ONLY_CEL = [
+    "action.amount + 1 > 5",
+    "action.amount > 5 ? true : false",
+    'action.target.matches("a|b")',
+    'action.target.matches("a.c")',
+    'action.target == "a\\n"',
+    'action.type < "b"',
+    'evidence.flags.exists(f, f == "injection")',
+    'evidence.flags[0] == "injection"',
+    "int(agent.confidence) == 1",
+    "(action.amount > 5) == customer.known",
+    'evidence.kinds == ["charge"]',
+    "action.amount in [1, 2]",
+    'size("abc") == 3',
+    "customer.known && (action.amount) > 5",
+    "evidence.flags == evidence.kinds",
+]
+_VALUES = {
+    bool: st.booleans(),
+    int: st.sampled_from([-5, -4, 0, 1, 99, 100, 101, 700, 701, 2**53 - 1]),
+    float: st.sampled_from([-1.0, 0.0, 0.49, 0.5, 0.7, 1.0]),
+    str: st.sampled_from(["", "refund.issue", "vendor.pay", "ASK-KISS", "as\u212a-\u212ai\u017fs",
+                          "ask-kiss", "Ab c", "ab c", "\u0130s", "k\u0130ss"]),
+    tuple: st.lists(st.sampled_from(["injection", "charge", "bidi"]), max_size=2).map(tuple),
+}  # fmt: skip
+USED = ("action.amount", "action.type", "action.target", "velocity.target_sum_24h",
+        "customer.known", "agent.over_ceiling", "agent.confidence", "evidence.flags",
+        "evidence.kinds")  # fmt: skip
+SOME_FACTS = st.fixed_dictionaries({name: _VALUES[declared()[name].kind] for name in USED})
+PARAMETERS = (("most", 700),)
+
+
+def values_of(facts: dict[str, object]) -> tuple[object, ...]:
+    return tuple(facts.get(name, declared()[name].default) for name in NAMES)
+
+
+@pytest.mark.parametrize("clause", PLAIN)
+def test_plain_clauses_need_no_cel(clause: str) -> None:
+    assert plain_question(clause, NAMES, dict(PARAMETERS), Looks()) is not None
+
+
+@pytest.mark.parametrize("clause", ONLY_CEL)
+def test_what_could_mean_something_else_or_fail_is_left_to_cel(clause: str) -> None:
+    Battery([clause])
+
+    assert plain_question(clause, NAMES, dict(PARAMETERS), Looks()) is None
+
+
+_BATTERY = Battery(PLAIN, PARAMETERS, also=NAMES)
+_LOOKS = Looks()
+_QUESTIONS = {clause: plain_question(clause, NAMES, dict(PARAMETERS), _LOOKS) for clause in PLAIN}
+_KEY = _LOOKS.key()
+_SEEN: dict[tuple[object, ...], list[bool]] = {}
+
+
+@settings(max_examples=500, deadline=None)
+@given(facts=SOME_FACTS)
+def test_plain_clauses_say_what_cel_says(facts: dict[str, object]) -> None:
+    values = values_of(facts)
+
+    heard = _BATTERY.ask(values)
+
+    said = [question(values) for question in _QUESTIONS.values() if question is not None]
+    assert not heard.errors
+    assert said == [bool(heard.true & _BATTERY.bits[clause]) for clause in PLAIN]
+    assert _SEEN.setdefault(_KEY(values), said) == said, "equal looks, unequal answers"
+
+
+_DEFAULT = make_document(DEFAULT_TEXT)
+_ALL_FACTS = st.fixed_dictionaries(
+    {name: st.just(fact.default) | _VALUES[fact.kind] for name, fact in declared().items()}
+)
+_KINDS_OF_ACTION = st.sampled_from(["refund.issue", "vendor.pay", "crm.tag", "robot.run", "x.y"])
+
+
+@settings(max_examples=1_000, deadline=None)
+@given(facts=_ALL_FACTS, kind=_KINDS_OF_ACTION)
+def test_a_thousand_cases_are_answered_as_the_engine_answers_them(
+    facts: dict[str, object], kind: str
+) -> None:
+    whole = Facts.from_flat({**facts, "action.type": kind})
+
+    remembered = _PRECEDENTS.answer(load(canonical(whole.flat())))
+
+    assert remembered == Answered.of(evaluate(_DEFAULT, whole, version="x"))
+
+
+_PRECEDENTS = Precedents(_DEFAULT)
+
+
+def test_facts_of_an_older_release_have_the_defaults_of_this_one() -> None:
+    precedents = Precedents(make_document())
+
+    answer = precedents.answer({"action.amount": 50})
+
+    assert (answer.verdict, answer.matched) == ("allow", ("small",))
+
+
+def test_facts_of_another_release_are_not_looked_at() -> None:
+    facts = {**make_facts(action__amount=50).flat(), "moon.phase": "full"}
+
+    precedents = Precedents(make_document())
+
+    assert precedents.answer(facts).verdict == "allow"
+    assert precedents.with_unknown_facts == 1
+
+
+@pytest.mark.parametrize("value", ["50", True, 50.0, None, 2**63, [50]])
+def test_a_fact_of_the_wrong_type_goes_to_people_even_after_its_twin_was_fine(
+    value: object,
+) -> None:
+    precedents = Precedents(make_document())
+    assert precedents.answer({"action.amount": 50}).verdict == "allow"
+
+    answer = precedents.answer({"action.amount": value})
+
+    assert (answer.verdict, answer.tier) == ("require_approval", 5)
+    assert answer.failed_closed
+
+
+def test_an_error_in_a_clause_is_asked_of_the_engine_every_time() -> None:
+    broken = make_document(SMALL, ("action.amount <= 100", "100 / action.amount >= 1"))
+    precedents = Precedents(broken)
+
+    answers = [precedents.answer({"action.amount": amount}) for amount in (50, 0, 50)]
+
+    assert [answer.verdict for answer in answers] == ["allow", "require_approval", "allow"]
+    assert answers[1].failed_closed == "A condition of small could not be evaluated."
+
+
+def test_facts_that_are_no_object_are_refused() -> None:
+    for text in ("[]", "3", "{", ""):
+        with pytest.raises(ValueError):  # noqa: PT011 - json's own is one too
+            load(text)
+    assert load(json.dumps({"a": 1})) == {"a": 1}
