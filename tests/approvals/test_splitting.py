@@ -6,12 +6,14 @@ story says by which counter it is caught; without that counter it goes through.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, timedelta
+from decimal import Decimal
 from functools import partial
 
 import pytest
 
 from approvals.models import ActionRequest
+from approvals.selectors import clock
 from approvals.services.edit import approve_with_edits
 from connectors.sandbox.server import Sandbox
 from policies.services.rates import set_rate
@@ -182,9 +184,4 @@ def test_8_small_first_and_raised_by_an_edit(cast: Cast, sandbox: Sandbox) -> No
 
 
 def set_rate_of_the_day(currency: str, rate: str) -> None:
-    from datetime import UTC
-    from decimal import Decimal
-
-    from approvals.selectors import clock
-
     set_rate(currency, clock.now().astimezone(UTC).date(), Decimal(rate), actor=INSTALLER)
