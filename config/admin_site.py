@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, cast
 
 from django.contrib.auth.views import PasswordChangeView
@@ -30,6 +31,17 @@ class CountersignSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme is un
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)
         self.disable_action("delete_selected")
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """What every page has; the pauses are read by the page that shows them, and then once."""
+        from approvals.models import Pause
+        from approvals.selectors.pauses import current_pauses
+
+        context: dict[str, Any] = super().each_context(request)
+        if self.has_permission(request):
+            context["current_pauses"] = current_pauses
+            context["sees_pauses"] = partial(self._registry[Pause].has_view_permission, request)
+        return context
 
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

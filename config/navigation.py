@@ -55,6 +55,7 @@ _ROOMS = (
             "approvals.escalation",
         ),
     ),
+    _Room("Pauses", "pause_circle", ("approvals.pause",)),
     _Room("Agents", "smart_toy", ("approvals.agent", "approvals.agentkey")),
     _Room("Limits", "speed", ("policies.approvallimit", "policies.delegation")),
     _Room("Policies", "rule", ("policies.policyversion", "policies.*")),

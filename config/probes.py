@@ -10,7 +10,9 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from approvals.choices import PauseScope
 from approvals.selectors.landing import posture
+from approvals.selectors.pauses import current_pauses
 from policies.models import PolicyVersion
 from policies.models.versions import VersionStatus
 
@@ -56,8 +58,19 @@ def _posture() -> dict[str, Any]:
         "policy": {"version": now.policy},
         "oldest_pending": {str(waiting.tier): waiting.since for waiting in now.oldest},
         "incidents": now.incidents,
+        "pauses": _pauses(),
         "paused_agents": len(now.paused_agents),  # how many; who is for people who are signed in
         "last_event_at": now.last_event_at,
+    }
+
+
+def _pauses() -> dict[str, Any]:
+    """What is stopped, fresh; who stopped it and why is for people who are signed in."""
+    scopes = [pause.scope for pause in current_pauses()]
+    return {
+        "everything": PauseScope.ALL in scopes,
+        "action_types": scopes.count(PauseScope.ACTION_TYPE),
+        "connectors": scopes.count(PauseScope.CONNECTOR),
     }
 
 

@@ -16,6 +16,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.cache import never_cache
 
+from approvals.admin.desk import DESK_DOORS, DeskDoor, go_through
 from approvals.admin.doors import DOORS, Door
 from approvals.admin.filters import INBOX_FILTERS, view_asked_for
 from approvals.admin.review import answer, show
@@ -97,7 +98,11 @@ class InboxAdmin(ReadOnlyAdmin):
     def _list_context(self, request: HttpRequest, changes: Any) -> dict[str, Any]:
         at = clock.now()
         requests, current = self.get_queryset(request), view_asked_for(request)
-        rows = rows_of(list(changes.result_list), viewer=cast(User, request.user))
+        viewer = cast(User, request.user)
+        is_filtered = bool(
+            {"tier", "action_type", "agent_team", "q"} & set(changes.params) or changes.query
+        )
+        rows = rows_of(list(changes.result_list), viewer=viewer, at=at)
         return {
             "team": self.team,
             "rows": [
@@ -114,15 +119,15 @@ class InboxAdmin(ReadOnlyAdmin):
                     "view": view,
                     "url": changes.get_query_string({"show": view.key}, ["p"]),
                     "is_current": view is current,
-                    "count": capped(in_view(requests, self.team, view, at=at)),
+                    "count": changes.result_count
+                    if view is current and not is_filtered
+                    else capped(in_view(requests, self.team, view, at=at, viewer=viewer)),
                 }
                 for view in VIEWS
                 if view.counted
             ],
             "choosers": [spec for spec in changes.filter_specs if spec.parameter_name != "show"],
-            "is_filtered": bool(
-                {"tier", "action_type", "agent_team", "q"} & set(changes.params) or changes.query
-            ),
+            "is_filtered": is_filtered,
         }
 
     # --- The review page and its doors ------------------------------------------------------------
@@ -136,7 +141,15 @@ class InboxAdmin(ReadOnlyAdmin):
             )
             for door in DOORS
         ]
-        return [*doors, *super().get_urls()]
+        desk = [
+            path(
+                f"<path:object_id>/{door.slug}/",
+                never_cache(partial(self.desk_view, door=door)),
+                name=f"{self.opts.app_label}_{self.opts.model_name}_{door.name}",
+            )
+            for door in DESK_DOORS
+        ]
+        return [*doors, *desk, *super().get_urls()]
 
     def review_url(self, request_id: UUID) -> str:
         return reverse(f"admin:approvals_{self.opts.model_name}_change", args=[request_id])
@@ -157,6 +170,17 @@ class InboxAdmin(ReadOnlyAdmin):
 
     def door_view(self, request: HttpRequest, object_id: str, *, door: Door) -> HttpResponseBase:
         """Take one decision, by POST alone."""
+        refused = self._not_a_post(request, object_id)
+        return refused or answer(self, request, self.fetch(request, object_id), door)
+
+    def desk_view(
+        self, request: HttpRequest, object_id: str, *, door: DeskDoor
+    ) -> HttpResponseBase:
+        """Say who works on it, by POST alone, and come back to its page."""
+        refused = self._not_a_post(request, object_id)
+        return refused or go_through(self, request, self.fetch(request, object_id), door)
+
+    def _not_a_post(self, request: HttpRequest, object_id: str) -> HttpResponseBase | None:
         request_id = _uuid(object_id)
         if request_id is None:
             raise Http404
@@ -165,7 +189,7 @@ class InboxAdmin(ReadOnlyAdmin):
             return redirect_to_login(self.review_url(request_id), reverse("admin:login"))
         if request.method != "POST":
             return self._not_by_opening(request, request_id)
-        return answer(self, request, self.fetch(request, object_id), door)
+        return None
 
     def fetch(self, request: HttpRequest, object_id: str) -> ActionRequest:
         """The request, if it is this team's. Another team's does not exist here."""

@@ -19,6 +19,7 @@ from approvals.selectors.landing import (
     posture,
     today,
 )
+from approvals.selectors.pauses import current_pauses
 from policies.models import User
 
 _WATCHERS = frozenset({"auditor", "ops admin"})
@@ -76,6 +77,7 @@ def landing_context(request: HttpRequest) -> dict[str, Any]:
             "denied": sum(hour.denied for hour in hours),
         },
         "posture": _posture(user, groups, at),
+        "paused": current_pauses() if user.is_active and groups & _WATCHERS else [],
         "has_place": bool(teams) or bool(groups),
     }
 

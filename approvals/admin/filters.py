@@ -12,6 +12,7 @@ from approvals.models import ActionRequest
 from approvals.selectors import clock
 from approvals.selectors.inbox import TO_DECIDE, VIEWS, View, in_view
 from connectors.registry import action_types
+from policies.models import User
 from policies.roles import ROLES
 from policies.verdicts import HIGHEST_TIER
 
@@ -39,12 +40,14 @@ class ViewFilter(SimpleListFilter):
         super().__init__(request, params, model, model_admin)
         self._team = cast(HasTeam, model_admin).team
         self._view = view_asked_for(request)
+        self._viewer = cast(User, request.user)
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
         return [(view.key, view.name) for view in VIEWS]
 
     def queryset(self, request: HttpRequest, queryset: Requests) -> Requests:
-        return in_view(queryset, self._team, self._view, at=clock.now())
+        viewer = self._viewer
+        return in_view(queryset, self._team, self._view, at=clock.now(), viewer=viewer)
 
 
 class _ColumnFilter(SimpleListFilter):

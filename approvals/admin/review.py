@@ -11,6 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils import timezone
 
+from approvals.admin.desk import desk_context
 from approvals.admin.doors import (
     APPROVE,
     ASK,
@@ -165,6 +166,7 @@ def _page(
         "case": case,
         "action_request": action_request,
         "standing": case.standing,
+        **desk_context(inbox, action_request, person, at=at),
         "tier": tier,
         "tier_words": _TIERS[tier] if tier is not None else "not classified yet",
         "reversibility": _REVERSIBILITY[reversibility],

@@ -45,12 +45,23 @@ class View:
 
 
 TO_DECIDE = View("to-decide", "To decide", ("decide_by", "id"))
+MINE = View("mine", "Mine", ("decide_by", "id"))
+CLAIMED = View("claimed", "Claimed", ("decide_by", "id"))
 WAITING = View("waiting", "Waiting for the agent", ("answer_by", "id"))
 ESCALATED = View("escalated", "Escalated", ("decide_by", "id"))
 CARRIED_OUT = View("running", "Approved and running", ("execute_by", "id"))
 NEEDS_CLOSING = View("incidents", "Incidents", ("id",))
 DONE = View("done", "Decided lately", ("-id",))
-VIEWS = (TO_DECIDE, ESCALATED, WAITING, CARRIED_OUT, NEEDS_CLOSING, DONE)
+VIEWS = (TO_DECIDE, MINE, CLAIMED, ESCALATED, WAITING, CARRIED_OUT, NEEDS_CLOSING, DONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """Somebody works on it, until then."""
+
+    by: str
+    is_viewer: bool
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,8 @@ class Row:
     escalated_to: str
     asked_by_agent: bool
     decided_by_viewer: bool
+    suggested_to_viewer: bool
+    claims: tuple[Claimed, ...]
 
     @property
     def clock(self) -> datetime | None:
@@ -106,10 +119,21 @@ def asked_now(team: str, requests: QuerySet[ActionRequest]) -> QuerySet[ActionRe
 
 
 def in_view(
-    requests: QuerySet[ActionRequest], team: str, view: View, *, at: datetime
+    requests: QuerySet[ActionRequest],
+    team: str,
+    view: View,
+    *,
+    at: datetime,
+    viewer: User | None = None,
 ) -> QuerySet[ActionRequest]:
-    """The requests one tab shows, unordered."""
+    """The requests one tab shows, unordered. Without a viewer nothing is anybody's own."""
     open_now = _open(team)
+    if view is MINE:
+        own = open_now.filter(assignee=viewer) if viewer else open_now.none()
+        return requests.filter(Exists(own), state=State.PENDING_APPROVAL)
+    if view is CLAIMED:
+        claimed = open_now.filter(assignee__isnull=False, claimed_until__gt=at)
+        return requests.filter(Exists(claimed), state=State.PENDING_APPROVAL)
     if view is TO_DECIDE:
         return requests.filter(Exists(open_now), state=State.PENDING_APPROVAL)
     if view is ESCALATED:
@@ -158,11 +182,14 @@ def capped(requests: QuerySet[ActionRequest]) -> int:
     return requests.order_by()[:MOST_COUNTED].count()
 
 
-def rows_of(requests: Sequence[ActionRequest], *, viewer: User) -> list[Row]:
+def rows_of(requests: Sequence[ActionRequest], *, viewer: User, at: datetime) -> list[Row]:
     """The list's rows, in a fixed number of queries whatever their number."""
     prefetch_related_objects(
         list(requests),
-        Prefetch("requirements", Requirement.objects.filter(version=F("request__version"))),
+        Prefetch(
+            "requirements",
+            Requirement.objects.filter(version=F("request__version")).select_related("assignee"),
+        ),
         Prefetch(
             "decisions",
             Decision.objects.filter(version=F("request__version")).select_related("requirement"),
@@ -176,7 +203,7 @@ def rows_of(requests: Sequence[ActionRequest], *, viewer: User) -> list[Row]:
         ),
         "thread",
     )
-    return [_row(request, viewer) for request in requests]
+    return [_row(request, viewer, at) for request in requests]
 
 
 def flags_of(request: ActionRequest) -> tuple[str, ...]:
@@ -197,7 +224,7 @@ def _open(team: str) -> QuerySet[Requirement]:
     return _asked(team).filter(is_open=True, version=OuterRef("version"))
 
 
-def _row(request: ActionRequest, viewer: User) -> Row:
+def _row(request: ActionRequest, viewer: User, at: datetime) -> Row:
     requirements = list(request.requirements.all())
     decisions = list(request.decisions.all())
     amount = amount_of(request)
@@ -213,7 +240,20 @@ def _row(request: ActionRequest, viewer: User) -> Row:
         decided_by_viewer=any(
             d.person == viewer.person and d.verdict in FINAL_VERDICTS for d in decisions
         ),
+        suggested_to_viewer=any(
+            r.is_open and r.assignee_id == viewer.pk and not _claim(r, viewer, at)
+            for r in requirements
+        ),
+        claims=tuple(found for r in requirements if (found := _claim(r, viewer, at))),
     )
+
+
+def _claim(requirement: Requirement, viewer: User, at: datetime) -> Claimed | None:
+    holder, until = requirement.assignee, requirement.claimed_until
+    if not requirement.is_open or holder is None or until is None or until <= at:
+        return None
+    name = holder.get_full_name() or holder.get_username()
+    return Claimed(name, holder.person == viewer.person, until)
 
 
 def _progress(requirements: Iterable[Requirement], decisions: Iterable[Decision]) -> str:

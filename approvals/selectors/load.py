@@ -20,7 +20,7 @@ class _Counted(Subquery):
     """How many rows a (sliced) query finds, without grouping all that it could find."""
 
     template = "(SELECT COUNT(*) FROM (%(subquery)s) counted)"
-    output_field = IntegerField()  # type: ignore[assignment]
+    output_field = IntegerField()
 
 
 def by_load(users: Iterable[User]) -> list[User]:

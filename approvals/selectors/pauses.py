@@ -81,8 +81,9 @@ def stopped_since(request: ActionRequest, at: datetime) -> Stop | None:
 
 
 def current_pauses() -> list[Pause]:
-    """Every pause in force, oldest first; agents' own are on their rows."""
-    return list(Pause.objects.filter(lifted_at=None).order_by("paused_at", "id"))
+    """Every pause in force, the widest first, then the oldest; agents' own are on their rows."""
+    found = Pause.objects.filter(lifted_at=None).order_by("paused_at", "id")
+    return sorted(found, key=lambda pause: pause.scope != PauseScope.ALL)
 
 
 def paused_agents() -> list[Agent]:

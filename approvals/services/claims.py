@@ -6,20 +6,23 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import QuerySet
 
 from approvals.choices import State
 from approvals.exceptions import ApprovalError, NotAuthorised, ReasonRequired, WrongState
 from approvals.models import ActionRequest, Requirement
 from approvals.selectors import clock
 from approvals.selectors.authority import grounds_for
-from approvals.selectors.case import case_of
+from approvals.selectors.desk import (
+    claimant,
+    current_requirements,
+    why_not_claim,
+    why_not_give,
+)
 from approvals.services import notify
 from audit.actors import Actor
 from audit.events import AuditCode
 from audit.services import record
 from policies.models import User
-from policies.roles import MANAGER, NEVER_DECIDE
 
 CLAIMED_FOR = timedelta(minutes=30)
 """How long a claim holds; claiming again begins anew."""
@@ -34,7 +37,7 @@ def claim(request_id: UUID, *, person: User) -> Requirement:
     """
     request, at = _pending(request_id)
     requirement, _ = grounds_for(_now(person), request, needs_limit=False, at=at)
-    _refuse_if_claimed(requirement, person, at)
+    _demand(why_not_claim(requirement, person, at))
     requirement.assignee, requirement.claimed_until = person, at + CLAIMED_FOR
     requirement.save(update_fields=["assignee", "claimed_until"])
     record(
@@ -54,8 +57,9 @@ def claim(request_id: UUID, *, person: User) -> Requirement:
 def release(request_id: UUID, *, person: User) -> Requirement:
     """Give one's own claim back. Raises WrongState when there is none (any more)."""
     request, at = _pending(request_id)
-    claimed = _current(request).filter(assignee__person=_now(person).person, claimed_until__gt=at)
-    requirement = claimed.first()
+    own = _now(person).person
+    claimed = (one for one in current_requirements(request) if claimant(one, at) == own)
+    requirement = next(claimed, None)
     if requirement is None:
         raise WrongState("You have not claimed this, or your claim has lapsed.")
     clear(requirement)
@@ -88,7 +92,7 @@ def reassign(request_id: UUID, *, by: User, to_user_id: int, reason: str) -> Req
     except NotAuthorised as refusal:
         sentence = f"{to.get_username()} may not decide this. Choose somebody who may."
         raise NotAuthorised(sentence, code=refusal.code) from None
-    _demand_say(by, request, requirement, at)
+    _demand(why_not_give(by, request, requirement, at))
     requirement.assignee, requirement.claimed_until = to, None
     requirement.save(update_fields=["assignee", "claimed_until"])
     record(
@@ -121,44 +125,11 @@ def _pending(request_id: UUID) -> tuple[ActionRequest, datetime]:
     return request, clock.now()
 
 
-def _current(request: ActionRequest) -> QuerySet[Requirement]:
-    return (
-        Requirement.objects.filter(request=request, version=request.version, is_open=True)
-        .select_related("assignee")
-        .order_by("stage", "id")
-    )
-
-
 def _now(person: User) -> User:
     """The account as it is, not as it was when the session began."""
     return User.objects.get(pk=person.pk)
 
 
-def _refuse_if_claimed(requirement: Requirement, person: User, at: datetime) -> None:
-    holder, until = requirement.assignee, requirement.claimed_until
-    if holder is None or until is None or until <= at or holder.person == person.person:
-        return
-    raise ApprovalError(
-        f"{holder.get_username()} works on this until {until:%H:%M} UTC. "
-        "You may decide it all the same.",
-        code="claimed",
-    )
-
-
-def _demand_say(by: User, request: ActionRequest, requirement: Requirement, at: datetime) -> None:
-    roles = frozenset(by.groups.values_list("name", flat=True)) if by.is_active else frozenset()
-    if not roles or roles & NEVER_DECIDE:
-        raise NotAuthorised("You have no say in who decides this.", code="not_in_group")
-    part = case_of(request, at=at).involved.get(by.person)
-    if part is not None:
-        raise NotAuthorised(
-            f"You took part in this request ({part}), so you do not choose who decides it.",
-            code="four_eyes",
-        )
-    if MANAGER in roles:
-        return
-    holder = requirement.assignee
-    asked = {*requirement.spec.groups, requirement.escalated_to}
-    if not (roles & asked or (holder is not None and holder.person == by.person)):
-        raise NotAuthorised("You have no say in who decides this.", code="not_in_group")
-    _refuse_if_claimed(requirement, by, at)
+def _demand(refusal: ApprovalError | None) -> None:
+    if refusal is not None:
+        raise refusal

@@ -40,20 +40,23 @@ CONFIGURATION = {
     "policies_historicalapprovallimit", "policies_policyversion",
     "policies_policyedit", "policies_backtest", "approvals_agent",
     "approvals_historicalagent", "approvals_agentkey", "audit_auditevent", "audit_auditstream",
-    "django_admin_log",
+    "approvals_pause", "policies_absence", "django_admin_log",
 }  # fmt: skip
-"""What the doors of configuration may change: people, limits, drafts, agents, and the trail."""
+"""What the doors of configuration may change: people, limits, agents, pauses, and the trail."""
 
 DOORS = {
     "ops admin": (
         "admin/policies/user/", "admin/policies/approvallimit/", "admin/policies/policyversion/",
-        "admin/approvals/agent/",
+        "admin/approvals/agent/", "admin/approvals/pause/", "admin/policies/absence/",
     ),
+    "operations": ("admin/policies/absence/",),
     "agent owner": ("admin/approvals/agent/",),
     "risk owner": ("admin/policies/policyversion/",),
 }  # fmt: skip
 
-CONCLUDING = re.compile(r"^admin/approvals/\w+inbox/[^/]+/(start|sign-off|resolve|undo)/$")
+CONCLUDING = re.compile(
+    r"^admin/approvals/\w+inbox/[^/]+/(start|sign-off|resolve|undo|claim|release|reassign)/$"
+)
 """Doors without a seal: a team's member may go through them by POST, so a forgery proves nothing.
 
 That everybody else is refused there is crawled; what a member may do is `test_concluding`'s.

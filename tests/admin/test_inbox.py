@@ -14,6 +14,7 @@ from django.urls import reverse
 from approvals.models import ActionRequest, Decision
 from approvals.selectors import clock
 from approvals.selectors.inbox import VIEWS
+from approvals.services import claims
 from approvals.services.decide import approve, escalate, reject, request_changes
 from policies.models import User
 from policies.services import people
@@ -116,6 +117,7 @@ def test_each_view_shows_its_own(house: House) -> None:
         seen=look_at(rejected, house.fred),
         reason_code="duplicate",
     )
+    claims.claim(waiting.pk, person=house.fred)
     client = browser(house.fred)
 
     shown = {
@@ -129,6 +131,8 @@ def test_each_view_shows_its_own(house: House) -> None:
 
     assert shown == {
         "to-decide": {waiting.pk, escalated.pk},
+        "mine": {waiting.pk},
+        "claimed": {waiting.pk},
         "escalated": {escalated.pk},
         "waiting": {asked.pk},
         "running": set(),
@@ -228,7 +232,7 @@ def test_the_list_takes_the_same_queries_for_five_rows_and_for_twenty_five(house
 
     assert text.count("data-row") == 25
     assert len(many) == len(few)
-    assert len(many) <= 22
+    assert len(many) <= 27
     assert not [query["sql"] for query in many if "DISTINCT" in query["sql"]]
 
 

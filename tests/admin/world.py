@@ -12,16 +12,20 @@ from typing import Any
 from django.db import connection, transaction
 from django.test import override_settings
 
+from approvals.choices import PauseScope
 from approvals.models import ActionRequest, Agent, Notice
 from approvals.proposal import SuppliedEvidence
 from approvals.services.decide import approve, escalate, reject, request_changes
 from approvals.services.execute import execute
+from approvals.services.pauses import lift, pause
 from approvals.services.undo import propose_undo
+from audit import clock
 from audit.actors import Actor
 from connectors.sandbox.server import Sandbox
 from policies.models import PolicyVersion, User
 from policies.roles import ROLES
 from policies.services import backtests, limits, people, versions
+from policies.services.absences import set_absence
 from tests.approvals.make import (
     INSTALLER,
     look_at,
@@ -68,9 +72,21 @@ def build() -> World:
         reason="for the crawl",
     )
     requests = _requests(agent, who)
+    _stop_and_leave(who)
     replay = backtests.request_backtest(draft.pk, actor=Actor.human(who["risk owner"]))
     backtests.run_backtest(replay.pk)
     return World(who, agent, requests, draft)
+
+
+def _stop_and_leave(who: dict[str, User]) -> None:
+    """A pause that was lifted and one in force; two people who are going to be away."""
+    earlier = pause(PauseScope.ALL, actor=INSTALLER, reason="false alarm")
+    lift(earlier.pk, actor=INSTALLER)
+    pause(PauseScope.CONNECTOR, "logistics", actor=INSTALLER, reason="robots misbehave")
+    tomorrow = clock.now() + timedelta(days=1)
+    for role in ("operations", "ops admin"):
+        until = tomorrow + timedelta(days=7)
+        set_absence(who[role].pk, starts_at=tomorrow, ends_at=until, actor=INSTALLER)
 
 
 def _requests(agent: Agent, who: dict[str, User]) -> dict[str, ActionRequest]:

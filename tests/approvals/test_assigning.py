@@ -1,4 +1,4 @@
-"""Work is suggested to whoever is there and has least to do; a claim is seen and locks nobody out."""
+"""Work is suggested to whoever is there and has least of it; a claim locks nobody out."""
 
 from __future__ import annotations
 

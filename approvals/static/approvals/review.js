@@ -1,7 +1,7 @@
 // The review page's keys and focus. No key ever sends a form.
 (() => {
   "use strict";
-  const ANSWERS = { a: "approve", e: "edit", r: "reject", q: "ask", x: "escalate" };
+  const ANSWERS = { a: "approve", e: "edit", r: "reject", q: "ask", x: "escalate", g: "give" };
 
   function openAnswer(name) {
     const answer = document.querySelector(`details[data-answer="${name}"]`);

@@ -1,0 +1,128 @@
+"""A pause is begun and lifted on its page, seen on every page, and told to machines."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from django.urls import reverse
+
+from approvals.choices import PauseScope
+from approvals.models import Pause
+from approvals.services.pauses import lift, pause
+from policies.models import User
+from tests.admin.make import House, browser, inbox, make_people, page, text_of
+from tests.api.make import AgentClient, a_proposal
+from tests.approvals.make import INSTALLER, make_key, make_person, make_request, refund
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sandbox")]
+
+PAUSES = "admin:approvals_pause_changelist"
+ADD = "admin:approvals_pause_add"
+
+
+@pytest.fixture
+def house() -> House:
+    return make_people()
+
+
+def stop(scope: PauseScope = PauseScope.ALL, key: str = "") -> Pause:
+    return pause(scope, key, actor=INSTALLER, reason="numbers <b>look</b> odd")
+
+
+def of(made: Pause, name: str = "change") -> str:
+    return reverse(f"admin:approvals_pause_{name}", args=[made.pk])
+
+
+def test_a_manager_stops_everything_and_an_ops_admin_lifts_it(house: House) -> None:
+    mona, ada = browser(house.mona), browser(make_person("ada", "ops admin"))
+
+    answer = mona.post(reverse(ADD), {"what": "all", "reason": "fraud"}, follow=True)
+
+    made = Pause.objects.get()
+    assert answer.status_code == 200
+    assert (made.scope, made.paused_by, made.reason) == ("all", "mona", "fraud")
+    assert "Lift the pause" not in text_of(mona.get(of(made)))
+    assert mona.post(of(made, "lift"), {"reason": "fine"}).status_code == 403
+    assert "Lift the pause" in text_of(ada.get(of(made)))
+    assert "Reason: This field is required." in text_of(ada.post(of(made, "lift"), follow=True))
+    ada.post(of(made, "lift"), {"reason": "false alarm"})
+    made.refresh_from_db()
+    assert made.lifted_by == "ada"
+
+
+def test_an_action_type_and_a_connector_are_chosen_from_what_there_is(house: House) -> None:
+    mona = browser(house.mona)
+
+    mona.post(reverse(ADD), {"what": "action_type:refund.issue", "reason": "a"})
+    mona.post(reverse(ADD), {"what": "connector:payments", "reason": "b"})
+    again = mona.post(reverse(ADD), {"what": "connector:payments", "reason": "c"})
+    unknown = mona.post(reverse(ADD), {"what": "connector:fax", "reason": "d"})
+
+    assert {str(one) for one in Pause.objects.all()} == {
+        "action type refund.issue",
+        "connector payments",
+    }
+    assert "Paused already: connector payments." in text_of(again)
+    assert "Select a valid choice" in text_of(unknown)
+
+
+def test_auditors_read_and_nobody_else_comes_in_or_stops_anything(house: House) -> None:
+    made = stop()
+    root = User.objects.create(username="root", is_staff=True, is_superuser=True)
+    auditor = make_person("ida", "auditor")
+
+    assert "in force" in text_of(browser(auditor).get(reverse(PAUSES)))
+    for villain in (house.fred, house.olga, auditor, root):
+        client = browser(villain)
+        assert client.post(reverse(ADD), {"what": "all", "reason": "x"}).status_code == 403
+        assert client.post(of(made, "lift"), {"reason": "x"}).status_code == 403
+    assert browser(house.fred).get(reverse(PAUSES)).status_code == 403
+    assert Pause.objects.get().lifted_at is None
+
+
+def test_every_page_says_what_is_paused(house: House) -> None:
+    request = make_request(house.agent, refund("ch_1003", "300.00"))
+    first = stop()
+    stop(PauseScope.CONNECTOR, "email")
+
+    for address in (reverse("admin:index"), inbox(), page(request)):
+        text = text_of(browser(house.fred).get(address))
+        assert "Paused: everything" in text
+        assert "by installation: numbers &lt;b&gt;look&lt;/b&gt; odd" in text
+        assert "2 pauses in all" in text
+        assert "All pauses" not in text
+    assert "All pauses" in text_of(browser(house.mona).get(inbox("manager")))
+    assert "Paused:" not in text_of(Client().get(reverse("admin:login")))
+    lift(first.pk, actor=INSTALLER)
+    text = text_of(browser(house.fred).get(inbox()))
+    assert "Paused: connector email" in text
+    assert "pauses in all" not in text
+
+
+def test_machines_are_told_at_once(house: House) -> None:
+    cache.clear()
+    before = Client().get("/readyz").json()
+    stop(PauseScope.CONNECTOR, "payments")
+    key = make_key(house.agent)
+
+    refused = AgentClient(key).propose(a_proposal(refund("ch_1003", "20.00")))
+    after = Client().get("/readyz").json()
+
+    assert before["pauses"] == {"everything": False, "action_types": 0, "connectors": 0}
+    assert after["pauses"] == {"everything": False, "action_types": 0, "connectors": 1}
+    assert after["status"] == "ready"
+    assert refused.status_code == 403
+    assert refused["Content-Type"] == "application/problem+json"
+    assert refused.json()["code"] == "paused"
+    assert refused.json()["detail"] == "Connector payments is paused: numbers <b>look</b> odd"
+
+
+def test_those_who_keep_the_house_see_pauses_on_the_landing_page(house: House) -> None:
+    cache.clear()
+    ada = browser(make_person("ada", "ops admin"))
+    assert "Nothing is paused" in text_of(ada.get(reverse("admin:index")))
+
+    stop(PauseScope.ACTION_TYPE, "crm.update")
+
+    assert "action type crm.update" in text_of(ada.get(reverse("admin:index")))
