@@ -120,11 +120,11 @@ class Document:
             raise FactError(name, f"'{name}' is not a fact.")
         found = [facts.get(name, default) for name, default in self._defaults]
         for place in self._lists:
-            if type(found[place]) is list:
-                found[place] = tuple(found[place])
+            if isinstance(listed := found[place], list):
+                found[place] = tuple(listed)
         for place in self._decimals:
-            if type(found[place]) is int:
-                found[place] = float(found[place])
+            if type(number := found[place]) is int:
+                found[place] = float(number)
         return tuple(found)
 
     @cached_property
@@ -134,8 +134,8 @@ class Document:
         Whether a request is sampled differs from one to the next; where nothing is sampled, it is
         not looked at.
         """
-        cells = (*self.matrix.tiers, *self.matrix.overrides)
-        samples = any(cell.pattern == Pattern.SAMPLED for cell in cells)
+        cells = {cell.pattern for cell in self.matrix.tiers}
+        samples = Pattern.SAMPLED in cells | {item.pattern for item in self.matrix.overrides}
         return READ_BY_THE_ENGINE if samples else READ_BY_THE_ENGINE[:-1]
 
     @cached_property

@@ -25,7 +25,7 @@ from approvals.selectors.shown import Seen
 from approvals.services import assign, compensate, dispatch, loops, notify
 from approvals.services.grants import issue_grant
 from approvals.services.moves import move
-from approvals.services.route import close_requirements
+from approvals.services.route import close_requirements, operating_model_of
 from approvals.services.sitting import (
     demand_reason,
     demand_running_agent,
@@ -82,6 +82,7 @@ def approve(
             expires_at=request.execute_by,
             actor=Actor.human(decider),
             at=sitting.at,
+            operating_model=operating_model_of(sitting.policy),
         )
         dispatch.execution_of(request.pk)
         notify.approved(request)

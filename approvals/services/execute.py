@@ -31,7 +31,7 @@ from audit.canonical import digest_of
 from audit.events import AuditCode
 from audit.services import record
 from connectors.base import Action, Preview, Receipt
-from policies.services.evaluation import window_is_open
+from policies.services.evaluation import may_begin
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,9 @@ def _due_action(request_id: UUID) -> Action | None:
 def _may_run_now(grant: Grant, at: datetime) -> bool:
     if grant.needs_start and grant.started_by_id is None:
         return False
-    return grant.expires_at > at and window_is_open(grant.window, at)
+    if grant.expires_at <= at:
+        return False
+    return grant.is_break_glass or may_begin(grant.window, grant.action_type, at)
 
 
 @transaction.atomic
@@ -90,7 +92,9 @@ def _claim(request_id: UUID, preview: Preview) -> Claim | None:
     if judgement.drift:
         _send_back(request, judgement, preview, at)
         return None
-    if not window_is_open(judgement.evaluation.window, at):
+    window = judgement.evaluation.window
+    is_held = window != grant.window and not may_begin(window, request.action_type, at)
+    if is_held and not grant.is_break_glass:
         return None  # policy asks for another window by now; the grant's own was looked at above
     keep_policy_decision(
         request,

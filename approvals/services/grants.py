@@ -10,6 +10,7 @@ from audit.actors import Actor
 from audit.events import AuditCode
 from audit.services import record
 from connectors.registry import action_type
+from policies.matrix import OperatingModel
 
 
 def issue_grant(
@@ -20,8 +21,13 @@ def issue_grant(
     expires_at: datetime,
     actor: Actor,
     at: datetime,
+    is_break_glass: bool = False,
+    operating_model: str = "",
 ) -> Grant:
-    """One use, for exactly the current version, until `expires_at`."""
+    """One use, for exactly the current version, until `expires_at`.
+
+    What the agent only prepares, and what moves the physical world, waits for a person to start it.
+    """
     reading = reading_of(request)
     grant = Grant.objects.create(
         request=request,
@@ -35,7 +41,9 @@ def issue_grant(
         approvers=approvers,
         window=window,
         expires_at=expires_at,
-        needs_start=action_type(request.action_type).supervised,
+        is_break_glass=is_break_glass,
+        needs_start=operating_model == OperatingModel.ASSISTED
+        or action_type(request.action_type).supervised,
         created_at=at,
     )
     record(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
@@ -51,6 +52,11 @@ def keep_policy_decision(
         trace=canonical(_trace(evaluation)),
         created_at=at,
     )
+
+
+def operating_model_of(decision: PolicyDecision) -> str:
+    """How much the agent does by itself, as policy said it then."""
+    return str(json.loads(decision.trace).get("operating_model", ""))
 
 
 def create_requirements(
@@ -243,6 +249,10 @@ def close_requirements(request: ActionRequest) -> None:
 def _trace(evaluation: Evaluation) -> JsonObject:
     return {
         "version": evaluation.version,
+        "operating_model": evaluation.operating_model,
+        "pattern": evaluation.pattern,
+        "standing": list(evaluation.standing),
+        "categories": list(evaluation.categories),
         "rules": [
             {
                 "rule": rule.rule,

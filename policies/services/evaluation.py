@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
 from datetime import datetime
 from threading import Lock
+from time import thread_time
 
 from audit.canonical import digest
 from policies import calendar
@@ -16,10 +18,13 @@ from policies.models import PolicyVersion
 from policies.models.versions import VersionStatus
 from policies.parser import parse_document
 from policies.verdicts import Evaluation
+from policies.windows import is_open
 from policies.yaml_source import DocumentError
 
 logger = logging.getLogger(__name__)
 
+LONGEST_EVALUATION = 0.5
+"""Seconds of processor time; an ordinary evaluation takes less than a thousandth of it."""
 _MOST_COMPILED = 32
 
 
@@ -28,20 +33,34 @@ def active_version() -> PolicyVersion | None:
     return PolicyVersion.objects.filter(status=VersionStatus.PUBLISHED).defer("document").first()
 
 
-def evaluate_active(facts: Facts) -> tuple[PolicyVersion | None, Evaluation]:
+def evaluate_active(
+    facts: Facts, *, cpu_seconds: Callable[[], float] = thread_time
+) -> tuple[PolicyVersion | None, Evaluation]:
     """What the published policy says. Without one, or with a broken one, people must decide."""
     version = active_version()
     if version is None:
         return None, fail_closed("No policy is published.")
-    return version, evaluate_version(version, facts)
+    return version, evaluate_version(version, facts, cpu_seconds=cpu_seconds)
 
 
-def evaluate_version(version: PolicyVersion, facts: Facts) -> Evaluation:
-    """What one version says, published or not; people must decide when it cannot be read."""
+def evaluate_version(
+    version: PolicyVersion, facts: Facts, *, cpu_seconds: Callable[[], float] = thread_time
+) -> Evaluation:
+    """What one version says, published or not; people must decide when it cannot be read.
+
+    So they must when it takes more than LONGEST_EVALUATION: the processor's time, not the wall's,
+    so that a busy machine sends nobody anything.
+    """
     document = document_of(version)
     if isinstance(document, str):
         return fail_closed(document, version=version.label)
-    return evaluate(document, facts, version=version.label)
+    begun = cpu_seconds()
+    return evaluate(
+        document,
+        facts,
+        version=version.label,
+        in_time=lambda: cpu_seconds() - begun < LONGEST_EVALUATION,
+    )
 
 
 def document_of(version: PolicyVersion) -> Document | str:
@@ -85,8 +104,12 @@ def may_begin(window: str, action_type: str, now: datetime) -> bool:
 
 
 def window_is_open(name: str, now: datetime) -> bool:
-    """`may_begin` for no action type in particular."""
-    return may_begin(name, "", now)
+    """Whether the published policy's window is open, freezes aside; none asked for always is."""
+    version = active_version()
+    document = document_of(version) if version else "No policy is published."
+    if isinstance(document, str) or name not in document.windows:
+        return not name
+    return is_open(document.windows[name], now)
 
 
 class _Compiled:

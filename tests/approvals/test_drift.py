@@ -59,9 +59,9 @@ def require_two_managers(cast: Cast, sandbox: Sandbox) -> None:
     publish(
         cast,
         (
-            "- action.amount > 50000 && action.amount <= 500000\n    effect: require_approval\n"
+            "action.amount <= param.refund_two_people\n    effect: require_approval\n"
             "    requirements:\n      - {group: manager, within_limit: true}",
-            "- action.amount > 50000 && action.amount <= 500000\n    effect: require_approval\n"
+            "action.amount <= param.refund_two_people\n    effect: require_approval\n"
             "    requirements:\n      - {group: manager, within_limit: true, quorum: 2}",
         ),
     )
@@ -185,12 +185,12 @@ def test_who_approved_may_approve_again_after_looking_again(cast: Cast, sandbox:
 
 def test_what_policy_denies_by_now_ends_and_never_runs(cast: Cast, sandbox: Sandbox) -> None:
     request = refund_of(cast)
-    publish(cast, ("- action.amount > 2000000", "- action.amount > 20000"))
+    publish(cast, ("refund_never: 2000000", "refund_never: 20000"))
 
     execute(request.pk)
 
     assert_story(request, "denied", [*ROUTED, *DECIDED, "grant.revoked", "request.denied"])
-    assert "20,000.00 EUR" in newest_event(request).data
+    assert "200.00 EUR" in newest_event(request).data
     assert sandbox.effects("payments") == []
 
 

@@ -142,7 +142,7 @@ def test_a_route_with_nobody_is_escalated_at_once(cast: Cast) -> None:
 
     assert_story(request, "pending_approval", [*ROUTED, "route.empty"])
     (step,) = request.escalations.all()
-    assert (step.step, step.from_group, step.to_group) == ("nobody", "manager", "manager")
+    assert (step.step, step.from_group, step.to_group) == ("nobody", "manager", "executive")
 
 
 def test_two_accounts_of_one_person_do_not_make_a_route_of_two(cast: Cast) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from audit.canonical import digest
 from policies.document import Document
-from policies.evaluate import evaluate, fail_closed
+from policies.evaluate import evaluate, evaluate_flat, fail_closed
 from policies.facts import Facts
 from policies.matrix import Matrix
 from policies.models import PolicyVersion
@@ -174,3 +174,71 @@ def test_a_condition_that_exhausts_its_budget_sends_it_to_people() -> None:
 
     assert_people_decide_at_the_top(found)
     assert "udget" in found.trace[-1].clauses[0].detail
+
+
+class Ticking:
+    """A clock on which a second passes whenever somebody looks."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+@pytest.mark.django_db
+def test_nine_when_it_takes_too_long(caplog: pytest.LogCaptureFixture) -> None:
+    install_default(actor=SYSTEM)
+
+    _, late = evaluate_active(clean_refund(action__target="ch_late"), cpu_seconds=Ticking())
+    _, prompt = evaluate_active(clean_refund(action__target="ch_late"))
+
+    assert_people_decide_at_the_top(late)
+    assert late.failed_closed == "Policy took too long to answer."
+    assert "took too long" in caplog.text
+    assert prompt.verdict == Verdict.ALLOW
+
+
+def test_a_document_of_costly_clauses_stops_at_the_first_look_at_the_clock() -> None:
+    clauses = [f"evidence.flags.all(f, f != 'x{n}')" for n in range(40)]
+    listed = ", ".join(f'"{clause}"' for clause in clauses)
+    document = make_document(SMALL, ("[action.amount > 100]", f"[{listed}]"))
+    looks = iter([True] * 5)
+    facts = make_facts(action__amount=50, evidence__flags=["y"] * 20_000)
+
+    found = evaluate(document, facts, version="1", in_time=lambda: next(looks, False))
+
+    assert_people_decide_at_the_top(found)
+    assert found.failed_closed == "Policy took too long to answer."
+
+
+def test_ten_when_there_is_no_rate_for_the_currency() -> None:
+    document = make_document(DEFAULT_TEXT)
+
+    unknown = evaluate(document, clean_refund(action__rate_known=False), version="1")
+    denied = evaluate(
+        document,
+        clean_refund(action__rate_known=False, action__amount=2_000_001),
+        version="1",
+    )
+
+    assert_people_decide_at_the_top(unknown)
+    assert "no exchange rate" in unknown.failed_closed
+    assert (denied.verdict, denied.tier) == (Verdict.DENY, 5)
+
+
+def test_eleven_when_the_document_has_no_rules() -> None:
+    empty = replace(make_document(), rules=())
+
+    found = evaluate(empty, make_facts(action__amount=50), version="1")
+
+    assert_people_decide_at_the_top(found)
+    assert found.failed_closed == "No rule matched."
+
+
+def test_twelve_when_a_fact_is_one_nobody_declared() -> None:
+    found = evaluate_flat(make_document(), {"action.amount": 50, "action.amout": 5}, version="1")
+
+    assert_people_decide_at_the_top(found)
+    assert "'action.amout' is not a fact" in found.failed_closed
