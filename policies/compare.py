@@ -147,6 +147,9 @@ def _other_parts(before: Document, after: Document) -> Iterator[Change]:
         was, is_now = getattr(before, field.name), getattr(after, field.name)
         if was == is_now:
             continue
+        if field.name == "parameters":
+            yield from _parameters(dict(was), dict(is_now))
+            continue
         if isinstance(was, Mapping | tuple) and isinstance(is_now, Mapping | tuple):
             kind = _SINGULAR.get(field.name, aspect(field.name).removesuffix("s"))
             yield from _named(kind, _by_name(was), _by_name(is_now))
@@ -158,6 +161,19 @@ def _other_parts(before: Document, after: Document) -> Iterator[Change]:
             yield _change(kind_, what, f"{_upper(what)} {verb}.", was, is_now)
         else:
             yield from _changed(what, was, is_now)
+
+
+def _parameters(before: Mapping[str, int], after: Mapping[str, int]) -> Iterator[Change]:
+    for name in dict.fromkeys([*before, *after]):
+        what, was, is_now = f"parameter {name}", before.get(name), after.get(name)
+        if was is None:
+            sentence = f"{_upper(what)} is new: {is_now:,}."
+            yield _change(ChangeKind.ADDED, what, sentence, None, is_now)
+        elif is_now is None:
+            yield _change(ChangeKind.REMOVED, what, f"{_upper(what)} is gone.", was, None)
+        elif was != is_now:
+            sentence = f"{_upper(what)} is {is_now:,} instead of {was:,}."
+            yield _change(ChangeKind.CHANGED, what, sentence, was, is_now)
 
 
 def _by_name(items: Mapping[str, object] | tuple[object, ...]) -> dict[str, object]:

@@ -11,15 +11,16 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 
 from policies.admin.access import person_at
-from policies.admin.findings import Group, grouped
+from policies.admin.changes_shown import Changes, sorted_out
+from policies.admin.findings import Group, findings_about
 from policies.admin.vocabulary import vocabulary
-from policies.compare import Change, compare
+from policies.compare import compare
 from policies.exceptions import PolicyError
 from policies.models import PolicyVersion
 from policies.parser import parse_document
 from policies.selftest import failed_tests
 from policies.services import drafts, versions
-from policies.services.checking import check, document_in_force
+from policies.services.checking import document_in_force
 from policies.services.publishable import in_force
 from policies.yaml_source import DocumentError, Problem
 
@@ -64,7 +65,7 @@ class Verdict:
     findings: tuple[Group, ...]
     failures: tuple[str, ...]
     tests: int
-    changes: tuple[Change, ...]
+    changes: Changes
 
 
 def edit(
@@ -160,10 +161,10 @@ def _digest(version: PolicyVersion | None) -> str:
 def _judge(text: str) -> Verdict:
     document, before = parse_document(text), document_in_force()
     return Verdict(
-        findings=grouped(check(document, before, text=text)),
+        findings=findings_about(document, before, text),
         failures=failed_tests(document),
         tests=len(document.tests),
-        changes=compare(before, document) if before else (),
+        changes=sorted_out(compare(before, document) if before else ()),
     )
 
 

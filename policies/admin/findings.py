@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
+from policies.document import Document
 from policies.findings import Finding, Severity
+from policies.services.checking import check
 
 _TITLES = {
     Severity.ERROR: ("To put right", "loud"),
     Severity.WARNING: ("To look at", "warn"),
     Severity.NOTE: ("Good to know", "info"),
 }
+_OLD = ("As in the version in force", "plain")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +25,20 @@ class Group:
     findings: tuple[Finding, ...]
 
 
-def grouped(findings: Iterable[Finding]) -> tuple[Group, ...]:
-    """By severity, gravest first; what nothing was found of is left out."""
-    found = tuple(findings)
-    groups = (
-        Group(*_TITLES[severity], tuple(one for one in found if one.severity == severity))
+def findings_about(document: Document, before: Document | None, text: str) -> tuple[Group, ...]:
+    """By severity, gravest first; last what is said of the version in force word for word."""
+    known = {_key(one) for one in check(before, None)} if before else set()
+    found = check(document, before, text=text)
+    groups = [
+        Group(
+            *_TITLES[severity],
+            tuple(one for one in found if one.severity == severity and _key(one) not in known),
+        )
         for severity in Severity
-    )
+    ]
+    groups.append(Group(*_OLD, tuple(one for one in found if _key(one) in known)))
     return tuple(group for group in groups if group.findings)
+
+
+def _key(finding: Finding) -> tuple[str, ...]:
+    return finding.severity.value, finding.code, finding.what, finding.sentence

@@ -9,38 +9,25 @@ from datetime import datetime, timedelta
 
 from audit.models import AuditEvent
 from audit.selectors import describe, events_of
-from policies.admin.findings import Group, grouped
+from policies.admin.changes_shown import Changes, sorted_out
+from policies.admin.findings import Group, findings_about
+from policies.admin.next_step import Step, next_step
 from policies.admin.replay_panel import ReplayPanel, newest_panel
 from policies.admin.shadow_chart import ShadowChart, shadow_chart
-from policies.compare import Change, compare
-from policies.document import Document, Expectation
+from policies.compare import compare
+from policies.document import Document, Expectation, Rule
 from policies.matrix import Cell
 from policies.models import PolicyEdit, PolicyVersion, User
 from policies.models.versions import VersionStatus
 from policies.selftest import results
-from policies.services.checking import check
 from policies.services.evaluation import document_of
 from policies.services.publishable import (
     UNPUBLISHED,
-    hand_in,
     in_force,
-    unready,
-    why_not_request,
 )
-from policies.wording import requirements
+from policies.wording import requirements, shown
 
 _MOST_EVENTS = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """The one thing to do next: a sentence, and the door that does it, when this reader may."""
-
-    title: str
-    text: str
-    door: str = ""  # "edit", "replay", "propose", "publish", "roll_back"; "" for none
-    button: str = ""
-    tone: str = "info"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +36,14 @@ class Test:
 
     test: Expectation
     problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRow:
+    """One rule, and in words what it says when it holds."""
+
+    rule: Rule
+    says: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +88,12 @@ class VersionPage:
     document: Document | None
     unreadable: str
     compared_with: PolicyVersion | None
-    changes: tuple[Change, ...]
+    changes: Changes
     lines: tuple[tuple[str, str], ...]
     findings: tuple[Group, ...]
     tests: tuple[Test, ...]
     failing: int
+    rules: tuple[RuleRow, ...]
     matrix: tuple[TierRow, ...]
     texts: tuple[Text, ...]
     happenings: tuple[Happening, ...]
@@ -118,15 +114,16 @@ def version_page(version: PolicyVersion, *, viewer: User, may_write: bool) -> Ve
     tests = tuple(Test(*one) for one in results(document)) if document else ()
     replay = newest_panel(version)
     return VersionPage(
-        step=_step(version, viewer=viewer, may_write=may_write, replay=replay),
+        step=next_step(version, viewer=viewer, may_write=may_write, replay=replay),
         document=document,
         unreadable=parsed if isinstance(parsed, str) else "",
         compared_with=compared,
-        changes=compare(before, document) if before and document else (),
+        changes=sorted_out(compare(before, document) if before and document else ()),
         lines=_difference(compared.document, version.document) if compared else (),
-        findings=grouped(check(document, before, text=version.document)) if document else (),
+        findings=findings_about(document, before, version.document) if document else (),
         tests=tests,
         failing=sum(bool(test.problems) for test in tests),
+        rules=tuple(_rule(rule) for rule in document.rules) if document else (),
         matrix=tuple(_matrix(document)) if document else (),
         texts=_texts(version),
         happenings=tuple(_happening(event) for event in _events(version)),
@@ -150,72 +147,20 @@ def compared_with(version: PolicyVersion) -> PolicyVersion | None:
     )
 
 
-def _step(
-    version: PolicyVersion, *, viewer: User, may_write: bool, replay: ReplayPanel | None
-) -> Step:
-    status = VersionStatus(version.status)
-    if status == VersionStatus.PUBLISHED:
-        return Step(
-            "In force",
-            "Every new request is judged by it. It is retired when its successor is published; "
-            "requests it judged keep it.",
-            tone="good",
-        )
-    if status == VersionStatus.RETIRED:
-        said = "Its successor retired it; requests it judged keep it."
-        if not may_write:
-            return Step("Retired", said)
-        return Step(
-            "Retired",
-            f"{said} Rolling back proposes this text again as a new version, which somebody else "
-            "publishes.",
-            "roll_back",
-            "Roll back to this text",
-        )
-    if status == VersionStatus.DISCARDED:
-        return Step("Discarded", "It was given up and goes nowhere; its words stay readable.")
-    return _open_step(version, viewer, may_write, replay)
-
-
-_REPAIRS = ("tests_fail", "lint_errors", "invalid_document", "digest_mismatch")
-_REPLAYS = ("replay_missing", "outdated")
-
-
-def _open_step(
-    version: PolicyVersion, viewer: User, may_write: bool, replay: ReplayPanel | None
-) -> Step:
-    is_draft = version.status == VersionStatus.DRAFT
-    title = "Draft" if is_draft else "Waiting for publication"
-    if not may_write:
-        return Step(title, "Risk owners and ops admins write and publish policy.")
-    own = None if is_draft else hand_in(version, viewer)
-    unmet = why_not_request(version) if is_draft else unready(version)
-    if unmet is not None and unmet.code in _REPAIRS:
-        door, button = ("edit", "Edit the draft") if is_draft else ("", "")
-        return Step("Something to put right", unmet.message, door, button, "loud")
-    last = f" {own.message}" if own else ""
-    if unmet is not None and unmet.code in _REPLAYS:
-        if replay and replay.is_running and replay.is_of_this_text:
-            said = "It shows what would have changed for past requests."
-            return Step("The replay runs", f"{said}{last}")
-        said = f"{unmet.message}{last}"
-        return Step("Replay it first", said, "replay", "Replay over past requests", "warn")
-    if is_draft:
-        return Step(
-            "Ready to be proposed",
-            "Its tests pass and its replay is there. Ask a colleague to publish it; from then on "
-            "its words stay.",
-            "propose",
-            "Ask for publication",
-        )
-    if own is not None:
-        return Step(title, own.message)
-    return Step(
-        "Yours to decide",
-        "From then on every new request is judged by it. It never changes again.",
-        "publish",
-        f"Publish {version.label}",
-    )
+def _rule(rule: Rule) -> RuleRow:
+    says = [shown(rule.effect)]
+    if rule.tier:
+        says.append(f"tier {rule.tier} or higher")
+    if rule.requirements:
+        says.append(f"asks {requirements(rule.requirements)}")
+    if rule.adds:
+        says.append(f"also asks {requirements(rule.adds)}")
+    if rule.standing:
+        instead = ", ".join(rule.standing.instead_of)
+        says.append(f"standing approval until {rule.standing.until}, instead of {instead}")
+    if rule.categories:
+        says.append(", ".join(rule.categories))
+    return RuleRow(rule, tuple(says))
 
 
 def _matrix(document: Document) -> list[TierRow]:
