@@ -23,6 +23,7 @@ from policies.judgement import (
     Refusal,
     best_limit,
     judge,
+    judge_breaking,
     judge_lent,
     judge_own,
 )
@@ -76,6 +77,11 @@ def still_may_decide(
         if one.id == delegation_id:
             return judge_lent(member.decider, one, case, requirement)
     return Refusal("not_lent", "The authority lent to them is no longer in force.")
+
+
+def may_break_glass(user: User, case: Case) -> Authority | Refusal:
+    """Whether this user may approve this case alone in an emergency; lent authority never does."""
+    return judge_breaking(_member(user).decider, case)
 
 
 def limit_for(user: User, action_type: str, currency: str) -> Limit | None:

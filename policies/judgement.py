@@ -10,7 +10,7 @@ from typing import TypeAlias
 from audit.money import Money
 from policies import patterns
 from policies.models import User
-from policies.roles import DECIDING_ROLES, NEVER_DECIDE
+from policies.roles import BREAK_GLASS, DECIDING_ROLES, NEVER_DECIDE
 from policies.verdicts import RequirementSpec
 
 SpentToday: TypeAlias = "int | Callable[[User], int]"
@@ -180,6 +180,16 @@ def judge_lent(
     if limit is not None and lent.cap is not None:
         limit = min(limit, lent.cap.minor)
     return replace(answer, limit_minor=limit, on_behalf_of=lender, delegation_id=lent.id)
+
+
+def judge_breaking(decider: Decider, case: Case) -> Authority | Refusal:
+    """Whether they may approve alone in an emergency: the role, and no hand in it."""
+    return (
+        _barred(decider, RequirementSpec(BREAK_GLASS))
+        or (None if BREAK_GLASS in decider.groups else _wrong_group(RequirementSpec(BREAK_GLASS)))
+        or _separation(decider, case)
+        or Authority(BREAK_GLASS, None, None)
+    )
 
 
 def best_limit(limits: Iterable[Limit], action_type: str, currency: str) -> Limit | None:

@@ -23,6 +23,7 @@ _RECORDS = tuple(
         "verification",
         "compensation",
         "escalation",
+        "breakglass",
         "agent",
     )
 )
@@ -119,6 +120,8 @@ ROLES: tuple[Role, ...] = (
 CONFIGURING_ROLE = "ops admin"
 AGENT_OWNER = "agent owner"
 BREAK_GLASS = "break-glass"
+GLASS_REVIEWERS = ("manager", "executive", "security")
+"""Who reviews an emergency afterwards."""
 AUDITOR = "auditor"
 MANAGER = "manager"
 RISK_OWNER = "risk owner"

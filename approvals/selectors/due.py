@@ -8,12 +8,21 @@ from uuid import UUID
 from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F, Q, Value
 
 from approvals.choices import EscalationStep, ExecutionState, State
-from approvals.models import ActionRequest, Escalation, Execution, Requirement
+from approvals.models import ActionRequest, BreakGlass, Escalation, Execution, Requirement
 from policies.models import User
 from policies.services.absences import absent_persons
 
 BATCH = 1000
 """How many rows of one kind a single sweep takes on."""
+
+
+def unreviewed_glass(at: datetime) -> list[int]:
+    """Broken glass whose review is overdue and has not been noted as such."""
+    return list(
+        BreakGlass.objects.filter(reviewed_at=None, overdue_noted_at=None, review_due_at__lte=at)
+        .order_by("review_due_at")
+        .values_list("pk", flat=True)[:BATCH]
+    )
 
 
 def interrupted_intakes(at: datetime) -> list[UUID]:

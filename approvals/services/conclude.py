@@ -56,6 +56,8 @@ def sign_off(
     if request.state != State.VERIFIED:
         raise WrongState(f"Only a verified action is signed off: this is {request.state}.")
     _demand_authority(person, request)
+    if request.broken_glass.filter(person=person.person).exists():
+        raise NotAuthorised("You broke the glass for this, so somebody else closes the record.")
     proven = demand_proof(request, person, proof, at=clock.now())
     move(
         request,

@@ -15,7 +15,7 @@ from approvals.selectors.requests import content_of, requirements_of
 from approvals.services.derive import demand_intact
 from approvals.services.judge import judge_stored
 from connectors.base import Preview
-from policies.authority import Authority, still_may_decide
+from policies.authority import Authority, may_break_glass, still_may_decide
 from policies.facts import Facts
 from policies.models import PolicyVersion
 from policies.quorum import Approval, progress
@@ -53,7 +53,11 @@ def judge_again(
         _grant_drift(request, grant, content.digest)
         or _policy_denial(evaluation)
         or _target_drift(grant, preview)
-        or _authority_drift(request, evaluation, at=at)
+        or (
+            _breaker_drift(request, at=at)
+            if grant.is_break_glass
+            else _authority_drift(request, evaluation, at=at)
+        )
     )
     return Judgement(judged.policy, evaluation, judged.facts, drift)
 
@@ -84,6 +88,18 @@ def _target_drift(grant: Grant, preview: Preview) -> str:
     if grant.approvers and preview.target_version != grant.target_version:
         return "The target has changed since it was approved."
     return ""
+
+
+def _breaker_drift(request: ActionRequest, *, at: datetime) -> str:
+    """Whoever broke the glass could still do so; nobody else is asked for."""
+    case = case_of(request, at=at)
+    broke = request.decisions.filter(
+        version=request.version, verdict=DecisionVerdict.BREAK_GLASS
+    ).select_related("decider")
+    refusals = [may_break_glass(decision.decider, case) for decision in broke]
+    if any(isinstance(answer, Authority) for answer in refusals):
+        return ""
+    return "Whoever broke the glass may no longer do so."
 
 
 def _authority_drift(request: ActionRequest, evaluation: Evaluation, *, at: datetime) -> str:

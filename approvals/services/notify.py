@@ -18,7 +18,7 @@ from approvals.models import ActionRequest, Notice, Requirement
 from approvals.selectors import clock
 from approvals.services import dispatch
 from policies.models import User
-from policies.roles import CONFIGURING_ROLE
+from policies.roles import AUDITOR, CONFIGURING_ROLE, GLASS_REVIEWERS
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +89,24 @@ def incident(request: ActionRequest) -> None:
 def agent_paused(request: ActionRequest) -> None:
     """The agent keeps proposing what it was refused, and has been stopped."""
     _tell(request, [request.agent.owner], "Your agent was paused: it repeats what was refused")
+
+
+def glass_broken(request: ActionRequest) -> None:
+    """One person approved alone: everybody learns it at once."""
+    everybody = _members({*GLASS_REVIEWERS, CONFIGURING_ROLE, AUDITOR})
+    _tell(request, [*everybody, request.agent.owner], "EMERGENCY: somebody broke the glass")
+
+
+def glass_review_overdue(request: ActionRequest) -> None:
+    """A day has passed and nobody said whether it was right."""
+    everybody = _members({*GLASS_REVIEWERS, CONFIGURING_ROLE, AUDITOR})
+    _tell(request, everybody, "OVERDUE: broken glass has not been reviewed")
+
+
+def glass_not_justified(request: ActionRequest) -> None:
+    """The review says it was no emergency."""
+    everybody = _members({*GLASS_REVIEWERS, CONFIGURING_ROLE, AUDITOR})
+    _tell(request, [*everybody, request.agent.owner], "Broken glass was NOT justified")
 
 
 def ended(request: ActionRequest) -> None:

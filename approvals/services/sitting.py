@@ -57,6 +57,17 @@ class Sitting:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """One person who breaks the glass, in the place of everybody required."""
+
+    request: ActionRequest
+    authority: Authority
+    policy: PolicyDecision
+    at: datetime
+    requirement: None = None
+
+
 def refusals_recorded(
     attempted: DecisionVerdict,
 ) -> Callable[[Callable[Concatenate[UUID, P], R]], Callable[Concatenate[UUID, P], R]]:
@@ -107,6 +118,18 @@ def sit_down(
 
     `amount` is the amount an edit leads to: the person must have authority over that as well.
     """
+    request, decider, at = look_first(request_id, decider, seen)
+    requirement, authority = grounds_for(
+        decider, request, needs_limit=needs_limit, at=at, amount=amount
+    )
+    policy = policy_decision_of(request)
+    if policy is None:
+        raise WrongState("This request has no policy decision; it cannot be decided.")
+    return Sitting(request, requirement, authority, policy, at)
+
+
+def look_first(request_id: UUID, decider: User, seen: Seen) -> tuple[ActionRequest, User, datetime]:
+    """The locked request, the account as it is now, and the time; state and page are checked."""
     request = ActionRequest.objects.locked(request_id)
     decider = _locked_account(decider)
     at = clock.now()
@@ -126,17 +149,11 @@ def sit_down(
     if seen.version != request.version or seen.shown_digest != shown_content(request).digest:
         raise StalePage("This has changed since you opened it. Reload it and look again.")
     demand_intact(request)
-    requirement, authority = grounds_for(
-        decider, request, needs_limit=needs_limit, at=at, amount=amount
-    )
-    policy = policy_decision_of(request)
-    if policy is None:
-        raise WrongState("This request has no policy decision; it cannot be decided.")
-    return Sitting(request, requirement, authority, policy, at)
+    return request, decider, at
 
 
 def keep_decision(
-    sitting: Sitting,
+    sitting: Sitting | Alone,
     decider: User,
     seen: Seen,
     verdict: DecisionVerdict,

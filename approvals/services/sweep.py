@@ -14,12 +14,12 @@ from django.db import transaction
 
 from approvals.choices import State
 from approvals.selectors import clock, due
-from approvals.services import assign, clocks, dispatch, notify
+from approvals.services import assign, break_glass, clocks, dispatch, notify
 from approvals.services.execute import execute
 from approvals.services.intake import continue_intake
 from approvals.services.recover import recover
 from approvals.services.verify import read_back, reconcile
-from policies.services import backtests
+from policies.services import backtests, second_person
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +57,8 @@ ERRANDS = (
         reconcile,
         task="approvals.reconcile",
     ),
+    Errand("glass reviews", due.unreviewed_glass, break_glass.note_overdue),
+    Errand("changes of authority", second_person.find_overdue, second_person.lapse),
     Errand("replays", backtests.find_waiting, backtests.run_backtest, task=backtests.TASK),
 )
 

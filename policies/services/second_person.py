@@ -29,6 +29,7 @@ from policies.services.configuring import check_may_configure, person_of
 LAPSES_AFTER = timedelta(days=7)
 """How long a change waits for a second person."""
 SWEEPER = Actor.system("sweeper")
+_BATCH = 1000
 _LONGEST_SUMMARY = 300
 _LONGEST_REASON = 500
 
@@ -177,18 +178,23 @@ def withdraw(change_id: int, *, actor: Actor, reason: str) -> AuthorityChange:
     return change
 
 
+def find_overdue(at: datetime) -> list[int]:
+    """What waits although its time is over, oldest first."""
+    overdue = AuthorityChange.objects.filter(status=ChangeStatus.WAITING, lapses_at__lte=at)
+    return list(overdue.order_by("lapses_at").values_list("pk", flat=True)[:_BATCH])
+
+
 @transaction.atomic
-def lapse_overdue(now: datetime) -> int:
-    """Close what nobody agreed to in time. Returns how many; once each, however often it runs."""
-    overdue = AuthorityChange.objects.select_for_update(skip_locked=True, of=("self",)).filter(
-        status=ChangeStatus.WAITING, lapses_at__lte=now
-    )
-    changes = list(overdue.order_by("pk"))
-    for change in changes:
-        change.status, change.decided_at = ChangeStatus.LAPSED, now
-        change.save(update_fields=["status", "decided_at"])
-        _record(AuditCode.CHANGE_LAPSED, change, SWEEPER, "")
-    return len(changes)
+def lapse(change_id: int) -> bool:
+    """Close what nobody agreed to in time. Says whether it was closed now."""
+    change = AuthorityChange.objects.select_for_update().get(pk=change_id)
+    at = clock.now()
+    if change.status != ChangeStatus.WAITING or change.lapses_at > at:
+        return False
+    change.status, change.decided_at = ChangeStatus.LAPSED, at
+    change.save(update_fields=["status", "decided_at"])
+    _record(AuditCode.CHANGE_LAPSED, change, SWEEPER, "")
+    return True
 
 
 def _waiting(change_id: int) -> AuthorityChange:
