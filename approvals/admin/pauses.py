@@ -87,7 +87,7 @@ class PauseAdmin(ServiceAdminWithDoors):
             return Pause.objects.get(pk=obj.pk)  # nothing on the form can be changed
         scope, _, key = form.cleaned_data["what"].partition(":")
         try:
-            return pauses.pause(
+            saved = pauses.pause(
                 PauseScope(scope),
                 key,
                 actor=actor_at(request),
@@ -96,6 +96,8 @@ class PauseAdmin(ServiceAdminWithDoors):
         except InvalidProposal as refusal:
             said = " ".join(problem.message for problem in refusal.problems)
             raise ApprovalError(said, code=refusal.code) from refusal
+        obj.scope, obj.key = saved.scope, saved.key  # Django names the object by them
+        return saved
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any

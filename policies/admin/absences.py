@@ -6,7 +6,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
@@ -85,12 +84,10 @@ class AbsenceAdmin(ServiceAdminWithDoors):
         own = obj.user.person == person_at(request).person
         return not is_over and (own or configures(request))
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Absence]:
-        found: QuerySet[Absence] = super().get_queryset(request)
-        return found.select_related("user")
-
-    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
-        form = super().get_form(request, obj, **kwargs)
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> type[forms.ModelForm[Any]]:
+        form = super().get_form(request, obj, change=change, **kwargs)
         if "who" in form.base_fields and configures(request):
             everybody = User.objects.filter(is_active=True).order_by("username")
             form.base_fields["who"].queryset = everybody  # type: ignore[attr-defined]
@@ -109,13 +106,15 @@ class AbsenceAdmin(ServiceAdminWithDoors):
         if change:
             return Absence.objects.get(pk=obj.pk)  # nothing on the form can be changed
         said = form.cleaned_data
-        return absences.set_absence(
+        saved = absences.set_absence(
             (said.get("who") or person_at(request)).pk,
             starts_at=said["begins"],
             ends_at=said["ends"],
             reason=said["why"],
             actor=actor_at(request),
         )
+        obj.user, obj.ends_at = saved.user, saved.ends_at  # Django names the object by them
+        return saved
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
