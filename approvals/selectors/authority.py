@@ -110,7 +110,8 @@ def grounds_for(
                 decider, case, spec if needs_limit else replace(spec, within_limit=False)
             )
             if isinstance(answer, Authority):
-                if not _has_answered_elsewhere(answer.group, requirement):
+                answering = (requirement, decider, answer)
+                if not _stands_in_for_two(request, requirements, given, answering):
                     found.append((requirement, answer))
                     break
                 answer = Refusal(
@@ -149,18 +150,33 @@ def _leaving_most_open(
     return min(own, key=others)
 
 
-def _has_answered_elsewhere(group: str, requirement: Requirement) -> bool:
-    """Has this group approved for another one's requirement, so that two groups would become one?
+def _stands_in_for_two(
+    request: ActionRequest,
+    requirements: list[Requirement],
+    given: list[Approval],
+    answering: tuple[Requirement, User, Authority],
+) -> bool:
+    """Would one role then count for two requirements, so that two groups become one?
 
     A group that is asked twice by name (in two stages) answers twice, by two people.
     """
-    return (
-        requirement.request.decisions.filter(
-            version=requirement.version, verdict=DecisionVerdict.APPROVE, group=group
-        )
-        .exclude(requirement__group=requirement.group)
-        .exists()
-    )
+    requirement, decider, authority = answering
+    decided = request.decisions.filter(version=request.version, verdict=DecisionVerdict.APPROVE)
+    role_of = dict(decided.values_list("person", "group")) | {decider.person: authority.group}
+    specs = [one.spec for one in requirements]
+    one_more = own_approval(requirement, decider, authority)
+    asked_of: dict[str, str] = {}
+    for spec, state in zip(specs, progress(specs, [*given, one_more]), strict=True):
+        for role in {role_of[person] for person in state.by}:
+            if asked_of.setdefault(role, spec.group) != spec.group:
+                return True
+    return False
+
+
+def own_approval(requirement: Requirement, decider: User, authority: Authority) -> Approval:
+    """What the count would see if they said yes to this requirement on these grounds."""
+    group = authority.group if authority.group in requirement.spec.groups else requirement.group
+    return Approval(decider.person, group, on_behalf_of=authority.on_behalf_of)
 
 
 def missing_evidence(request: ActionRequest, policy: PolicyDecision, *, at: datetime) -> list[str]:

@@ -13,6 +13,7 @@ from approvals.selectors.authority import (
     grounds_for,
     may_conclude,
     missing_evidence,
+    own_approval,
     people_decided,
     progress_of,
     ways_in,
@@ -23,7 +24,7 @@ from audit.money import Money
 from connectors.catalogue import ActionType
 from policies.authority import Authority, deciders_with_grounds
 from policies.models import User
-from policies.quorum import Approval, progress
+from policies.quorum import progress
 
 _MOST_NAMES = 5
 
@@ -206,9 +207,7 @@ def _still_needed(
     request: ActionRequest, viewer: User, requirement: Requirement, authority: Authority
 ) -> tuple[str, ...]:
     """The groups that still have to say yes after this person did."""
-    group = authority.group if authority.group in requirement.spec.groups else requirement.group
-    own = Approval(viewer.person, group, on_behalf_of=authority.on_behalf_of)
-    given = [*approvals_of(request), own]
+    given = [*approvals_of(request), own_approval(requirement, viewer, authority)]
     specs = [r.spec for r in requirements_of(request)]
     return tuple(one.spec.group for one in progress(specs, given) if not one.met)
 

@@ -32,18 +32,11 @@ from tests.approvals.make import (
     make_person,
     make_request,
     manager_refund,
-    publish,
     reject,
 )
 from tests.approvals.story import DECIDED, DONE, ROUTED, assert_story, snapshot
 
 BACK = ["grant.revoked", "request.invalidated"]
-TWO_MANAGERS = (
-    "- action.amount > 50000 && action.amount <= 500000\n    effect: require_approval\n"
-    "    requirements:\n      - {group: manager, within_limit: true}",
-    "- action.amount > 50000 && action.amount <= 500000\n    effect: require_approval\n"
-    "    requirements:\n      - {group: manager, within_limit: true, quorum: 2}",
-)
 
 
 def lend(cast: Cast, lender: User, delegate: User, *, cap: str = "") -> Delegation:
@@ -61,6 +54,13 @@ def lend(cast: Cast, lender: User, delegate: User, *, cap: str = "") -> Delegati
     )
     agree(change.pk, actor=Actor.human(cast.ada), reason="holiday")
     return Delegation.objects.latest("pk")
+
+
+def for_two(cast: Cast) -> ActionRequest:
+    """A refund that two managers decide."""
+    request = make_request(cast.agent, manager_refund())
+    assert request.requirements.update(quorum=2) == 1
+    return request
 
 
 def standing(request: ActionRequest, viewer: User) -> Standing:
@@ -113,9 +113,8 @@ def test_a_delegate_finds_the_lenders_inbox_while_it_is_lent(cast: Cast, susi: U
 
 
 def test_lender_and_delegate_are_one_for_a_quorum(cast: Cast, susi: User) -> None:
-    publish(cast, TWO_MANAGERS)
     lend(cast, cast.mona, susi)
-    request = make_request(cast.agent, manager_refund())
+    request = for_two(cast)
     approve(request, susi)
     before = snapshot(request)
 
@@ -128,10 +127,9 @@ def test_lender_and_delegate_are_one_for_a_quorum(cast: Cast, susi: User) -> Non
 
 
 def test_two_delegates_of_one_lender_are_one(cast: Cast, susi: User) -> None:
-    publish(cast, TWO_MANAGERS)
     lend(cast, cast.mona, susi)
     lend(cast, cast.mona, cast.otto)
-    request = make_request(cast.agent, manager_refund())
+    request = for_two(cast)
     approve(request, susi)
 
     with pytest.raises(NotAuthorised) as refusal:
@@ -142,9 +140,8 @@ def test_two_delegates_of_one_lender_are_one(cast: Cast, susi: User) -> None:
 
 
 def test_a_delegate_who_decided_for_themselves_does_not_decide_for_another(cast: Cast) -> None:
-    publish(cast, TWO_MANAGERS)
     lend(cast, cast.mona, cast.max)
-    request = make_request(cast.agent, manager_refund())
+    request = for_two(cast)
     approve(request, cast.max)  # as himself: one's own authority counts first
     assert Decision.objects.get().on_behalf_of == ""
 
