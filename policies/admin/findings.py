@@ -23,6 +23,7 @@ class Group:
     title: str
     tone: str
     findings: tuple[Finding, ...]
+    is_old: bool = False  # said of the version in force too, word for word
 
 
 def findings_about(document: Document, before: Document | None, text: str) -> tuple[Group, ...]:
@@ -36,7 +37,7 @@ def findings_about(document: Document, before: Document | None, text: str) -> tu
         )
         for severity in Severity
     ]
-    groups.append(Group(*_OLD, tuple(one for one in found if _key(one) in known)))
+    groups.append(Group(*_OLD, tuple(one for one in found if _key(one) in known), is_old=True))
     return tuple(group for group in groups if group.findings)
 
 

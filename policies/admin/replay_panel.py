@@ -61,6 +61,7 @@ class ReplayPanel:
     is_against_current: bool
     sentence: str = ""
     notes: tuple[str, ...] = ()
+    never_matched: tuple[str, ...] = ()
     charts: tuple[Chart, ...] = ()
 
     @property
@@ -91,6 +92,7 @@ def panel(replay: Backtest, version: PolicyVersion) -> ReplayPanel:
         is_against_current=replay.against_id == (current.pk if current else None),
         sentence=sentence(summary) if summary else "",
         notes=_notes(summary) if summary else (),
+        never_matched=summary.never_matched if summary and summary.total else (),
         charts=_charts(summary) if summary else (),
     )
 
@@ -149,8 +151,6 @@ def _notes(summary: Summary) -> tuple[str, ...]:
         )
     if summary.unknown_facts:
         notes.append(f"{summary.unknown_facts:,} were judged on facts this release does not know.")
-    if summary.never_matched and summary.total:
-        notes.append(f"Rules that matched none of them: {', '.join(summary.never_matched)}.")
     return tuple(notes)
 
 

@@ -67,6 +67,10 @@
       word.title = "Put it where the cursor is";
     }
     number();
+    if (marked.size) {
+      text.scrollTop = Math.max(0, (Math.min(...marked) - 6) * parseFloat(getComputedStyle(text).lineHeight));
+      follow();
+    }
   }
 
   function filter(field) {
