@@ -81,6 +81,9 @@ def _resolved(listed: list[Token], parameters: Mapping[str, int]) -> list[Token]
     return result
 
 
+_DOUBLE = frozenset({"||", "&&", "==", "!=", ">=", "<="})
+
+
 def _conjuncts(listed: list[Token]) -> list[list[Token]]:
     """The parts joined by && at the top; the whole when it is anything else than that."""
     listed = _unwrapped(listed)
@@ -237,4 +240,22 @@ def _is_mark(listed: Sequence[Token], index: int, text: str) -> bool:
 
 
 def _spelled(listed: Iterable[Token]) -> str:
-    return " ".join(token.text for token in listed)
+    """As people write it, whatever the blanks were: the same tokens are the same text."""
+    text, before = "", None
+    for token in listed:
+        text += f"{_gap(before, token)}{token.text}"
+        before = token
+    return text
+
+
+def _gap(before: Token | None, token: Token) -> str:
+    if before is None:
+        return ""
+    if before.kind == token.kind == "mark" and before.text + token.text in _DOUBLE:
+        return ""
+    if token.kind == "mark" and token.text in ".,)]":
+        return ""
+    if before.kind == "mark" and before.text in ".([!":
+        return ""
+    is_call = before.kind == "name" and before.text != "in" and token.text == "("
+    return "" if is_call and token.kind == "mark" else " "
