@@ -222,3 +222,24 @@ def test_what_an_agent_supplies_is_never_the_evidence_policy_demands(cast: Cast)
 
     with pytest.raises(EvidenceMissing, match="contract"):
         approve(request, cast.otto)
+
+
+def test_where_a_cell_of_the_matrix_asks_for_a_reason_an_approval_below_tier_3_needs_one(
+    cast: Cast,
+) -> None:
+    cell = "requirements: [{group: operations}]\n    evidence: []\n    decide_by: 8h\n"
+    asks_none = f"{cell}    execute_by: 24h\n    reason_required: false"
+    publish(cast, (asks_none, asks_none.replace("false", "true")))
+    request = make_crm(cast)
+
+    with pytest.raises(ReasonRequired):
+        decide.approve(request.pk, decider=cast.otto, seen=look_at(request, cast.otto))
+
+    assert_story(request, "pending_approval", ROUTED)
+    decide.approve(
+        request.pk,
+        decider=cast.otto,
+        seen=look_at(request, cast.otto),
+        reason_code="as_proposed",
+    )
+    assert_story(request, "approved", [*ROUTED, *DECIDED])
