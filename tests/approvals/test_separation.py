@@ -1,0 +1,189 @@
+"""Whoever had a hand in it does not decide it, however long the arm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from approvals.exceptions import ApprovalError, NotAuthorised
+from approvals.models import ActionRequest, RequestContent
+from approvals.selectors.case import involved_in
+from approvals.services.edit import approve_with_edits
+from approvals.services.execute import execute
+from approvals.services.route import alarm_empty_routes
+from audit import clock
+from connectors.sandbox.server import Sandbox
+from policies.models import PolicyEdit, PolicyVersion, User
+from tests.approvals.make import (
+    Cast,
+    approve,
+    fresh,
+    look_at,
+    make_crm,
+    make_person,
+    make_request,
+    manager_refund,
+    reject,
+)
+from tests.approvals.story import snapshot
+
+Involve = Callable[[ActionRequest, User], object]
+
+
+def subject(request: ActionRequest, person: User) -> None:
+    ActionRequest.objects.filter(pk=request.pk).update(on_behalf_of=person.username.upper())
+
+
+def requester(request: ActionRequest, person: User) -> None:
+    ActionRequest.objects.filter(pk=request.pk).update(requested_by=person)
+
+
+def editor(request: ActionRequest, person: User) -> None:
+    content = RequestContent.objects.get(request=request, version=1)
+    content.pk, content.version, content.edited_by = None, 99, person
+    content._state.adding = True
+    content.save()
+
+
+def owner(request: ActionRequest, person: User) -> None:
+    request.agent.owner = person
+    request.agent.save()
+
+
+def policy_author(request: ActionRequest, person: User) -> None:
+    judged = request.policy_decisions.latest("id").policy_version
+    assert judged is not None
+    wrote_in(judged, person)
+
+
+def author_of_what_it_restores(request: ActionRequest, person: User) -> None:
+    """A rollback puts somebody's words in force again: they are the author still."""
+    oldest = make_version("2020-01-01.1")
+    older = make_version("2020-01-02.1", restores=oldest)
+    judged = request.policy_decisions.latest("id")
+    type(judged).objects.create(
+        **{
+            field.name: getattr(judged, field.name)
+            for field in judged._meta.concrete_fields
+            if field.name not in ("id", "policy_version")
+        },
+        policy_version=older,
+    )
+    wrote_in(oldest, person)
+
+
+def make_version(label: str, restores: PolicyVersion | None = None) -> PolicyVersion:
+    return PolicyVersion.objects.create(
+        label=label, document="-", digest="-", reason="-", created_at=clock.now(),
+        restores=restores,
+    )  # fmt: skip
+
+
+def wrote_in(version: PolicyVersion, person: User) -> None:
+    PolicyEdit.objects.create(
+        version=version, editor=person, digest="-", document="-", reason="-", at=clock.now()
+    )
+
+
+def earlier(link: str, involve: Involve) -> Involve:
+    """The person had a hand in the request two steps before this one."""
+
+    def of_an_earlier_one(request: ActionRequest, person: User) -> None:
+        first = make_request(request.agent, manager_refund("700.00"))
+        second = make_request(request.agent, manager_refund("600.00"))
+        involve(first, person)
+        ActionRequest.objects.filter(pk=second.pk).update(supersedes=first)
+        ActionRequest.objects.filter(pk=request.pk).update(**{link: second})
+
+    return of_an_earlier_one
+
+
+HANDS: dict[str, Involve] = {
+    "subject": subject,
+    "requester": requester,
+    "editor": editor,
+    "agent owner": owner,
+    "policy author": policy_author,
+    "author of what the policy restores": author_of_what_it_restores,
+    "requester of what it undoes": earlier("compensates", requester),
+    "subject of what it supersedes": earlier("supersedes", subject),
+    "editor of what it supersedes": earlier("supersedes", editor),
+}
+
+
+@pytest.mark.parametrize("hand", HANDS)
+@pytest.mark.parametrize("account", ["mona", "mona.two"])
+def test_they_neither_approve_nor_reject_under_any_account(
+    cast: Cast, hand: str, account: str
+) -> None:
+    make_person("mona.two", "manager", person="mona")
+    User.objects.filter(username=account).update(is_superuser=True)
+    request = make_request(cast.agent, manager_refund())
+    HANDS[hand](request, cast.mona)
+    villain, before = User.objects.get(username=account), snapshot(request)
+
+    for verdict in (approve, reject):
+        with pytest.raises(NotAuthorised) as refusal:
+            verdict(request, villain)
+        assert refusal.value.code == "four_eyes"
+
+    assert snapshot(request) == before
+    approve(request, cast.max)
+    assert fresh(request).state == "approved"
+
+
+@pytest.mark.parametrize("hand", [hand for hand in HANDS if hand != "editor"])
+def test_a_hand_put_in_afterwards_sends_it_back(cast: Cast, sandbox: Sandbox, hand: str) -> None:
+    request = make_request(cast.agent, manager_refund())
+    approve(request, cast.mona)
+    HANDS[hand](request, cast.mona)
+
+    execute(request.pk)
+
+    assert fresh(request).state == "pending_approval"
+    assert sandbox.effects("payments") == []
+
+
+def test_strangers_are_involved_in_nothing(cast: Cast) -> None:
+    request = make_request(cast.agent, manager_refund())
+
+    assert involved_in(request) == {"olga": "the agent's owner"}
+
+
+def test_a_line_that_bites_its_own_tail_is_followed_once(cast: Cast) -> None:
+    one, two = (make_request(cast.agent, manager_refund(a)) for a in ("700.00", "600.00"))
+    ActionRequest.objects.filter(pk=one.pk).update(supersedes=two, on_behalf_of="mona")
+    ActionRequest.objects.filter(pk=two.pk).update(supersedes=one)
+
+    assert "mona" in involved_in(fresh(two))
+
+
+def test_the_editor_of_the_first_version_does_not_decide_the_third(cast: Cast) -> None:
+    request = make_crm(cast)
+    approve_with_edits(
+        request.pk, decider=cast.otto, seen=look_at(request, cast.otto),
+        params={"record": "acct_2001", "fields": {"stage": "lost"}}, reason_code="corrected",
+    )  # fmt: skip
+    third = make_person("otis", "operations")
+    approve_with_edits(
+        request.pk, decider=cast.oona, seen=look_at(request, cast.oona),
+        params={"record": "acct_2001", "fields": {"stage": "won"}}, reason_code="corrected",
+    )  # fmt: skip
+
+    for editor_ in (cast.otto, cast.oona):
+        with pytest.raises(ApprovalError) as refusal:
+            approve(request, editor_)
+        assert refusal.value.code == "four_eyes"
+    approve(request, third)
+    assert fresh(request).state == "approved"
+
+
+def test_routing_counts_nobody_who_had_a_hand_in_it(cast: Cast) -> None:
+    request = make_crm(cast)
+    for person in (cast.otto, cast.oona):
+        policy_author(request, person)
+
+    alarm_empty_routes(fresh(request), list(request.requirements.all()), at=clock.now())
+
+    assert [e.step for e in request.escalations.all()] == ["nobody"]
