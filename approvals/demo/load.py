@@ -15,6 +15,7 @@ from django.db import transaction
 
 from approvals.demo.world import (
     AGENTS,
+    DRAFT,
     GROUP_LIMITS,
     PASSWORD,
     PEOPLE,
@@ -28,10 +29,13 @@ from approvals.selectors.keys import find_key
 from approvals.services.agents import issue_key, register_agent
 from audit.actors import Actor
 from audit.money import Money
-from policies.models import ApprovalLimit, ExchangeRate, User
+from policies.models import ApprovalLimit, ExchangeRate, PolicyVersion, User
 from policies.services.limits import set_limit
 from policies.services.people import create_user
+from policies.services.publishable import in_force
 from policies.services.rates import set_rate
+from policies.services.shadowing import start_shadow
+from policies.services.versions import draft_version
 
 DEMO = Actor.system("demo")
 _KEY_LIFETIME = timedelta(days=90)
@@ -52,6 +56,7 @@ def load_demo(path: Path, *, base_url: str, sandbox: dict[str, str]) -> dict[str
             _agent(agent)
         for currency, rate in RATES.items():
             _rate(currency, rate)
+        _draft()
     known = _known_keys(path)
     summary = {
         "base_url": base_url,
@@ -128,6 +133,19 @@ def _rate(currency: str, rate: str) -> None:
     today = clock.now().date()
     if not ExchangeRate.objects.filter(currency=currency, day=today).exists():
         set_rate(currency, today, Decimal(rate), actor=DEMO)
+
+
+def _draft() -> None:
+    """A change of policy that waits in the shadow for its author, out of everybody's way."""
+    current = in_force()
+    rita = User.objects.get(username=DRAFT.author)
+    if current is None or PolicyVersion.objects.filter(author__isnull=False).exists():
+        return
+    if DRAFT.before not in current.document:
+        return
+    text = current.document.replace(DRAFT.before, DRAFT.after, 1)
+    draft = draft_version(text, author=rita, reason=DRAFT.reason)
+    start_shadow(draft.pk, actor=Actor.human(rita), reason=DRAFT.shadow_reason)
 
 
 def _new_key(agent: DemoAgent) -> str:

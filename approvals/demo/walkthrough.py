@@ -36,6 +36,9 @@ Countersign is at {base_url}/admin/   (everybody's password: {PASSWORD})
     6. As sara and olive: the access right for Jonas needs both. Sign off the one for Mia.
     7. As ada (auditor): Records and Trail. Then, in another terminal:
        .venv/bin/python manage.py verify_audit
+    8. As rita (risk owner): her draft raises the limit for automatic refunds and runs in the
+       shadow. Replay it over the requests so far, see the sum, ask for publication. As rolf:
+       publish it.
 
   API: {base_url}/api/v1/docs/ · keys and addresses for scripts: var/demo.json
   What really happened at the outside systems: {summary["sandbox"]["payments"]}/_effects

@@ -30,6 +30,25 @@ class DemoAgent:
     ceiling: str = ""  # EUR
 
 
+@dataclass(frozen=True, slots=True)
+class DemoDraft:
+    """A change of the policy in force somebody has begun."""
+
+    author: str
+    before: str
+    after: str
+    reason: str
+    shadow_reason: str
+
+
+DRAFT = DemoDraft(
+    "rita",
+    "refund_automatic: 25000",
+    "refund_automatic: 40000",
+    "Clean refunds up to 400.00 EUR run by themselves; finance keeps the unusual ones.",
+    "See for a week what it would have let through.",
+)
+
 PEOPLE = (
     Person("fiona", "Fiona", "Finance", ("finance",)),
     Person("felix", "Felix", "Finance", ("finance",)),
