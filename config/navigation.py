@@ -5,13 +5,17 @@ Built from what is registered and from the reader's permissions, so that no link
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.text import capfirst
+
+from approvals.selectors.glass import unreviewed
+from policies.admin.changes import waiting_badge
 
 
 class Item(TypedDict):
@@ -20,6 +24,7 @@ class Item(TypedDict):
     title: str
     icon: str
     link: str
+    badge: NotRequired[str]
 
 
 class Section(TypedDict):
@@ -53,17 +58,29 @@ _ROOMS = (
             "approvals.decision",
             "approvals.execution",
             "approvals.escalation",
+            "approvals.breakglass",
         ),
     ),
     _Room("Pauses", "pause_circle", ("approvals.pause",)),
     _Room("Agents", "smart_toy", ("approvals.agent", "approvals.agentkey")),
-    _Room("Limits", "speed", ("policies.approvallimit", "policies.delegation")),
+    _Room(
+        "Limits",
+        "speed",
+        ("policies.approvallimit", "policies.delegation", "policies.authoritychange"),
+    ),
     _Room("Policies", "rule", ("policies.policyversion", "policies.*")),
     _Room("Trail", "history", ("audit.*",)),
     _Room("People", "group", ("policies.user", "auth.*")),
     # Table by table, for those who audit; everybody else meets these rows on a request's page.
     _Room("Details", "table_rows", ("approvals.*",), beside="audit.auditevent"),
 )
+
+
+_BADGES: dict[str, Callable[[HttpRequest], str]] = {
+    "policies.authoritychange": waiting_badge,
+    "approvals.breakglass": lambda request: str(unreviewed() or ""),
+}
+"""How many rows wait behind a link; no badge when none does."""
 
 
 def sidebar(request: HttpRequest) -> list[Section]:
@@ -75,7 +92,12 @@ def sidebar(request: HttpRequest) -> list[Section]:
     placed = _placed(seen)
     for room in _ROOMS:
         items = [
-            _item(seen[label], room.icon, reverse(f"admin:{label.replace('.', '_')}_changelist"))
+            _item(
+                seen[label],
+                room.icon,
+                reverse(f"admin:{label.replace('.', '_')}_changelist"),
+                badge=_BADGES[label](request) if label in _BADGES else "",
+            )
             for label in placed[room.title]
         ]
         if items and (not room.beside or room.beside in seen):
@@ -114,5 +136,8 @@ def _matches(label: str, pattern: str) -> bool:
     return label.startswith(before) and label.endswith(after)
 
 
-def _item(title: str, icon: str, link: str) -> Item:
-    return Item(title=title, icon=icon, link=link)
+def _item(title: str, icon: str, link: str, *, badge: str = "") -> Item:
+    item = Item(title=title, icon=icon, link=link)
+    if badge:
+        item["badge"] = badge
+    return item

@@ -23,6 +23,7 @@ from approvals.admin.review import answer, show
 from approvals.admin.timing import countdown
 from approvals.models import ActionRequest
 from approvals.selectors import clock
+from approvals.selectors.glass import open_to_breakers
 from approvals.selectors.inbox import VIEWS, capped, in_view, requests_of, rows_of, teams_of
 from audit.read_only_admin import ReadOnlyAdmin
 from policies.models import User
@@ -199,6 +200,8 @@ class InboxAdmin(ReadOnlyAdmin):
         if request_id is None:
             raise Http404
         found = self.get_queryset(request).filter(pk=request_id).first()
+        # whoever may break the glass opens what waits, whichever team is asked
+        found = found or open_to_breakers(cast(User, request.user)).filter(pk=request_id).first()
         if found is None:
             raise Http404
         # Concrete from here on: a proxy would write its history somewhere else.

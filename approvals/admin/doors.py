@@ -13,6 +13,7 @@ from approvals.admin.forms import (
     AnswerForm,
     ApproveForm,
     AskForm,
+    BreakGlassForm,
     EscalateForm,
     RejectForm,
     ResolveForm,
@@ -24,6 +25,7 @@ from approvals.admin.forms import (
 from approvals.models import ActionRequest
 from approvals.selectors.requests import action_of
 from approvals.selectors.shown import unseal
+from approvals.services.break_glass import break_glass
 from approvals.services.conclude import resolve, sign_off, start
 from approvals.services.decide import approve, escalate, reject, request_changes
 from approvals.services.edit import approve_with_edits
@@ -51,6 +53,8 @@ class Door:
     send: Callable[[ActionRequest, User, AnswerForm], Outcome]
     proves: bool = False
     """Whether the tiers that ask for it want a fresh proof of identity here."""
+    always_proves: bool = False
+    """Whether it is asked every time, whatever the tier."""
 
     def make_form(self, request: ActionRequest, data: QueryDict | None, seal: str) -> AnswerForm:
         """The form, empty or as it was typed. The prefix keeps element ids apart, not names."""
@@ -97,6 +101,14 @@ def _escalate(request: ActionRequest, person: User, form: AnswerForm) -> Outcome
     return Outcome(f"Escalated: {request.effect}")
 
 
+def _break(request: ActionRequest, person: User, form: AnswerForm) -> Outcome:
+    break_glass(request.pk, decider=person, seen=_seen(form), proof=form.proof, **form.said())
+    return Outcome(
+        "You broke the glass. Everybody has been told, and somebody else reviews it within a day.",
+        goes_on=False,
+    )
+
+
 def _start(request: ActionRequest, person: User, form: AnswerForm) -> Outcome:
     start(request.pk, operator=person, proof=form.proof)
     return Outcome("Started. Stay with it until it is verified.", goes_on=False)
@@ -132,6 +144,7 @@ REJECT = Door("reject", "reject", RejectForm, _reject)
 EDIT = Door("edit", "edit", EditForm, _edit, proves=True)
 ASK = Door("ask", "ask", AskForm, _ask)
 ESCALATE = Door("escalate", "escalate", EscalateForm, _escalate)
+BREAK = Door("break_glass", "break-glass", BreakGlassForm, _break, always_proves=True)
 START = Door("start", "start", StartForm, _start, proves=True)
 SIGN_OFF = Door("sign_off", "sign-off", SignOffForm, _sign_off, proves=True)
 RESOLVE = Door("resolve", "resolve", ResolveForm, _resolve)
@@ -139,4 +152,4 @@ UNDO = Door("undo", "undo", UndoForm, _undo)
 
 DECIDING = (APPROVE, EDIT, ASK, ESCALATE, REJECT)
 CONCLUDING = (START, SIGN_OFF, RESOLVE, UNDO)
-DOORS = (*DECIDING, *CONCLUDING)
+DOORS = (*DECIDING, BREAK, *CONCLUDING)

@@ -94,6 +94,14 @@ class EscalateForm(SealedForm):
     reason = _text("Why should somebody else decide?")
 
 
+class BreakGlassForm(SealedForm):
+    reason = _text(
+        "What is the emergency?",
+        rows=4,
+        hint="At least 40 characters. Everybody named above reads it, and so does the review.",
+    )
+
+
 class StartForm(AnswerForm):
     """Nothing to fill in: the click is the answer."""
 

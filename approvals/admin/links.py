@@ -10,7 +10,8 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from approvals.models import ActionRequest
+from approvals.models import ActionRequest, Requirement
+from approvals.selectors.glass import open_to_breakers
 from approvals.selectors.inbox import asked_now, requests_of, teams_of
 from approvals.selectors.visibility import visible_requests
 from policies.models import User
@@ -43,4 +44,7 @@ def _team_for(user: User, request_id: UUID) -> str:
     for team in teams:
         if requests_of(team, this).exists():
             return team
+    if open_to_breakers(user).filter(pk=request_id).exists():
+        asked = Requirement.objects.filter(request=request_id, is_open=True)
+        return asked.values_list("group", flat=True).order_by("stage", "id").first() or ""
     return ""

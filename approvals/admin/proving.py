@@ -25,6 +25,8 @@ def asks_password(
     request: HttpRequest, action_request: ActionRequest, door: Door, *, at: datetime
 ) -> bool:
     """Whether this form has to ask, because this session has not proved it lately."""
+    if door.always_proves:
+        return True
     if not door.proves or action_request.effective_tier < STEP_UP_FROM:
         return False
     return current_proof(cast(User, request.user), proof_of(request), at=at) is None

@@ -15,6 +15,7 @@ from approvals.admin.desk import desk_context
 from approvals.admin.doors import (
     APPROVE,
     ASK,
+    BREAK,
     DECIDING,
     EDIT,
     ESCALATE,
@@ -34,6 +35,7 @@ from approvals.choices import INCIDENTS, DecisionVerdict, State
 from approvals.exceptions import ApprovalError, IntegrityBroken, InvalidProposal
 from approvals.models import ActionRequest
 from approvals.selectors import clock
+from approvals.selectors.glass import may_break
 from approvals.selectors.inbox import next_to_decide
 from approvals.selectors.review import CaseFile, case_file
 from approvals.selectors.shown import seal, shown_content
@@ -55,6 +57,7 @@ _DECIDED = {
     DecisionVerdict.EDIT: "edited",
     DecisionVerdict.REQUEST_CHANGES: "asked about",
     DecisionVerdict.ESCALATE: "escalated",
+    DecisionVerdict.BREAK_GLASS: "broke the glass for",
 }
 _TIERS = (
     "no external effect",
@@ -156,7 +159,7 @@ def _page(
             form if one is door else None,
             asks=asks_password(request, action_request, one, at=at),
         )
-        for one in _open_doors(case)
+        for one in _open_doors(case, may_break=may_break(action_request, person, at=at))
     }
     tier = action_request.risk_tier
     reversibility = Reversibility(action_request.reversibility)
@@ -175,6 +178,7 @@ def _page(
         "consequence": _consequence(case, at),
         "offered": offered,
         "deciding": [offered[one.name] for one in DECIDING if one.name in offered],
+        "emergencies": action_request.broken_glass.all(),
         "typed": _typed(offered, door, form),
         "last_decision": last,
         "last_verdict": _DECIDED[DecisionVerdict(last.verdict)] if last else "",
@@ -185,9 +189,10 @@ def _page(
     return TemplateResponse(request, "approvals/review.html", context, status=status)
 
 
-def _open_doors(case: CaseFile) -> list[Door]:
+def _open_doors(case: CaseFile, *, may_break: bool) -> list[Door]:
     standing = case.standing
-    doors = []
+    decides_alone = standing.may_approve and standing.is_last and not standing.missing
+    doors = [BREAK] if may_break and not decides_alone else []
     if standing.may_approve and not standing.missing:
         doors.append(APPROVE)
     if standing.may_approve and case.kind is not None:

@@ -40,7 +40,7 @@ CONFIGURATION = {
     "policies_historicalapprovallimit", "policies_policyversion",
     "policies_policyedit", "policies_backtest", "approvals_agent",
     "approvals_historicalagent", "approvals_agentkey", "audit_auditevent", "audit_auditstream",
-    "approvals_pause", "policies_absence", "django_admin_log",
+    "approvals_pause", "policies_absence", "policies_authoritychange", "django_admin_log",
 }  # fmt: skip
 """What the doors of configuration may change: people, limits, agents, pauses, and the trail."""
 
@@ -48,6 +48,7 @@ DOORS = {
     "ops admin": (
         "admin/policies/user/", "admin/policies/approvallimit/", "admin/policies/policyversion/",
         "admin/approvals/agent/", "admin/approvals/pause/", "admin/policies/absence/",
+        "admin/policies/authoritychange/",
     ),
     "operations": ("admin/policies/absence/",),
     "agent owner": ("admin/approvals/agent/",),

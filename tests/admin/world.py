@@ -15,6 +15,7 @@ from django.test import override_settings
 from approvals.choices import PauseScope
 from approvals.models import ActionRequest, Agent, Notice
 from approvals.proposal import SuppliedEvidence
+from approvals.services.break_glass import break_glass
 from approvals.services.decide import approve, escalate, reject, request_changes
 from approvals.services.execute import execute
 from approvals.services.pauses import lift, pause
@@ -34,6 +35,7 @@ from tests.approvals.make import (
     make_key,
     make_limit,
     make_person,
+    make_proof,
     make_request,
     refund,
 )
@@ -73,9 +75,26 @@ def build() -> World:
     )
     requests = _requests(agent, who)
     _stop_and_leave(who)
+    _emergency(agent, who)
     replay = backtests.request_backtest(draft.pk, actor=Actor.human(who["risk owner"]))
     backtests.run_backtest(replay.pk)
     return World(who, agent, requests, draft)
+
+
+def _emergency(agent: Agent, who: dict[str, User]) -> None:
+    """Broken glass that waits for its review, and a limit that waits for a second person."""
+    request, breaker = make_request(agent, refund("ch_1008", "680.00")), who["break-glass"]
+    break_glass(
+        request.pk,
+        decider=breaker,
+        seen=look_at(request, breaker),
+        reason="The shop is down and this customer is stranded abroad.",
+        proof=make_proof(breaker),
+    )
+    limits.set_limit(
+        actor=Actor.human(who["second ops admin"]), user_id=who["legal"].pk, action_type="*",
+        currency="EUR", each_minor=100_00, reason="new in the team",
+    )  # fmt: skip
 
 
 def _stop_and_leave(who: dict[str, User]) -> None:

@@ -1,0 +1,56 @@
+"""Broken glass: who may break it for a request, what they may open, and what waits for review."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from django.db.models import Q, QuerySet
+
+from approvals.choices import State
+from approvals.models import ActionRequest, BreakGlass
+from approvals.selectors.authority import people_decided
+from approvals.selectors.case import case_of
+from policies.authority import Authority, may_break_glass
+from policies.models import User
+from policies.roles import AUDITOR, BREAK_GLASS, CONFIGURING_ROLE, GLASS_REVIEWERS
+
+
+def may_break(request: ActionRequest, viewer: User, *, at: datetime) -> bool:
+    """Whether the page offers it; the service asks again."""
+    if request.state != State.PENDING_APPROVAL or not _holds(viewer, BREAK_GLASS):
+        return False
+    case = replace(case_of(request, at=at), decided=people_decided(request))
+    return isinstance(may_break_glass(viewer, case), Authority)
+
+
+def open_to_breakers(user: User) -> QuerySet[ActionRequest]:
+    """What whoever may break the glass may read: whatever waits, and what they broke it for."""
+    if not user.is_active or not _holds(user, BREAK_GLASS):
+        return ActionRequest.objects.none()
+    broke = BreakGlass.objects.filter(person=user.person).values("request")
+    return ActionRequest.objects.filter(Q(state=State.PENDING_APPROVAL) | Q(pk__in=broke))
+
+
+def readable_glass(user: User) -> QuerySet[BreakGlass]:
+    """Every emergency, for those who review and those who were told; one's own for a breaker."""
+    rows = BreakGlass.objects.all()
+    if not user.is_active:
+        return rows.none()
+    if user.is_superuser or _holds(user, *GLASS_REVIEWERS, CONFIGURING_ROLE, AUDITOR):
+        return rows
+    return rows.filter(person=user.person)
+
+
+def unreviewed() -> int:
+    """How many emergencies still wait for their review."""
+    return BreakGlass.objects.filter(reviewed_at=None).count()
+
+
+def overdue_reviews(at: datetime) -> int:
+    """How many of them have waited too long."""
+    return BreakGlass.objects.filter(reviewed_at=None, review_due_at__lte=at).count()
+
+
+def _holds(user: User, *roles: str) -> bool:
+    return user.groups.filter(name__in=roles).exists()
