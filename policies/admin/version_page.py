@@ -56,7 +56,7 @@ class TierRow:
     evidence: str
     decide_by: str
     execute_by: str
-    reason: str
+    reason_required: bool
     window: str
     operating_model: str
     pattern: str
@@ -180,7 +180,7 @@ def _row(tier: int, action_type: str, cell: Cell) -> TierRow:
         evidence=", ".join(cell.evidence),
         decide_by=span(cell.clocks.decide_by),
         execute_by=span(cell.clocks.execute_by),
-        reason="required" if cell.reason_required else "optional",
+        reason_required=cell.reason_required,
         window=cell.window,
         operating_model=cell.operating_model,
         pattern=cell.pattern,
