@@ -9,12 +9,14 @@ from typing import Any, TypeAlias
 
 from policies.cel import FALSE, TRUE, Activation, Answer, Condition, Language, Parameters, language
 from policies.facts import FactError, declared
+from policies.landmarks import Landmarks
 from policies.lexer import dotted_names
 
 Values: TypeAlias = "tuple[Any, ...]"
 """The facts a document looks at, in the order of its names."""
 
 _MOST_TOGETHER = 32
+_MOST_FACTS_JOINED = 5
 _MOST_REMEMBERED = 5_000  # for each group: strangers choose the values
 _DECLARED = declared()
 
@@ -41,7 +43,8 @@ class Battery:
     """Every clause once, however many rules share it.
 
     A clause looks at a few facts only. Those that look at the same ones are asked together, and
-    what they said is remembered by the facts' values: most requests look like earlier ones.
+    what they said is remembered by the facts' values, or by where numbers lie among those they are
+    compared with: most requests look like earlier ones.
     """
 
     def __init__(
@@ -54,14 +57,25 @@ class Battery:
         used = {*also}.union(*looks_at.values())
         self.names = tuple(name for name in _DECLARED if name in used)
         self._kinds = tuple(_DECLARED[name].kind for name in self.names)
+        landmarks = Landmarks(self.conditions, dict(parameters))
+        place = {name: index for index, name in enumerate(self.names)}
+        self._scales = [(place[name], scale) for name, scale in landmarks.scales.items()]
+        self._pairs = [(place[one], place[other]) for one, other in landmarks.pairs]
         groups: dict[tuple[str, ...], list[Condition]] = {}
         for text, names in looks_at.items():
             groups.setdefault(names, []).append(self.conditions[text])
-        self._groups = [
-            _Group(spoken, names, self.names, several, self.bits)
-            for names, found in groups.items()
-            for several in _portions(found)
-        ]
+        self._groups = []
+        for names, found in _joined(groups, {*landmarks.scales}):
+            # the facts themselves, then how those of them that are compared stand to each other
+            columns = [place[name] for name in names] + [
+                len(self.names) + index
+                for index, pair in enumerate(landmarks.pairs)
+                if {*pair} <= {*names}
+            ]
+            self._groups += [
+                _Group(spoken, names, [place[name] for name in names], columns, several, self.bits)
+                for several in _portions(found)
+            ]
 
     def check(self, values: Values) -> None:
         """Raises FactError for a fact of the wrong type: it must not be compared by luck."""
@@ -75,17 +89,28 @@ class Battery:
         self.check(values)
         true = 0
         errors = NO_ERRORS
+        marked = self._marked(values)
         for group in self._groups:
-            key = group.pick(values)
+            key = group.pick(marked)
             heard = group.remembered.get(key)
             if heard is None:
                 if in_time is not None and not in_time():
                     raise OutOfTime
-                heard = group.ask(key, in_time)
+                heard = group.ask(key, values, in_time)
             if heard.errors:
                 errors = {**errors, **heard.errors}
             true |= heard.true
         return Heard(true, errors)
+
+    def _marked(self, values: Values) -> Values:
+        """What answers are remembered by. Raises FactError for a number CEL cannot hold."""
+        marked = list(values)
+        for index, scale in self._scales:
+            marked[index] = scale.place(values[index])
+        for one, other in self._pairs:
+            first, second = values[one], values[other]
+            marked.append((first > second) - (first < second))
+        return tuple(marked)
 
 
 class _Group:
@@ -95,7 +120,8 @@ class _Group:
         self,
         spoken: Language,
         names: tuple[str, ...],
-        order: tuple[str, ...],
+        places: list[int],
+        columns: list[int],
         conditions: Sequence[Condition],
         bits: Mapping[str, int],
     ) -> None:
@@ -103,12 +129,13 @@ class _Group:
         self._conditions = conditions
         self._bits = bits
         self._together = spoken.together(condition.text for condition in conditions)
-        self.pick = _picker([order.index(name) for name in names])
+        self._values = _picker(places)
+        self.pick = _picker(columns)
         self.remembered: dict[Values, Heard] = {}
 
-    def ask(self, key: Values, in_time: Callable[[], bool] | None) -> Heard:
-        """Ask CEL, and remember what it said."""
-        activation = Activation.partly(dict(zip(self._names, key, strict=True)))
+    def ask(self, key: Values, values: Values, in_time: Callable[[], bool] | None) -> Heard:
+        """Ask CEL about the values, and remember what it said by the key."""
+        activation = Activation.partly(dict(zip(self._names, self._values(values), strict=True)))
         heard = self._all_at_once(activation) or self._one_by_one(activation, in_time)
         if len(self.remembered) >= _MOST_REMEMBERED:
             self.remembered.clear()
@@ -148,6 +175,25 @@ class _Group:
 def _facts_of(text: str) -> tuple[str, ...]:
     spelled = dotted_names(text)
     return tuple(name for name in _DECLARED if name in spelled)
+
+
+def _joined(
+    groups: Mapping[tuple[str, ...], list[Condition]], scaled: set[str]
+) -> Iterable[tuple[tuple[str, ...], list[Condition]]]:
+    """The groups, those of few possible keys several at a time: fewer look-ups for as much."""
+    names: tuple[str, ...] = ()
+    conditions: list[Condition] = []
+    for wanted, found in groups.items():
+        if not all(name in scaled or _DECLARED[name].kind is bool for name in wanted):
+            yield wanted, found
+            continue
+        both = tuple(dict.fromkeys((*names, *wanted)))
+        if len(both) > _MOST_FACTS_JOINED and conditions:
+            yield names, conditions
+            both, conditions = wanted, []
+        names, conditions = both, [*conditions, *found]
+    if conditions:
+        yield names, conditions
 
 
 def _portions(conditions: list[Condition]) -> Iterable[list[Condition]]:
