@@ -70,7 +70,7 @@ _ROOMS = (
     ),
     _Room("Policies", "rule", ("policies.policyversion", "policies.*")),
     _Room("Trail", "history", ("audit.*",)),
-    _Room("People", "group", ("policies.user", "auth.*")),
+    _Room("People", "group", ("policies.user", "policies.absence", "auth.*")),
     # Table by table, for those who audit; everybody else meets these rows on a request's page.
     _Room("Details", "table_rows", ("approvals.*",), beside="audit.auditevent"),
 )

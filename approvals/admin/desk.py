@@ -13,9 +13,11 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils import timezone
 
+from approvals.choices import State
 from approvals.exceptions import ApprovalError
 from approvals.models import ActionRequest
 from approvals.selectors.desk import desk_of
+from approvals.selectors.pauses import stop_of
 from approvals.services import claims
 from policies.models import User
 
@@ -91,9 +93,10 @@ def go_through(
 def desk_context(
     inbox: InboxAdmin, action_request: ActionRequest, viewer: User, *, at: datetime
 ) -> dict[str, Any]:
-    """What the page shows about who works on it, with the addresses of the doors."""
+    """Who works on it, with the addresses of the doors, and what keeps it from being approved."""
     name = f"admin:approvals_{inbox.opts.model_name}"
     return {
+        "stop": stop_of(action_request) if action_request.state == State.PENDING_APPROVAL else None,
         "desk": desk_of(action_request, viewer, at=at),
         "desk_urls": {
             door.name: reverse(f"{name}_{door.name}", args=[action_request.pk])
