@@ -54,6 +54,15 @@ def test_a_small_clean_refund_is_allowed_at_tier_three() -> None:
         ({"velocity__target_count_24h": 2}, "refund-split"),
         ({"velocity__target_sum_24h": 25_001}, "refund-split"),
         ({"velocity__agent_allowed_24h": 200_001}, "refund-agent-total"),
+        ({"velocity__customer_sum_24h": 25_001}, "refund-split-customer"),
+        ({"velocity__customer_count_24h": 4}, "refund-split-customer"),
+        ({"velocity__customer_sum_30d": 50_001}, "refund-split-month"),
+        ({"velocity__owner_allowed_24h": 200_001}, "refund-owner-total"),
+        ({"agent__level": 0}, "probation"),
+        ({"agent__over_budget": True}, "over-budget"),
+        ({"agent__overrides_30d": 3}, "repeated-overrides"),
+        ({"evidence__stale": ["ticket"]}, "stale-evidence"),
+        ({"evidence__conflicting": True}, "conflicting-evidence"),
         ({"velocity__duplicates": 1}, "duplicate"),
     ],
 )
@@ -228,3 +237,70 @@ def test_clocks_reasons_and_windows_follow_the_tier() -> None:
     assert judge(action("config.change")).window == "changes"
     assert judge(action("config.change")).reason_required
     assert not judge(action("crm.update")).reason_required
+
+
+@pytest.mark.parametrize("agent_level", [1, 2, 3])
+def test_every_level_but_probation_lets_clean_refunds_run(agent_level: int) -> None:
+    assert judge(clean_refund(agent__level=agent_level)).verdict == ALLOW
+
+
+def test_what_the_person_asking_could_not_approve_brings_a_manager_in() -> None:
+    found = judge(clean_refund(requester__over_ceiling=True))
+
+    assert groups(found.requirements) == ["finance", "manager"]
+    assert found.categories == ("beyond authority",)
+
+
+def test_what_a_person_rejected_today_is_denied_until_it_is_changed() -> None:
+    found = judge(clean_refund(velocity__rejected_24h=1))
+    undo = judge(action("vendor.reverse", velocity__rejected_24h=1, action__is_undo=True))
+
+    assert found.verdict == DENY
+    (reason,) = [rule.reason for rule in found.matched if rule.effect == DENY]
+    assert reason.startswith("A person rejected exactly this in the last 24 hours: change it")
+    assert undo.verdict == ASK
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_an_agent_on_probation_does_nothing_unseen(level: int) -> None:
+    assert judge(action("crm.tag", agent__level=level)).verdict == (ASK if level == 0 else ALLOW)
+
+
+def test_one_number_moves_the_threshold_its_rules_its_reasons_and_its_tests() -> None:
+    document = make_document(DEFAULT_TEXT, ("refund_automatic: 25000", "refund_automatic: 40000"))
+
+    assert failed_tests(document) == ()
+    for amount, verdict in [(40_000, ALLOW), (40_001, ASK)]:
+        facts = clean_refund(action__amount=amount, velocity__target_sum_24h=amount)
+        found = evaluate(document, facts, version="1")
+        assert found.verdict == verdict
+    assert "Above 400.00 EUR a person decides." in [rule.reason for rule in found.matched]
+
+
+def test_a_standing_approval_for_one_vendor_works_as_one_more_rule() -> None:
+    rule = """\
+rules:
+  - id: rent
+    owner: head of finance
+    reason: The rent, as agreed.
+    when:
+      - action.type == "vendor.pay"
+      - action.counterparty == "acct_5001"
+      - action.amount <= 200000 && action.currency == "EUR"
+    effect: allow
+    standing: {until: 2027-03-31, instead_of: [vendor-payment]}
+"""
+    document = make_document(DEFAULT_TEXT, ("rules:\n", rule))
+    rent = {
+        "action__counterparty": "acct_5001",
+        "action__amount": 118_000,
+        "action__currency": "EUR",
+        "velocity__first_for_counterparty": False,
+        "time__today": "2027-01-01",
+    }
+
+    found = evaluate(document, action("vendor.pay", **rent), version="1")
+    first = {**rent, "velocity__first_for_counterparty": True}
+
+    assert (found.verdict, found.standing) == (ALLOW, ("rent",))
+    assert evaluate(document, action("vendor.pay", **first), version="1").verdict == ASK
