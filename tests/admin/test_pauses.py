@@ -92,7 +92,7 @@ def test_every_page_says_what_is_paused(house: House) -> None:
         assert "by installation: numbers &lt;b&gt;look&lt;/b&gt; odd" in text
         assert "2 pauses in all" in text
         assert "All pauses" not in text
-    assert "Nobody approves this until the pause is lifted." in text
+    assert "Nobody approves or edits this until the pause is lifted." in text
     assert "Yours is the last yes" not in text
     assert "All pauses" in text_of(browser(house.mona).get(inbox("manager")))
     assert "Paused:" not in text_of(Client().get(reverse("admin:login")))
