@@ -92,6 +92,7 @@ ROLES: tuple[Role, ...] = (
             "policies.add_policyversion",
             "policies.change_policyversion",
             "auth.view_group",
+            "approvals.view_breakglass",
             "approvals.view_agent",
             "approvals.add_agent",
             "approvals.change_agent",
