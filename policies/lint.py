@@ -76,7 +76,7 @@ def findings(
 
 
 def _parameters(document: Document) -> dict[str, int]:
-    return dict(getattr(document, "parameters", ()))
+    return dict(document.parameters)
 
 
 def _severity(rule: Rule) -> Severity:
@@ -152,7 +152,7 @@ def _decides_alone(stricter: Rule, rule: Rule) -> bool:
     """Whether nothing of the rule is left once the stricter one matches too."""
     if stricter.effect == Verdict.DENY:
         return True
-    named = getattr(getattr(rule, "standing", None), "instead_of", ())
+    named = rule.standing.instead_of if rule.standing else ()
     return rule.tier <= stricter.tier and not rule.categories and stricter.id not in named
 
 
@@ -160,7 +160,7 @@ def _standing(document: Document, today: date | None) -> Iterator[Finding]:
     """Approvals given in advance: until when, and instead of what."""
     ids = {rule.id for rule in document.rules}
     for rule in document.rules:
-        standing = getattr(rule, "standing", None)
+        standing = rule.standing
         if standing is None:
             continue
         what = f"rule {rule.id}"
@@ -171,7 +171,7 @@ def _standing(document: Document, today: date | None) -> Iterator[Finding]:
                 yield Finding(Severity.ERROR, "standing_for_nothing", what, sentence)
         if today is None:
             continue
-        until = date.fromisoformat(str(standing.until))
+        until = date.fromisoformat(standing.until)
         if until < today:
             sentence = f"its standing approval ended on {until}; remove or renew it."
             yield Finding(Severity.WARNING, "standing_expired", what, sentence)

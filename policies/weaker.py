@@ -29,14 +29,15 @@ def weaker(before: Document, after: Document) -> Iterator[Finding]:
     old = {rule.id for rule in before.rules}
     for rule in after.rules:
         if rule.id not in old and rule.effect == Verdict.ALLOW:
-            yield _found("allows_more", rule, "it is new, and allows what it matches by itself.")
+            said = f"it is new, and allows what it matches by itself{_in_advance(rule)}."
+            yield _found("allows_more", rule, said)
     yield from _tiers(before.tiers, after.tiers)
     yield from _matrix(before, after)
     yield from _tests(before, after)
 
 
 def _numbers(document: Document) -> dict[str, int]:
-    return dict(getattr(document, "parameters", ()))
+    return dict(document.parameters)
 
 
 def _rule(
@@ -49,6 +50,8 @@ def _rule(
     if _STRICTNESS[is_now.effect] < _STRICTNESS[was.effect]:
         sentence = f"it says {shown(is_now.effect)} instead of {shown(was.effect)}."
         yield _found("effect_loosened", is_now, sentence)
+    if _covered(is_now) - _covered(was) or (was.standing and _until(is_now) > _until(was)):
+        yield _found("stands_longer", is_now, f"it now allows in advance{_in_advance(is_now)}.")
     if is_now.tier < was.tier:
         sentence = f"its lowest tier is {is_now.tier} instead of {was.tier}."
         yield _found("tier_lowered", is_now, sentence)
@@ -58,6 +61,20 @@ def _rule(
                 sentence = f"it asks {requirements(asks)} instead of {requirements(asked)}."
                 yield _found("asks_fewer", is_now, sentence)
     yield from _reach(was, is_now, region_of(was.when, old), region_of(is_now.when, new))
+
+
+def _covered(rule: Rule) -> set[str]:
+    return set(rule.standing.instead_of) if rule.standing else set()
+
+
+def _until(rule: Rule) -> str:
+    return rule.standing.until if rule.standing else ""
+
+
+def _in_advance(rule: Rule) -> str:
+    if rule.standing is None:
+        return ""
+    return f", instead of {', '.join(rule.standing.instead_of)}, until {rule.standing.until}"
 
 
 def _reach(was: Rule, is_now: Rule, old: Region, new: Region) -> Iterator[Finding]:
@@ -126,8 +143,11 @@ def _tiers(was: Sequence[TierRule], is_now: Sequence[TierRule]) -> Iterator[Find
         tiers[key] = max(rule.tier, tiers.get(key, 0))
     for rule in was:
         now = tiers.get(frozenset(rule.when))
-        if now is not None and now < rule.tier:
-            what = f'tier rule "{rule.reason}"'
+        what = f'tier rule "{rule.reason}"'
+        if now is None:
+            sentence = f"its clauses no longer lead to tier {rule.tier}; see what does."
+            yield Finding(Severity.NOTE, "tier_rule_gone", what, sentence)
+        elif now < rule.tier:
             sentence = f"it says tier {now} instead of {rule.tier}."
             yield Finding(Severity.WARNING, "tier_lowered", what, sentence)
 

@@ -57,6 +57,7 @@ def main() -> None:
     chosen = options.parse_args()
     if connection.vendor != "postgresql":
         raise SystemExit("DATABASE_URL must name a PostgreSQL database.")
+    settings.DEBUG = False  # or every statement is kept in memory
     runner = get_runner(settings)(verbosity=0, interactive=False)
     old = runner.setup_databases()
     try:

@@ -133,6 +133,31 @@ def test_a_thousand_cases_are_answered_as_the_engine_answers_them(
 
 _PRECEDENTS = Precedents(_DEFAULT)
 
+RENT = """\
+rules:
+- id: rent
+  owner: head of finance
+  reason: The rent, as agreed in January.
+  when: ['action.type == "vendor.pay"', 'agent.name == "vendor.pay"', customer.known]
+  effect: allow
+  standing: {until: 2027-03-31, instead_of: [large]}
+"""
+_STANDING = make_document(SMALL.replace("rules:\n", RENT))
+_DAYS = st.sampled_from(["", "2026-11-20", "2027-03-31", "2027-04-01", "2030-01-01"])
+_STANDING_PRECEDENTS = Precedents(_STANDING)
+
+
+@settings(max_examples=300, deadline=None)
+@given(facts=_ALL_FACTS, day=_DAYS)
+def test_standing_approvals_end_in_memory_too(facts: dict[str, object], day: str) -> None:
+    whole = Facts.from_flat(
+        {**facts, "action.type": "vendor.pay", "agent.name": "vendor.pay", "time.today": day}
+    )
+
+    remembered = _STANDING_PRECEDENTS.answer(load(canonical(whole.flat())))
+
+    assert remembered == Answered.of(evaluate(_STANDING, whole, version="x"))
+
 
 def test_facts_of_an_older_release_have_the_defaults_of_this_one() -> None:
     precedents = Precedents(make_document())
