@@ -74,10 +74,7 @@ def why_not_request(version: PolicyVersion) -> Refusal | None:
 
 
 def why_not_publish(version: PolicyVersion, publisher: User) -> Refusal | None:
-    """Why this person cannot publish it; None when they can."""
-    refusal = may_write_policy(Actor.human(publisher))
-    if refusal is not None:
-        return refusal
+    """Why this writer of policy cannot publish it; None when they can."""
     if version.status != VersionStatus.PROPOSED:
         return _wrong_status("not_proposed", version)
     return hand_in(version, publisher) or unready(version)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import timezone
 
 from audit.actors import Actor
+from audit.canonical import digest
 from policies.models import PolicyVersion, User
 from policies.services.drafts import discard, edit_draft, return_to_draft, roll_back_to
 from policies.services.evaluation import active_version
@@ -100,6 +102,17 @@ def test_a_proposed_version_is_edited_only_after_it_was_sent_back(rita: User, ro
     ]  # fmt: skip
 
 
+def test_nothing_is_asked_for_or_sent_back_twice(rita: User, rolf: User) -> None:
+    version = propose(draft_version(SMALL, author=rita, reason="x"), rita)
+    with refused("not_a_draft"):
+        propose(version, rolf)
+
+    return_to_draft(version.pk, actor=Actor.human(rolf), reason="wait")
+
+    with refused("not_proposed"):
+        return_to_draft(version.pk, actor=Actor.human(rolf), reason="again")
+
+
 def test_a_discarded_version_stays_and_goes_nowhere(rita: User, rolf: User) -> None:
     draft = draft_version(SMALL, author=rita, reason="x")
     start_shadow(draft.pk, actor=Actor.human(rita), reason="see")
@@ -186,3 +199,59 @@ def test_few_versions_run_in_the_shadow_at_once(rita: User) -> None:
 
     with refused("too_many_shadows"):
         start_shadow(drafts[3].pk, actor=Actor.human(rita), reason="see")
+
+
+# --- What the checks refuse -----------------------------------------------------------------------
+
+UNMEETABLE = SMALL.replace("{group: finance, within_limit: true}", "{group: finance, quorum: 5}")
+
+
+def test_what_nobody_can_meet_is_refused_on_save_and_when_people_have_gone(
+    rita: User, rolf: User
+) -> None:
+    with refused("lint_errors"):
+        draft_version(UNMEETABLE, author=rita, reason="x")
+    draft = draft_version(SMALL, author=rita, reason="x")
+    with refused("lint_errors"):
+        edit_draft(draft.pk, UNMEETABLE, editor=rita, reason="x")
+    propose(draft, rita)
+    User.objects.filter(groups__name="operations").update(is_active=False)
+
+    with refused("lint_errors"):
+        publish_version(draft.pk, publisher=rolf, reason="x")
+
+    assert active_version() is None
+    assert draft.edits.count() == 1
+
+
+def test_an_error_the_version_in_force_has_too_stops_nobody(rita: User, rolf: User) -> None:
+    put_in_force(SMALL, author=rita, publisher=rolf)
+    User.objects.filter(groups__name="operations").update(is_active=False)
+
+    version = put_in_force(OTHER, author=rita, publisher=rolf)
+
+    assert active_version() == version
+
+
+def stored(text: str, status: str) -> PolicyVersion:
+    """A version as an earlier release may have left it."""
+    now = timezone.now()
+    over = {"published_at": now, "retired_at": now} if status == "retired" else {}
+    return PolicyVersion.objects.create(
+        label="old", document=text, digest=digest(text), status=status, reason="x",
+        created_at=now, **over,
+    )  # fmt: skip
+
+
+def test_a_text_this_release_cannot_read_goes_nowhere(rita: User) -> None:
+    with refused("invalid_document"):
+        propose(stored("rules: []", "draft"), rita)
+
+
+def test_a_text_whose_tests_fail_today_is_not_rolled_back_to(rita: User) -> None:
+    failing = SMALL + "tests:\n- {name: x, facts: {action.amount: 5}, expect: {verdict: deny}}\n"
+
+    with refused("tests_fail"):
+        roll_back_to(stored(failing, "retired").pk, actor=Actor.human(rita), reason="x")
+
+    assert PolicyVersion.objects.count() == 1

@@ -64,7 +64,7 @@ def test_of_several_published_at_once_one_is_in_force_and_the_rest_look_again() 
     )
 
     # Each was replayed against what was in force then: whoever is second has to look again.
-    assert {r.code for r in results if isinstance(r, PolicyError)} == {"replay_missing"}
+    assert {r.code for r in results if isinstance(r, PolicyError)} == {"outdated"}
     statuses = sorted(PolicyVersion.objects.values_list("status", flat=True))
     assert statuses == ["proposed", "proposed", "proposed", "published"]
 

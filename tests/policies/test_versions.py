@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from audit.actors import Actor, ActorKind
 from policies.exceptions import PolicyError
 from policies.models import PolicyVersion, User
+from policies.services import versions
 from policies.services.drafts import edit_draft, request_publication, return_to_draft
 from policies.services.evaluation import active_version, evaluate_active
 from policies.services.versions import draft_version, install_default, publish_version
@@ -230,6 +233,18 @@ def test_the_default_is_installed_once_and_only_on_an_empty_installation() -> No
     assert evaluate_active(clean_refund())[1].verdict == Verdict.ALLOW
     assert install_default(actor=SYSTEM) is None
     assert PolicyVersion.objects.count() == 1
+
+
+def test_a_default_whose_own_tests_fail_is_not_installed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "default.yaml").write_text(SMALL + FAILING)
+    monkeypatch.setattr(versions, "DEFAULT_DOCUMENT", tmp_path / "default.yaml")
+
+    with refused("tests_fail"):
+        install_default(actor=SYSTEM)
+
+    assert not PolicyVersion.objects.exists()
 
 
 def test_the_default_never_pushes_a_policy_of_ones_own_aside(rita: User) -> None:
