@@ -14,6 +14,7 @@ import pytest
 
 from approvals.models import ActionRequest
 from approvals.selectors import clock
+from approvals.services import answer
 from approvals.services.edit import approve_with_edits
 from connectors.sandbox.server import Sandbox
 from policies.services.rates import set_rate
@@ -154,13 +155,15 @@ def test_7_twenty_at_the_same_moment(cast: Cast, sandbox: Sandbox) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_7_the_very_same_thing_at_the_same_moment(cast: Cast, sandbox: Sandbox) -> None:
     charge = enlarge(sandbox)
+    earlier = make_request(cast.agent, refund(charge, "900.00"))
+    answer.withdraw(earlier.pk, agent=cast.agent)  # its counters exist: only locks are in the way
 
     split = at_once(
         *(partial(make_request, cast.agent, refund(charge, "100.00")) for _ in range(20))
     )
 
     assert losers(split) == []
-    found = list(ActionRequest.objects.all())
+    found = list(ActionRequest.objects.exclude(pk=earlier.pk))
     assert unseen(found) == 10_000
     assert_the_rest_is_asked(found, "duplicates")
 
