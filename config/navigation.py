@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NotRequired, TypedDict
+from typing import NotRequired, TypedDict, cast
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -16,6 +16,7 @@ from django.utils.text import capfirst
 
 from approvals.selectors.glass import unreviewed
 from policies.admin.changes import waiting_badge
+from policies.models import User
 
 
 class Item(TypedDict):
@@ -78,7 +79,7 @@ _ROOMS = (
 
 _BADGES: dict[str, Callable[[HttpRequest], str]] = {
     "policies.authoritychange": waiting_badge,
-    "approvals.breakglass": lambda request: str(unreviewed() or ""),
+    "approvals.breakglass": lambda request: str(unreviewed(cast(User, request.user)) or ""),
 }
 """How many rows wait behind a link; no badge when none does."""
 

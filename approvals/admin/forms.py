@@ -30,6 +30,7 @@ class AnswerForm(forms.Form):
     """What every form of the page is. Missing words are the service's to refuse."""
 
     use_required_attribute = False
+    proving_hint = "Then not again for five minutes."
     proof: int | None = None
     """The proof of identity this session holds, for the service."""
 
@@ -51,7 +52,7 @@ class AnswerForm(forms.Form):
                 strip=False,
                 max_length=128,
                 widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-                help_text="Then not again for five minutes.",
+                help_text=self.proving_hint,
                 error_messages={
                     "required": "Type your password: this weighs too much for a click."
                 },
@@ -95,6 +96,7 @@ class EscalateForm(SealedForm):
 
 
 class BreakGlassForm(SealedForm):
+    proving_hint = "Asked every time."
     reason = _text(
         "What is the emergency?",
         rows=4,

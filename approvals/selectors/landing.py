@@ -13,7 +13,9 @@ from django.db.models.functions import TruncHour
 from django.utils import timezone
 
 from approvals.choices import INCIDENTS, State
-from approvals.models import ActionRequest, Agent
+from approvals.models import ActionRequest, Agent, BreakGlass
+from approvals.selectors import clock
+from approvals.selectors.glass import overdue_reviews
 from approvals.selectors.inbox import (
     ESCALATED,
     MOST_COUNTED,
@@ -26,7 +28,8 @@ from approvals.selectors.inbox import (
 )
 from audit.events import AuditCode
 from audit.models import AuditEvent
-from policies.models import PolicyVersion
+from policies.models import AuthorityChange, PolicyVersion
+from policies.models.authority import ChangeStatus
 from policies.models.versions import VersionStatus
 from policies.verdicts import HIGHEST_TIER
 
@@ -84,6 +87,11 @@ class Posture:
     incidents: int
     paused_agents: tuple[str, ...]
     last_event_at: datetime | None
+    emergencies: int = 0
+    """Broken glass nobody has reviewed, and of that what is overdue."""
+    emergencies_overdue: int = 0
+    changes_waiting: int = 0
+    """Changes of authority that wait for a second person."""
 
 
 def counts_of(team: str, *, at: datetime) -> TeamCounts:
@@ -159,6 +167,9 @@ def _posture() -> Posture:
         oldest=tuple(oldest),
         incidents=capped(ActionRequest.objects.filter(state__in=INCIDENTS)),
         paused_agents=tuple(paused.values_list("name", flat=True)[:20]),
+        emergencies=BreakGlass.objects.filter(reviewed_at=None).count(),
+        emergencies_overdue=overdue_reviews(clock.now()),
+        changes_waiting=AuthorityChange.objects.filter(status=ChangeStatus.WAITING).count(),
         last_event_at=AuditEvent.objects.order_by("-id").values_list("at", flat=True).first(),
     )
 

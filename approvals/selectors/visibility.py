@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import QuerySet
 
 from approvals.models import ActionRequest, Agent
-from approvals.selectors.glass import open_to_breakers
+from approvals.selectors.glass import open_to_breakers, open_to_reviewers
 from approvals.selectors.inbox import requests_of, teams_of
 from policies.models import User
 from policies.roles import AGENT_OWNER, AUDITOR, CONFIGURING_ROLE
@@ -19,7 +19,7 @@ def sees_everything(user: User) -> bool:
 def visible_requests(user: User) -> QuerySet[ActionRequest]:
     """What their teams were ever asked about, what their own agents asked for, or everything.
 
-    Whoever may break the glass reads whatever waits.
+    Whoever may break the glass reads whatever waits; whoever reviews that, what it was done for.
 
     Ops admins configure and see no request.
     """
@@ -30,7 +30,7 @@ def visible_requests(user: User) -> QuerySet[ActionRequest]:
         visible |= requests_of(team)
     if user.is_active and _is(user, AGENT_OWNER):
         visible |= ActionRequest.objects.filter(agent__owner=user)
-    return visible | open_to_breakers(user)
+    return visible | open_to_breakers(user) | open_to_reviewers(user)
 
 
 def visible_agents(user: User) -> QuerySet[Agent]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
 from approvals.models import ActionRequest, BreakGlass
+from approvals.services.break_glass import review
 from policies.models import User
 from tests.admin.make import House, browser, door, look, page, state_of, text_of
 from tests.approvals.make import ACCESS, PASSWORD, make_person, make_request, manager_refund
@@ -110,34 +112,57 @@ def test_breakers_read_what_waits_and_nothing_else(house: House) -> None:
 def test_a_reviewer_closes_it_and_the_breaker_cannot(house: House) -> None:
     bea = make_person("bea", "break-glass", "manager")
     broken = make_broken(house, bea)
-    review = reverse("admin:approvals_breakglass_review", args=[broken.pk])
+    door_of_review = reverse("admin:approvals_breakglass_review", args=[broken.pk])
     form = {"was_justified": "no", "comment": "The gateway was up."}
 
     assert "somebody else reviews it" in text_of(browser(bea).get(own_page(broken)))
-    browser(bea).post(review, form)
+    browser(bea).post(door_of_review, form)
     assert BreakGlass.objects.get().reviewed_at is None
 
     client = browser(house.mona)
     assert "waits for review" in text_of(client.get(reverse(LIST)))
     assert WHY in text_of(client.get(own_page(broken)))
-    client.post(review, form | {"comment": ""})
+    client.post(door_of_review, form | {"comment": ""})
     assert BreakGlass.objects.get().reviewed_at is None
-    client.post(review, form)
+    client.post(door_of_review, form)
 
     found = BreakGlass.objects.get()
     assert (found.reviewer, found.was_justified) == (house.mona, False)
     assert "NOT justified" in text_of(client.get(own_page(broken)))
-    assert client.get(review).status_code == 405
+    assert client.get(door_of_review).status_code == 405
 
 
 @pytest.mark.parametrize("role", ["finance", "agent owner", "ops admin", "break-glass"])
 def test_others_may_not_review_and_most_may_not_read(house: House, role: str) -> None:
     broken = make_broken(house, make_person("bea", "break-glass"))
     client = browser(make_person("villain", role))
-    review = reverse("admin:approvals_breakglass_review", args=[broken.pk])
+    door_of_review = reverse("admin:approvals_breakglass_review", args=[broken.pk])
 
-    answer = client.post(review, {"was_justified": "yes", "comment": "Fine, fine."})
+    answer = client.post(door_of_review, {"was_justified": "yes", "comment": "Fine, fine."})
 
     assert answer.status_code == (302 if role == "ops admin" else 404)
     assert client.get(own_page(broken)).status_code == (200 if role == "ops admin" else 404)
     assert BreakGlass.objects.get().reviewed_at is None
+
+
+def test_a_reviewer_of_another_team_reads_what_was_done(house: House) -> None:
+    broken = make_broken(house, make_person("bea", "break-glass"))
+    record = reverse("admin:approvals_actionrequest_change", args=[broken.request_id])
+    request = make_access(house)
+    other = reverse("admin:approvals_actionrequest_change", args=[request.pk])
+    eve = browser(make_person("eve", "executive"))
+
+    assert eve.get(record).status_code == 200
+    assert eve.get(other).status_code == 404
+    assert browser(house.fred).get(record).status_code == 404
+
+
+def test_the_landing_page_says_what_waits_until_it_does_not(house: House) -> None:
+    broken = make_broken(house, make_person("bea", "break-glass"))
+    auditor = browser(make_person("aud", "auditor"))
+    cache.clear()
+
+    assert "1 to review" in text_of(auditor.get("/admin/"))
+    review(broken.pk, reviewer=house.mona, was_justified=True, comment="It was down.")
+    cache.clear()
+    assert "none to review" in text_of(auditor.get("/admin/"))
