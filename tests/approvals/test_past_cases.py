@@ -177,7 +177,9 @@ def test_a_batch_is_found_by_index(cast: Cast) -> None:
     make_crm(cast)
     rows = past_cases._INTAKE.filter(pk__lt=10**9).values_list("pk", "facts")[:5000]
     with connection.cursor() as cursor:
+        # two rows: the plan of many is asked for
         cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_bitmapscan = off")
 
         plan = rows.explain()
 

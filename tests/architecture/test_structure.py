@@ -132,7 +132,7 @@ def test_models_and_migrations_agree() -> None:
     call_command("makemigrations", check=True, dry_run=True, verbosity=0)
 
 
-@pytest.mark.parametrize("name", ["up", "sweep", "sync_roles", "verify_audit"])
+@pytest.mark.parametrize("name", ["up", "sweep", "sync_roles", "verify_audit", "backtest"])
 def test_the_commands_of_the_product_are_there(name: str) -> None:
     assert get_commands()[name] in APPS
 
