@@ -11,6 +11,8 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
+from audit.money import MoneyError, exponent
+
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
 _SANDBOX_CREDENTIALS = frozenset(
     {"sk_test_sandbox", "directory-sandbox", "changes-sandbox", "logistics-sandbox"}
@@ -23,7 +25,7 @@ LEASE_MARGIN = timedelta(seconds=5)
 @register(Tags.security)
 def check_deployment(**kwargs: Any) -> list[CheckMessage]:
     """What must hold before anybody but the developer may use this."""
-    found = [*_clocks()]
+    found = [*_clocks(), *_money()]
     if settings.DEBUG:
         return found
     found += _keys()
@@ -52,6 +54,17 @@ def _error(number: int, message: str, hint: str) -> CheckMessage:
 
 def _warning(number: int, message: str, hint: str) -> CheckMessage:
     return Warning(message, hint=hint, id=f"countersign.W{number:03}")
+
+
+def _money() -> Iterator[CheckMessage]:
+    try:
+        exponent(settings.BASE_CURRENCY)
+    except MoneyError:
+        yield _error(
+            15,
+            "BASE_CURRENCY is no currency, so no sums can be kept.",
+            "Set it to an ISO 4217 code such as EUR.",
+        )
 
 
 def _clocks() -> Iterator[CheckMessage]:

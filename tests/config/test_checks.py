@@ -77,6 +77,7 @@ DEMO_ELSEWHERE = {**DEMO, "DATABASE_URL": PRODUCTION["DATABASE_URL"], "BROKER_UR
     [
         ({"AUDIT_KEY": PRODUCTION["SECRET_KEY"]}, "E001"),
         ({"SECRET_KEY": "abab" * 12}, "E001"),
+        ({"BASE_CURRENCY": "EURO"}, "E015"),
         ({"AUDIT_RETIRED_KEYS": PRODUCTION["AUDIT_KEY"]}, "E001"),
         ({"ALLOWED_HOSTS": "*"}, "E002"),
         ({"ALLOWED_HOSTS": "localhost"}, "E002"),
