@@ -10,4 +10,10 @@ class PoliciesConfig(AppConfig):
 
     def ready(self) -> None:
         """Have every service registered that carries out what a second person agreed to."""
-        from policies.services import accounts, limits, passwords, people  # noqa: F401
+        from policies.services import (  # noqa: F401
+            accounts,
+            delegations,
+            limits,
+            passwords,
+            people,
+        )

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from django.db.models import F
 
 from approvals.exceptions import (
     AlreadyDecided,
@@ -21,7 +20,6 @@ from approvals.exceptions import (
     WrongState,
 )
 from approvals.models import ActionRequest, BreakGlass, Decision, Notice
-from approvals.selectors import clock
 from approvals.services import break_glass as glass
 from approvals.services.agents import pause_agent
 from approvals.services.conclude import sign_off
@@ -61,12 +59,6 @@ def break_it(request: ActionRequest, user: User, **changes: object) -> Decision:
         "seen": look_at(request, user), "reason": WHY, "proof": make_proof(user),
     }  # fmt: skip
     return glass.break_glass(request.pk, decider=user, **(said | changes))  # type: ignore[arg-type]
-
-
-def let_a_day_pass(broken: BreakGlass) -> None:
-    BreakGlass.objects.filter(pk=broken.pk).update(
-        review_due_at=F("review_due_at") - timedelta(days=2)
-    )
 
 
 def test_one_person_approves_alone_and_everybody_is_told(cast: Cast) -> None:
@@ -271,73 +263,6 @@ def test_whoever_said_no_or_yes_before_does_not_break_it(cast: Cast) -> None:
         break_it(half, bea)
     with pytest.raises(WrongState):
         break_it(ended, bea)
-
-
-# --- The review
-
-
-def broken_by(cast: Cast, user: User) -> BreakGlass:
-    break_it(make_access(cast), user)
-    return BreakGlass.objects.latest("pk")
-
-
-def test_somebody_else_reviews_it_once(cast: Cast) -> None:
-    broken = broken_by(cast, breaker())
-
-    glass.review(broken.pk, reviewer=cast.mona, was_justified=True, comment="It was down.")
-    with pytest.raises(AlreadyDecided):
-        glass.review(broken.pk, reviewer=cast.sara, was_justified=False, comment="No.")
-
-    found = BreakGlass.objects.get()
-    assert (found.reviewer, found.was_justified) == (cast.mona, True)
-    assert codes(broken.request)[-1] == "glass.reviewed"
-
-
-def test_the_breaker_the_involved_and_outsiders_do_not_review_it(cast: Cast) -> None:
-    bea = breaker("bea", "manager")
-    request = make_access(cast)
-    approve(request, cast.sara)
-    break_it(request, bea)
-    broken = BreakGlass.objects.get()
-    villains = (
-        bea, make_person("bea-2", "executive", person="bea"), cast.sara, cast.fred, cast.ada,
-        make_person("owner-2", "manager", person="olga"), make_person("aud", "auditor"),
-    )  # fmt: skip
-
-    for villain in villains:
-        with pytest.raises(NotAuthorised):
-            glass.review(broken.pk, reviewer=villain, was_justified=True, comment="fine")
-    with pytest.raises(ReasonRequired):
-        glass.review(broken.pk, reviewer=cast.mona, was_justified=True, comment=" ")
-
-    assert BreakGlass.objects.get().reviewed_at is None
-
-
-def test_not_justified_is_loud(cast: Cast) -> None:
-    broken = broken_by(cast, breaker())
-    Notice.objects.all().delete()
-
-    glass.review(broken.pk, reviewer=cast.sara, was_justified=False, comment="Nothing was down.")
-
-    assert "not justified" in newest_event(broken.request).data
-    assert {"mona", "ada", "olga"} <= set(
-        Notice.objects.filter(subject__contains="NOT justified").values_list(
-            "recipient__username", flat=True
-        )
-    )
-
-
-def test_an_overdue_review_is_noted_once_and_can_still_be_made(cast: Cast) -> None:
-    broken = broken_by(cast, breaker())
-    let_a_day_pass(broken)
-
-    sweep()
-    sweep()
-
-    assert codes(broken.request).count("glass.review_overdue") == 1
-    assert Notice.objects.filter(subject__startswith="OVERDUE").exists()
-    glass.review(broken.pk, reviewer=cast.mona, was_justified=True, comment="Late, and right.")
-    assert BreakGlass.objects.get().reviewed_at <= clock.now()
 
 
 _UNREAD = "evidence: [risk_analysis]\n    decide_by: 2h"
