@@ -148,7 +148,7 @@ def _judge(document: Document, heard: Heard, seen: Seen, version: str) -> Evalua
         trace.append(_engine_entry("fail-closed", failure, clauses))
         tier = replace(tier, number=HIGHEST_TIER, reason=failure)
 
-    standing = () if failure else _standing(matched, tier.number)
+    standing = _standing(matched, tier.number)  # none after a failure: that is tier 5
     covered = {covered: rule.id for rule in standing for covered in _covers(rule)}
     trace = [_covered(entry, covered) for entry in trace]
     counted = [rule for rule in matched if rule.id not in covered]
