@@ -56,7 +56,9 @@ class LendForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable 
     begins = forms.DateTimeField(widget=_Moment)
     ends = forms.DateTimeField(widget=_Moment, help_text="At most 90 days later.")
     why = forms.CharField(
-        max_length=300, widget=UnfoldAdminTextInputWidget, help_text="Why, for the trail."
+        max_length=300,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="For the trail. Nothing is lent before a second person, an ops admin, agrees.",
     )
 
     class Meta:

@@ -41,6 +41,7 @@ CONFIGURATION = {
     "policies_policyedit", "policies_backtest", "approvals_agent",
     "approvals_historicalagent", "approvals_agentkey", "audit_auditevent", "audit_auditstream",
     "approvals_pause", "policies_absence", "policies_authoritychange", "django_admin_log",
+    "policies_delegation", "policies_historicaldelegation",
 }  # fmt: skip
 """What the doors of configuration may change: people, limits, agents, pauses, and the trail."""
 
@@ -48,8 +49,9 @@ DOORS = {
     "ops admin": (
         "admin/policies/user/", "admin/policies/approvallimit/", "admin/policies/policyversion/",
         "admin/approvals/agent/", "admin/approvals/pause/", "admin/policies/absence/",
-        "admin/policies/authoritychange/",
+        "admin/policies/authoritychange/", "admin/policies/delegation/",
     ),
+    "manager": ("admin/policies/delegation/", "admin/policies/authoritychange/"),
     "operations": ("admin/policies/absence/",),
     "agent owner": ("admin/approvals/agent/",),
     "risk owner": ("admin/policies/policyversion/",),

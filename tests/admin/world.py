@@ -25,7 +25,7 @@ from audit.actors import Actor
 from connectors.sandbox.server import Sandbox
 from policies.models import PolicyVersion, User
 from policies.roles import ROLES
-from policies.services import backtests, limits, people, versions
+from policies.services import backtests, delegations, limits, people, second_person, versions
 from policies.services.absences import set_absence
 from tests.approvals.make import (
     INSTALLER,
@@ -76,6 +76,7 @@ def build() -> World:
     requests = _requests(agent, who)
     _stop_and_leave(who)
     _emergency(agent, who)
+    _lend(who)
     replay = backtests.request_backtest(draft.pk, actor=Actor.human(who["risk owner"]))
     backtests.run_backtest(replay.pk)
     return World(who, agent, requests, draft)
@@ -95,6 +96,24 @@ def _emergency(agent: Agent, who: dict[str, User]) -> None:
         actor=Actor.human(who["second ops admin"]), user_id=who["legal"].pk, action_type="*",
         currency="EUR", each_minor=100_00, reason="new in the team",
     )  # fmt: skip
+
+
+def _lend(who: dict[str, User]) -> None:
+    """The manager lends to a deputy: one delegation in force, one that waits."""
+    manager, deputy, at = who["manager"], make_person("deputy", "manager"), clock.now()
+    for agreed in (True, False):
+        change = delegations.lend(
+            lender=manager,
+            delegate_id=deputy.pk,
+            starts_at=at,
+            ends_at=at + timedelta(days=3 if agreed else 4),
+            reason="on holiday",
+            actor=Actor.human(manager),
+        )
+        if agreed:
+            second_person.agree(
+                change.pk, actor=Actor.human(who["second ops admin"]), reason="seen"
+            )
 
 
 def _stop_and_leave(who: dict[str, User]) -> None:
