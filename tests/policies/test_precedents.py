@@ -9,58 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.canonical import canonical
-from policies.battery import Battery
 from policies.evaluate import evaluate
 from policies.facts import Facts, declared
-from policies.looks import Looks
-from policies.plain import plain_question
 from policies.precedents import Answered, Precedents, load
 from tests.policies.make import DEFAULT_TEXT, SMALL, make_document, make_facts
 
-NAMES = tuple(declared())
-
-PLAIN = [
-    "action.amount <= 100",
-    "100 >= action.amount",
-    "action.amount == -5",
-    "-5 != action.amount",
-    "action.amount > 0 && action.amount <= param.most",
-    "velocity.target_sum_24h > action.amount",
-    "velocity.target_sum_24h == action.amount || customer.known",
-    "!(customer.known && !agent.over_ceiling)",
-    "!customer.known",
-    "customer.known == true",
-    'action.type in ["refund.issue", "vendor.pay"]',
-    'action.type != "refund.issue" && "vendor.pay" == action.type',
-    '"injection" in evidence.flags',
-    "size(evidence.flags) == 0",
-    "size(action.target) > 3",
-    "(agent.confidence == -1.0) || (agent.confidence >= 0.7)",
-    "agent.confidence < 0.5 // unsure",
-    'action.target.matches("(?i)ask-kiss")',
-    'action.target.matches("Ab c")',
-    'action.target.contains("k") && action.target.startsWith("a")',
-    'action.target.endsWith("s")',
-    "true",
-    "false || customer.known",
-]
-ONLY_CEL = [
-    "action.amount + 1 > 5",
-    "action.amount > 5 ? true : false",
-    'action.target.matches("a|b")',
-    'action.target.matches("a.c")',
-    'action.target == "a\\n"',
-    'action.type < "b"',
-    'evidence.flags.exists(f, f == "injection")',
-    'evidence.flags[0] == "injection"',
-    "int(agent.confidence) == 1",
-    "(action.amount > 5) == customer.known",
-    'evidence.kinds == ["charge"]',
-    "action.amount in [1, 2]",
-    'size("abc") == 3',
-    "customer.known && (action.amount) > 5",
-    "evidence.flags == evidence.kinds",
-]
 _VALUES = {
     bool: st.booleans(),
     int: st.sampled_from([-5, -4, 0, 1, 99, 100, 101, 700, 701, 2**53 - 1]),
@@ -69,49 +22,6 @@ _VALUES = {
                           "ask-kiss", "Ab c", "ab c", "\u0130s", "k\u0130ss"]),
     tuple: st.lists(st.sampled_from(["injection", "charge", "bidi"]), max_size=2).map(tuple),
 }  # fmt: skip
-USED = ("action.amount", "action.type", "action.target", "velocity.target_sum_24h",
-        "customer.known", "agent.over_ceiling", "agent.confidence", "evidence.flags",
-        "evidence.kinds")  # fmt: skip
-SOME_FACTS = st.fixed_dictionaries({name: _VALUES[declared()[name].kind] for name in USED})
-PARAMETERS = (("most", 700),)
-
-
-def values_of(facts: dict[str, object]) -> tuple[object, ...]:
-    return tuple(facts.get(name, declared()[name].default) for name in NAMES)
-
-
-@pytest.mark.parametrize("clause", PLAIN)
-def test_plain_clauses_need_no_cel(clause: str) -> None:
-    assert plain_question(clause, NAMES, dict(PARAMETERS), Looks()) is not None
-
-
-@pytest.mark.parametrize("clause", ONLY_CEL)
-def test_what_could_mean_something_else_or_fail_is_left_to_cel(clause: str) -> None:
-    Battery([clause])
-
-    assert plain_question(clause, NAMES, dict(PARAMETERS), Looks()) is None
-
-
-_BATTERY = Battery(PLAIN, PARAMETERS, also=NAMES)
-_LOOKS = Looks()
-_QUESTIONS = {clause: plain_question(clause, NAMES, dict(PARAMETERS), _LOOKS) for clause in PLAIN}
-_KEY = _LOOKS.key()
-_SEEN: dict[tuple[object, ...], list[bool]] = {}
-
-
-@settings(max_examples=500, deadline=None)
-@given(facts=SOME_FACTS)
-def test_plain_clauses_say_what_cel_says(facts: dict[str, object]) -> None:
-    values = values_of(facts)
-
-    heard = _BATTERY.ask(values)
-
-    said = [question(values) for question in _QUESTIONS.values() if question is not None]
-    assert not heard.errors
-    assert said == [bool(heard.true & _BATTERY.bits[clause]) for clause in PLAIN]
-    assert _SEEN.setdefault(_KEY(values), said) == said, "equal looks, unequal answers"
-
-
 _DEFAULT = make_document(DEFAULT_TEXT)
 _ALL_FACTS = st.fixed_dictionaries(
     {name: st.just(fact.default) | _VALUES[fact.kind] for name, fact in declared().items()}
