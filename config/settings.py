@@ -289,7 +289,7 @@ EXECUTION_MAX_ATTEMPTS = env.int("EXECUTION_MAX_ATTEMPTS", 5)
 BASE_CURRENCY = env.str("BASE_CURRENCY", "EUR")
 
 # Policy replays past cases and knows the action types without knowing who keeps them.
-POLICY_PAST_CASES = "approvals.selectors.past_cases"  # a policies.backtest.PastCases
+POLICY_PAST_CASES = "approvals.selectors.past_cases"  # a policies.replay.backtest.PastCases
 POLICY_ACTION_TYPES = "connectors.registry.action_types"
 
 # --- Logging ----------------------------------------------------------------------------------

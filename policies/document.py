@@ -1,4 +1,4 @@
-"""A policy document as typed values: what `policies.parser` makes of the YAML."""
+"""A policy document as typed values: what `policies.reading.parser` makes of the YAML."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from operator import attrgetter, itemgetter
 
-from policies.battery import Battery, Values
-from policies.cel import Parameters
+from policies.clauses.battery import Battery, Values
+from policies.clauses.cel import Parameters
 from policies.facts import FactError, Facts, declared
 from policies.matrix import Matrix, Pattern
 from policies.verdicts import Evaluation, RequirementSpec, RuleTrace, Verdict

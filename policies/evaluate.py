@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
-from policies.battery import Heard, OutOfTime, Values
+from policies.clauses.battery import Heard, OutOfTime, Values
 from policies.document import Document, Rule
 from policies.facts import FactError, Facts
 from policies.matrix import SHAPES, Cell, OperatingModel, Pattern, shape_of

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
 from approvals.models import PolicyDecision, Requirement
-from policies.backtest import LAID_OVER, PastCase, Said
+from policies.replay.backtest import LAID_OVER, PastCase, Said
 from policies.verdicts import Verdict
 
 BATCH = 5_000

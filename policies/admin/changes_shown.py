@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from policies.compare import Change
+from policies.checks.compare import Change
 
 _FIRST = ("parameter ", "rule ")
 

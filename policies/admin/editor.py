@@ -14,15 +14,15 @@ from policies.admin.access import person_at
 from policies.admin.changes_shown import Changes, sorted_out
 from policies.admin.findings import Group, findings_about
 from policies.admin.vocabulary import vocabulary
-from policies.compare import compare
+from policies.checks.compare import compare
+from policies.checks.selftest import failed_tests
 from policies.exceptions import PolicyError
 from policies.models import PolicyVersion
-from policies.parser import parse_document
-from policies.selftest import failed_tests
+from policies.reading.parser import parse_document
+from policies.reading.yaml_source import DocumentError, Problem
 from policies.services import drafts, versions
 from policies.services.checking import document_in_force
 from policies.services.publishable import in_force
-from policies.yaml_source import DocumentError, Problem
 
 if TYPE_CHECKING:
     from policies.admin.versions import PolicyVersionAdmin

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from policies.checks.findings import Finding, Severity
 from policies.document import Document
-from policies.findings import Finding, Severity
 from policies.services.checking import check
 
 _TITLES = {

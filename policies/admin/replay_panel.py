@@ -11,8 +11,8 @@ from django.urls import reverse
 from audit.money import Money
 from policies.models import Backtest, PolicyVersion
 from policies.models.replays import BacktestStatus, Direction
+from policies.replay.summary import Directed, Summary, Tally
 from policies.services.publishable import in_force
-from policies.summary import Directed, Summary, Tally
 
 _MOST_BARS = 12
 FLIPS = (Direction.LOOSER, Direction.STRICTER, Direction.REROUTED)

@@ -24,7 +24,7 @@ from policies.admin.links import RecordLinks
 from policies.admin.replay_panel import FLIPS, panel, percent
 from policies.models import Backtest, BacktestFlip
 from policies.models.replays import BacktestStatus
-from policies.summary import Summary
+from policies.replay.summary import Summary
 
 _ROWS = 50
 _CHOOSERS = ("direction", "agent", "action_type")

@@ -14,18 +14,18 @@ from policies.admin.findings import Group, findings_about
 from policies.admin.next_step import Step, next_step
 from policies.admin.replay_panel import ReplayPanel, newest_panel
 from policies.admin.shadow_chart import ShadowChart, shadow_chart
-from policies.compare import compare
+from policies.checks.compare import compare
+from policies.checks.selftest import results
+from policies.checks.wording import requirements, shown
 from policies.document import Document, Expectation, Rule
 from policies.matrix import Cell
 from policies.models import PolicyEdit, PolicyVersion, User
 from policies.models.versions import VersionStatus
-from policies.selftest import results
 from policies.services.evaluation import document_of
 from policies.services.publishable import (
     UNPUBLISHED,
     in_force,
 )
-from policies.wording import requirements, shown
 
 _MOST_EVENTS = 200
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import get_type_hints
 
+from policies.checks.wording import shown
 from policies.document import Document
 from policies.facts import Declaration, Facts, declared
 from policies.matrix import OperatingModel, Pattern
 from policies.models.replays import Direction
 from policies.roles import ROLES
 from policies.verdicts import Verdict
-from policies.wording import shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,15 +23,15 @@ from audit.doorbell import ring
 from audit.events import AuditCode
 from audit.services import record
 from policies.authority import may_write_policy
-from policies.backtest import Flip, PastCases, Replay
 from policies.document import Document
 from policies.exceptions import PolicyError
 from policies.models import Backtest, BacktestFlip, PolicyVersion
 from policies.models.replays import BacktestStatus
 from policies.models.versions import VersionStatus
-from policies.parser import parse_document
+from policies.reading.parser import parse_document
+from policies.reading.yaml_source import DocumentError
+from policies.replay.backtest import Flip, PastCases, Replay
 from policies.services.evaluation import active_version
-from policies.yaml_source import DocumentError
 
 logger = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Checking a document against who there is and what there is: gathers, and asks `policies.lint`."""
+"""Checking a document against who there is and what there is, by `policies.checks.lint`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from policies import lint
+from policies.checks import lint
+from policies.checks.findings import Finding
+from policies.checks.reach import HeldLimit, Member, People
 from policies.document import Document
-from policies.findings import Finding
 from policies.models import ApprovalLimit, User
-from policies.reach import HeldLimit, Member, People
 from policies.services.evaluation import active_version, document_of
 
 

@@ -8,11 +8,11 @@ from django.utils import timezone
 from audit.actors import Actor
 from audit.events import AuditCode
 from audit.services import record
+from policies.checks.selftest import failed_tests
 from policies.exceptions import PolicyError
 from policies.models import PolicyVersion, User
 from policies.models.versions import VersionStatus
-from policies.parser import parse_document
-from policies.selftest import failed_tests
+from policies.reading.parser import parse_document
 from policies.services.backtests import request_backtest
 from policies.services.publishable import (
     UNPUBLISHED,

@@ -16,10 +16,10 @@ from policies.evaluate import evaluate, fail_closed
 from policies.facts import Facts
 from policies.models import PolicyVersion
 from policies.models.versions import VersionStatus
-from policies.parser import parse_document
+from policies.reading.parser import parse_document
+from policies.reading.yaml_source import DocumentError
 from policies.verdicts import Evaluation
 from policies.windows import is_open
-from policies.yaml_source import DocumentError
 
 logger = logging.getLogger(__name__)
 

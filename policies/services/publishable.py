@@ -10,16 +10,16 @@ from audit.events import AuditCode
 from audit.selectors import events_of
 from audit.services import stream
 from policies.authority import Refusal, may_write_policy
+from policies.checks.findings import Severity
+from policies.checks.selftest import failed_tests
 from policies.document import Document
 from policies.exceptions import PolicyError
-from policies.findings import Severity
 from policies.models import Backtest, PolicyVersion, User
 from policies.models.replays import BacktestStatus
 from policies.models.versions import VersionStatus
-from policies.parser import parse_document
-from policies.selftest import failed_tests
+from policies.reading.parser import parse_document
+from policies.reading.yaml_source import DocumentError
 from policies.services import checking
-from policies.yaml_source import DocumentError
 
 UNPUBLISHED = (VersionStatus.DRAFT, VersionStatus.PROPOSED)
 

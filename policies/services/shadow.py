@@ -16,10 +16,10 @@ from django.db.models import Count
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from policies.backtest import LAID_OVER, Said, direction_of, with_floor
 from policies.facts import Facts
 from policies.models import PolicyVersion, ShadowVerdict
 from policies.models.versions import VersionStatus
+from policies.replay.backtest import LAID_OVER, Said, direction_of, with_floor
 from policies.services.evaluation import evaluate_version
 from policies.verdicts import Evaluation, RuleTrace, Verdict
 

@@ -12,12 +12,12 @@ from audit.actors import Actor
 from audit.canonical import digest
 from audit.events import AuditCode
 from audit.services import record
+from policies.checks.selftest import failed_tests
 from policies.document import Document
 from policies.exceptions import PolicyError
 from policies.models import PolicyEdit, PolicyVersion, User
 from policies.models.versions import VersionStatus
-from policies.parser import parse_document
-from policies.selftest import failed_tests
+from policies.reading.parser import parse_document
 from policies.services.configuring import check_may_configure
 from policies.services.publishable import (
     check,

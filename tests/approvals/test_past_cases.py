@@ -16,14 +16,14 @@ from approvals.models import ActionRequest, PolicyDecision
 from approvals.selectors import past_cases
 from approvals.services.sweep import sweep
 from audit.actors import Actor
-from policies.backtest import LAID_OVER, PastCase, Replay, Said
 from policies.models import Backtest, ShadowVerdict
-from policies.parser import parse_document
+from policies.reading.parser import parse_document
+from policies.replay.backtest import LAID_OVER, PastCase, Replay, Said
+from policies.replay.summary import Summary
 from policies.services.backtests import request_backtest
 from policies.services.shadow import forget_shadows
 from policies.services.shadowing import start_shadow
 from policies.services.versions import draft_version
-from policies.summary import Summary
 from policies.verdicts import Verdict
 from tests.approvals.make import (
     DEFAULT_POLICY,

@@ -32,14 +32,14 @@ import policies  # noqa: E402
 from approvals.models import ActionRequest, Agent, PolicyDecision, Requirement  # noqa: E402
 from approvals.selectors import past_cases  # noqa: E402
 from audit.canonical import JsonObject, canonical, digest  # noqa: E402
-from policies.backtest import PastCase, Replay, Said, direction_of  # noqa: E402
 from policies.document import Document  # noqa: E402
 from policies.evaluate import evaluate  # noqa: E402
 from policies.facts import Facts  # noqa: E402
 from policies.models import Backtest, PolicyVersion, User  # noqa: E402
 from policies.models.replays import Direction  # noqa: E402
-from policies.parser import parse_document  # noqa: E402
-from policies.precedents import load  # noqa: E402
+from policies.reading.parser import parse_document  # noqa: E402
+from policies.replay.backtest import PastCase, Replay, Said, direction_of  # noqa: E402
+from policies.replay.precedents import load  # noqa: E402
 from policies.services.backtests import run_backtest  # noqa: E402
 from policies.services.evaluation import document_of  # noqa: E402
 from policies.verdicts import RuleTrace  # noqa: E402

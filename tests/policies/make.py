@@ -23,7 +23,7 @@ from policies.exceptions import PolicyError
 from policies.facts import Facts
 from policies.models import Backtest, PolicyVersion, User
 from policies.models.replays import BacktestStatus
-from policies.parser import parse_document
+from policies.reading.parser import parse_document
 from policies.roles import ROLES
 from policies.services.drafts import request_publication
 from policies.services.limits import set_limit

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from audit.canonical import canonical
-from policies.backtest import PastCase, Said
 from policies.evaluate import evaluate
+from policies.replay.backtest import PastCase, Said
 from policies.verdicts import Verdict
 from tests.policies.make import SMALL, changed, make_document, make_facts
 

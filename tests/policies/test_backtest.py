@@ -11,10 +11,10 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from audit.canonical import canonical
-from policies.backtest import PastCase, Replay, Said, direction_of, replay
 from policies.models import Backtest, User
 from policies.models.replays import Direction
-from policies.summary import Summary
+from policies.replay.backtest import PastCase, Replay, Said, direction_of, replay
+from policies.replay.summary import Summary
 from policies.verdicts import Verdict
 from tests.policies import shelf
 from tests.policies.make import SMALL, make_deciders, make_document, make_user

@@ -11,9 +11,9 @@ from audit.canonical import digest
 from policies.calendar import held_until, time_facts
 from policies.models import PolicyVersion
 from policies.models.versions import VersionStatus
+from policies.reading.yaml_source import DocumentError
 from policies.services.evaluation import held_until as published_until
 from policies.services.evaluation import may_begin, window_is_open
-from policies.yaml_source import DocumentError
 from tests.policies.make import DEFAULT_TEXT, SMALL, make_document
 
 BERLIN = ZoneInfo("Europe/Berlin")

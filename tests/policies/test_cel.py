@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.battery import Battery
-from policies.cel import Activation, Answer, ClauseError, compile_clause
+from policies.clauses.battery import Battery
+from policies.clauses.cel import Activation, Answer, ClauseError, compile_clause
 from policies.facts import FactError, Facts
 from tests.policies.make import make_facts
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from policies.checks.selftest import failed_tests
 from policies.evaluate import evaluate
 from policies.facts import Facts
-from policies.selftest import failed_tests
 from policies.verdicts import Evaluation, Verdict
 from tests.policies.make import DEFAULT_TEXT, clean_refund, groups, make_document, make_facts
 

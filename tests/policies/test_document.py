@@ -8,10 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from policies.parser import parse_document
-from policies.selftest import failed_tests
+from policies.checks.selftest import failed_tests
+from policies.reading.parser import parse_document
+from policies.reading.yaml_source import DocumentError, Problem
 from policies.verdicts import RequirementSpec, Verdict
-from policies.yaml_source import DocumentError, Problem
 from tests.policies.make import DEFAULT_TEXT, SMALL, changed, make_document
 
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies.checks.findings import Finding
+from policies.checks.lint import findings
+from policies.checks.reach import HeldLimit, Member, People
+from policies.clauses.terms import literals_of, region_of
 from policies.document import Document
 from policies.evaluate import evaluate
-from policies.findings import Finding
-from policies.lint import findings
-from policies.reach import HeldLimit, Member, People
-from policies.terms import literals_of, region_of
 from tests.policies.make import SMALL, make_document, make_facts
 
 TODAY = date(2026, 11, 20)

@@ -8,8 +8,8 @@ import pytest
 
 from policies.evaluate import evaluate
 from policies.matrix import OperatingModel, Pattern
+from policies.reading.yaml_source import DocumentError
 from policies.verdicts import Evaluation, Verdict
-from policies.yaml_source import DocumentError
 from tests.policies.make import SMALL, changed, make_document, make_facts
 
 ALLOW, ASK = Verdict.ALLOW, Verdict.REQUIRE_APPROVAL

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.battery import Battery
-from policies.cel import Activation, compile_clause
+from policies.clauses.battery import Battery
+from policies.clauses.cel import Activation, compile_clause
+from policies.clauses.landmarks import Landmarks
 from policies.evaluate import evaluate, evaluate_briefly, evaluate_flat
 from policies.facts import Facts, FactValue, declared
-from policies.landmarks import Landmarks
 from tests.policies.make import DEFAULT_TEXT, clean_refund, make_document, make_facts
 
 DOCUMENT = make_document(DEFAULT_TEXT)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from policies.selftest import failed_tests
-from policies.yaml_source import DocumentError
+from policies.checks.selftest import failed_tests
+from policies.reading.yaml_source import DocumentError
 from tests.policies.make import SMALL, changed, make_document
 from tests.policies.test_document import place_of, problems_of
 

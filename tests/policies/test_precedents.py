@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from audit.canonical import canonical
 from policies.evaluate import evaluate
 from policies.facts import Facts, declared
-from policies.precedents import Answered, Precedents, load
+from policies.replay.precedents import Answered, Precedents, load
 from tests.policies.make import DEFAULT_TEXT, SMALL, make_document, make_facts
 
 _VALUES = {

@@ -10,8 +10,9 @@ import pytest
 from django.utils import timezone
 
 from audit.actors import Actor, ActorKind
-from policies.backtest import PastCase
 from policies.models import Backtest, PolicyVersion, User
+from policies.replay.backtest import PastCase
+from policies.replay.summary import Summary
 from policies.services import backtests
 from policies.services.backtests import (
     find_waiting,
@@ -20,7 +21,6 @@ from policies.services.backtests import (
     run_backtest,
 )
 from policies.services.versions import draft_version
-from policies.summary import Summary
 from tests.policies import shelf
 from tests.policies.make import SMALL, codes, make_deciders, make_document, make_user, refused
 from tests.policies.shelf import CASES, LOOSER, NOON, STRICTER, make_past

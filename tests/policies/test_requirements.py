@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policies.reading.yaml_source import DocumentError
 from policies.requirements import merged
 from policies.verdicts import RequirementSpec
-from policies.yaml_source import DocumentError
 from tests.policies.make import SMALL, make_document
 
 PLAIN = "{group: finance, within_limit: true}"

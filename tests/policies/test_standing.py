@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from policies.evaluate import evaluate
+from policies.reading.yaml_source import DocumentError
 from policies.verdicts import Evaluation, Verdict
-from policies.yaml_source import DocumentError
 from tests.policies.make import SMALL, changed, groups, make_document, make_facts
 
 RULE = """\

@@ -13,14 +13,14 @@ from django.core.management.base import BaseCommand, CommandError
 
 from audit.canonical import canonical
 from audit.money import Money
-from policies.backtest import Flip, Replay
+from policies.checks.findings import Finding
 from policies.document import Document
-from policies.findings import Finding
-from policies.parser import parse_document
+from policies.reading.parser import parse_document
+from policies.reading.yaml_source import DocumentError
+from policies.replay.backtest import Flip, Replay
+from policies.replay.summary import Summary, Tally
 from policies.services.backtests import MOST_CASES, past_cases
 from policies.services.checking import check, document_in_force
-from policies.summary import Summary, Tally
-from policies.yaml_source import DocumentError
 
 LARGEST = 10
 """How many of the largest flips are shown."""

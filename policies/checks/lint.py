@@ -12,15 +12,15 @@ from dataclasses import replace
 from datetime import date, timedelta
 
 from policies import patterns
-from policies.cel import suggestion
+from policies.checks.findings import Finding, Severity
+from policies.checks.reach import People, out_of_reach
+from policies.checks.weaker import weaker
+from policies.checks.wording import cell_name
+from policies.clauses.cel import suggestion
+from policies.clauses.spans import Region
+from policies.clauses.terms import literals_of, region_of
 from policies.document import Document, Rule
-from policies.findings import Finding, Severity
-from policies.reach import People, out_of_reach
-from policies.spans import Region
-from policies.terms import literals_of, region_of
 from policies.verdicts import Verdict
-from policies.weaker import weaker
-from policies.wording import cell_name
 
 VOCABULARY: Mapping[str, tuple[str, ...]] = {
     "action.verb": ("read", "draft", "send", "update", "delete", "pay", "grant", "execute"),

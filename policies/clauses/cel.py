@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 
 from cel_expr_python import cel
 
+from policies.clauses.lexer import slow_part
 from policies.facts import FactError, Facts, declared
-from policies.lexer import slow_part
 
 Parameters: TypeAlias = "tuple[tuple[str, int], ...]"
 """A document's own numbers, by name."""

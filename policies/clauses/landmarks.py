@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from policies.clauses.lexer import Token, tokens
 from policies.facts import FactError, declared
-from policies.lexer import Token, tokens
 
 Number: TypeAlias = "int | float"
 

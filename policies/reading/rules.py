@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from audit.money import Money, MoneyError
-from policies.cel import Parameters, suggestion
+from policies.clauses.cel import Parameters, suggestion
+from policies.clauses.lexer import literal_fact
 from policies.document import Rule, Standing
-from policies.lexer import literal_fact
-from policies.read_matrix import read_tier
-from policies.read_requirements import read_requirements, refuse_twice
-from policies.reader import Reader
+from policies.reading.matrix import read_tier
+from policies.reading.reader import Reader
+from policies.reading.requirements import read_requirements, refuse_twice
 from policies.verdicts import Verdict
 
 _NO_CLAUSES = 'needs at least one clause; write - "true" for a rule about everything.'

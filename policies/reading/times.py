@@ -6,7 +6,7 @@ from collections import Counter
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from policies import patterns
-from policies.reader import Reader
+from policies.reading.reader import Reader
 from policies.windows import WEEKDAYS, Freeze, Window, freeze_span
 
 

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from policies.backtest import Said, direction_of
+from policies.checks.findings import Finding, Severity
+from policies.checks.wording import cell_name, requirements, shown
+from policies.clauses.spans import Region, Span
+from policies.clauses.terms import region_of
 from policies.document import Document, Rule, TierRule
 from policies.evaluate import evaluate
-from policies.findings import Finding, Severity
 from policies.models.replays import Direction
-from policies.spans import Region, Span
-from policies.terms import region_of
+from policies.replay.backtest import Said, direction_of
 from policies.verdicts import RequirementSpec, Verdict
-from policies.wording import cell_name, requirements, shown
 
 _STRICTNESS = {verdict: rank for rank, verdict in enumerate(Verdict)}
 

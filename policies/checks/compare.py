@@ -11,9 +11,9 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
+from policies.checks.wording import aspect, cell_name, requirements, shown, whole
 from policies.document import Document, Expectation, Rule, TierRule
 from policies.facts import declared
-from policies.wording import aspect, cell_name, requirements, shown, whole
 
 _READ_APART = frozenset({"digest", "rules", "tiers", "matrix", "tests"})
 _PEOPLE = frozenset({"requirements", "adds"})

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import yaml
 
-from policies.cel import ClauseError, Parameters, compile_clause, suggestion
-from policies.yaml_source import Problem
+from policies.clauses.cel import ClauseError, Parameters, compile_clause, suggestion
+from policies.reading.yaml_source import Problem
 
 T = TypeVar("T")
 D = TypeVar("D")

@@ -12,8 +12,8 @@ from typing import Protocol
 
 from policies.document import Document
 from policies.models.replays import Direction
-from policies.precedents import Answered, Precedents, load
-from policies.summary import Summary
+from policies.replay.precedents import Answered, Precedents, load
+from policies.replay.summary import Summary
 from policies.verdicts import Evaluation, Verdict
 
 LAID_OVER: frozenset[str] = frozenset({"target-unread", "no-longer-valid"})

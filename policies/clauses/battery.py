@@ -7,10 +7,19 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, TypeAlias
 
-from policies.cel import FALSE, TRUE, Activation, Answer, Condition, Language, Parameters, language
+from policies.clauses.cel import (
+    FALSE,
+    TRUE,
+    Activation,
+    Answer,
+    Condition,
+    Language,
+    Parameters,
+    language,
+)
+from policies.clauses.landmarks import Landmarks
+from policies.clauses.lexer import dotted_names
 from policies.facts import FactError, declared
-from policies.landmarks import Landmarks
-from policies.lexer import dotted_names
 
 Values: TypeAlias = "tuple[Any, ...]"
 """The facts a document looks at, in the order of its names."""

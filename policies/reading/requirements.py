@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from policies.reader import Reader
+from policies.reading.reader import Reader
 from policies.requirements import role_above
 from policies.roles import DECIDING_ROLES
 from policies.verdicts import RequirementSpec

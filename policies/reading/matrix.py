@@ -18,8 +18,8 @@ from policies.matrix import (
     shape_of,
 )
 from policies.objections import LOWEST_TIER_NEVER_ALLOWED
-from policies.read_requirements import read_requirements
-from policies.reader import Fields, Reader
+from policies.reading.reader import Fields, Reader
+from policies.reading.requirements import read_requirements
 from policies.verdicts import HIGHEST_TIER, Clocks, RequirementSpec
 from policies.windows import Window
 

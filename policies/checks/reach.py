@@ -9,15 +9,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from policies import patterns
+from policies.checks.findings import Finding, Severity
+from policies.checks.wording import cell_name, requirement
+from policies.clauses.spans import Region
 from policies.document import Document, Rule
-from policies.findings import Finding, Severity
 from policies.patterns import EVERY
 from policies.quorum import unmeetable
 from policies.requirements import merged
 from policies.roles import ANSWERS_TO, NEVER_DECIDE
-from policies.spans import Region
 from policies.verdicts import HIGHEST_TIER, RequirementSpec, Verdict
-from policies.wording import cell_name, requirement
 
 _ALWAYS_WITH_THE_TIERS_PEOPLE = range(4, HIGHEST_TIER + 1)
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from policies.clauses.lexer import Token, tokens
+from policies.clauses.spans import Literal, Region, Span, Term
 from policies.facts import declared
-from policies.lexer import Token, tokens
-from policies.spans import Literal, Region, Span, Term
 
 _MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=": "!="}
 PARAMETER = "param"

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from audit.canonical import digest
-from policies.cel import Parameters
+from policies.clauses.cel import Parameters
 from policies.document import Category, Document, Expectation, TierRule
 from policies.facts import FactError, Facts, declared
-from policies.read_matrix import read_matrix, read_tier
-from policies.read_requirements import read_role, refuse_twice
-from policies.read_rules import RuleReading, Vocabulary, read_clauses, read_name, read_verdict
-from policies.read_times import read_business_hours, read_freezes, read_windows
-from policies.reader import Fields, Reader
+from policies.reading.matrix import read_matrix, read_tier
+from policies.reading.reader import Fields, Reader
+from policies.reading.requirements import read_role, refuse_twice
+from policies.reading.rules import RuleReading, Vocabulary, read_clauses, read_name, read_verdict
+from policies.reading.times import read_business_hours, read_freezes, read_windows
+from policies.reading.yaml_source import DocumentError, Problem, compose
 from policies.verdicts import HIGHEST_TIER, Verdict
-from policies.yaml_source import DocumentError, Problem, compose
 
 T = TypeVar("T")
 

@@ -1,0 +1,1 @@
+"""What is said about a document before it is in force: findings, comparisons, its own tests."""

@@ -1,0 +1,1 @@
+"""Conditions: compiled and asked in CEL, and what can be said of them without facts."""

@@ -1,0 +1,1 @@
+"""YAML in, typed document out, or every mistake with its place and remedy."""

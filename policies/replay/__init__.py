@@ -1,0 +1,1 @@
+"""Past requests through another document."""
