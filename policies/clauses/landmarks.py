@@ -81,12 +81,12 @@ class Landmarks:
 def comparisons(clause: str, parameters: Mapping[str, int]) -> dict[str, list[Comparison] | None]:
     """By every numeric fact the clause spells, what it is compared with.
 
-    None when it does anything else with the fact than compare it.
+    None when it does anything else with the fact than compare it, or spells it with a dot in front.
     """
     listed = list(tokens(clause))
     found: dict[str, list[Comparison] | None] = {}
     for index in range(len(listed)):
-        name = _fact_at(listed, index)
+        name = _spelled_at(listed, index)
         if not name:
             continue
         comparison = _comparison(listed, index, name, parameters)
@@ -148,8 +148,12 @@ def _operator(listed: Sequence[Token], index: int) -> tuple[int, str]:
 
 
 def _fact_at(listed: Sequence[Token], index: int) -> str:
-    """The numeric fact whose spelling begins here."""
-    if index < 0 or index + 2 >= len(listed) or _text(listed, index - 1) == ".":
+    """The numeric fact whose spelling begins here, and nothing in front of it."""
+    return "" if _text(listed, index - 1) == "." else _spelled_at(listed, index)
+
+
+def _spelled_at(listed: Sequence[Token], index: int) -> str:
+    if index < 0 or index + 2 >= len(listed):
         return ""
     name = "".join(token.text for token in listed[index : index + 3])
     fact = _DECLARED.get(name)

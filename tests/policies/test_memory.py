@@ -102,6 +102,7 @@ CLAUSES = [
     "[action.amount > 2, customer.known].exists(x, x)",
     "agent.confidence >= 0.5 && agent.confidence < 1.0",
     "velocity.duplicates in [1, 5]",
+    ".velocity.target_sum_24h > 7",
 ]
 small = st.integers(-6, 13)
 
@@ -137,13 +138,20 @@ def test_clauses_of_every_shape_are_remembered_by_what_matters_to_them(
             assert heard.answer(text, battery.bits[text]) == afresh, text
 
 
+def test_a_fact_spelled_with_a_dot_in_front_is_remembered_by_its_value() -> None:
+    """CEL takes `.action.amount` for the same fact; a ceiling written so must hold every time."""
+    texts = ["action.amount > 5", ".action.amount > 100"]
+    battery = Battery(texts)
+
+    heard = [battery.ask((amount,)).true for amount in (50, 500)]
+
+    assert heard == [0b01, 0b11]
+
+
 def test_only_what_is_just_compared_is_remembered_by_its_place() -> None:
     found = Landmarks(CLAUSES, {"ten": 10})
 
-    assert set(found.scales) == {
-        "velocity.target_sum_24h",
-        "agent.confidence",
-    }
+    assert set(found.scales) == {"agent.confidence"}
     assert ("action.amount", "velocity.target_sum_24h") in found.pairs
 
 
