@@ -34,13 +34,14 @@ class CountersignSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme is un
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """What every page has; the pauses are read by the page that shows them, and then once."""
-        from approvals.models import Pause
-        from approvals.selectors.pauses import current_pauses
+        from approvals.models import Agent, Pause
+        from approvals.selectors.pauses import stops_in_force
 
         context: dict[str, Any] = super().each_context(request)
         if self.has_permission(request):
-            context["current_pauses"] = current_pauses
+            context["current_pauses"] = stops_in_force
             context["sees_pauses"] = partial(self._registry[Pause].has_view_permission, request)
+            context["sees_agents"] = partial(self._registry[Agent].has_view_permission, request)
         return context
 
     def index(

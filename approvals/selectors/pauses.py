@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db.models import F, Q, QuerySet
@@ -22,6 +22,7 @@ class Stop:
     at: datetime
     reason: str
     is_over: bool = False
+    is_agent: bool = False
 
     @property
     def for_people(self) -> str:
@@ -91,6 +92,18 @@ def paused_agents() -> list[Agent]:
     return list(Agent.objects.filter(paused_at__isnull=False).order_by("name"))
 
 
+def stops_in_force() -> list[Stop]:
+    """What every page tells: pauses, the widest first, then paused agents by name."""
+    stops = [
+        Stop(str(pause), pause.paused_by, pause.paused_at, pause.reason)
+        for pause in current_pauses()
+    ]
+    for agent in paused_agents():
+        stop = _of_agent(agent) if not stops else _of_agent_alone(agent)
+        stops.append(replace(stop, what=f"agent {agent.name}", is_agent=True))
+    return stops
+
+
 def _covering(action_type: str, system: str, *, by_person: bool) -> QuerySet[Pause]:
     covers = Q(scope=PauseScope.ALL, key="") | Q(scope=PauseScope.CONNECTOR, key=system)
     if not by_person:
@@ -111,10 +124,14 @@ def _agent_stopped_since(agent: Agent, at: datetime) -> Stop | None:
 
 
 def _of_agent(agent: Agent) -> Stop:
-    assert agent.paused_at is not None  # noqa: S101 - narrows for the type checker
     paused = events_of(agent).filter(code=AuditCode.AGENT_PAUSED).last()
-    by = paused.actor_name if paused else ""
-    return Stop(f"Agent {agent.name}", by, agent.paused_at, agent.pause_reason)
+    return replace(_of_agent_alone(agent), by=paused.actor_name if paused else "")
+
+
+def _of_agent_alone(agent: Agent) -> Stop:
+    """Without who did it, which the trail knows."""
+    assert agent.paused_at is not None  # noqa: S101 - narrows for the type checker
+    return Stop(f"Agent {agent.name}", "", agent.paused_at, agent.pause_reason)
 
 
 def _of_pause(pause: Pause) -> Stop:

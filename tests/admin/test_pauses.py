@@ -9,7 +9,9 @@ from django.urls import reverse
 
 from approvals.choices import PauseScope
 from approvals.models import Pause
+from approvals.services.agents import pause_agent, resume_agent
 from approvals.services.pauses import lift, pause
+from audit.actors import Actor
 from policies.models import User
 from tests.admin.make import House, browser, inbox, make_people, page, text_of
 from tests.api.make import AgentClient, a_proposal
@@ -100,6 +102,25 @@ def test_every_page_says_what_is_paused(house: House) -> None:
     text = text_of(browser(house.fred).get(inbox()))
     assert "Paused: connector email" in text
     assert "pauses in all" not in text
+
+
+def test_every_page_says_which_agent_is_paused(house: House) -> None:
+    pause_agent(house.agent.pk, actor=Actor.human(house.olga), reason="it <b>raves</b>")
+    fred, riskowner = browser(house.fred), browser(make_person("rita", "risk owner"))
+
+    alone = text_of(fred.get(reverse("admin:index")))
+    stop(PauseScope.CONNECTOR, "email")
+    beside = text_of(fred.get(inbox()))
+
+    assert f"Paused: agent {house.agent.name}" in alone
+    assert "by olga: it &lt;b&gt;raves&lt;/b&gt;" in alone
+    assert "Paused agents</a>" in alone
+    assert "All pauses" not in alone
+    assert "Paused: connector email" in beside
+    assert f"2 pauses in all: connector email, agent {house.agent.name}" in beside
+    assert "Paused agents</a>" not in text_of(riskowner.get(reverse("admin:index")))
+    resume_agent(house.agent.pk, actor=Actor.human(house.olga))
+    assert house.agent.name not in text_of(fred.get(reverse("admin:index")))
 
 
 def test_machines_are_told_at_once(house: House) -> None:
