@@ -8,6 +8,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import reverse
 
+from approvals.admin.concerns import concerns_of
 from approvals.selectors import clock
 from approvals.selectors.inbox import MOST_COUNTED, teams_of
 from approvals.selectors.landing import (
@@ -60,6 +61,7 @@ def landing_context(request: HttpRequest) -> dict[str, Any]:
     done = today(at=at)
     return {
         "at": at,
+        "concerns": concerns_of(user, groups, at=at),
         "inboxes": [{"team": counts.team, "tiles": _tiles(counts)} for counts in teams],
         "today": [
             Tile("Executed", _capped(done.executed), "", _tone(done.executed)),

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Max
 
 from audit.actors import Actor, ActorKind
 from audit.clock import now
@@ -88,3 +89,14 @@ def to_base(money: Money, on: date) -> int | None:
     unit = 10 ** (_PLACES + exponent(money.currency))
     exact = (2 * money.minor * worth + unit) // (2 * unit)
     return exact if exact < _MOST else None
+
+
+def outdated_currencies(on: date) -> list[str]:
+    """Currencies that had a rate once and have none that may be used that day."""
+    newest = (
+        ExchangeRate.objects.filter(day__lte=on)
+        .order_by("currency")
+        .values_list("currency")
+        .annotate(day=Max("day"))
+    )
+    return [currency for currency, day in newest if day < on - STALE_AFTER]

@@ -1,0 +1,109 @@
+"""What waits for risk owners, ops admins and reviewers of emergencies: a plain line each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.urls import reverse
+
+from approvals.selectors.glass import overdue_reviews, unreviewed
+from approvals.selectors.pauses import stops_in_force
+from policies.models import AuthorityChange, PolicyVersion, User
+from policies.models.authority import ChangeStatus
+from policies.models.versions import VersionStatus
+from policies.roles import CONFIGURING_ROLE, GLASS_REVIEWERS, RISK_OWNER
+from policies.services.publishable import hand_in
+from policies.services.rates import outdated_currencies
+
+_MOST_VERSIONS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """One thing that waits: what, and the page where one does something about it."""
+
+    text: str
+    url: str
+
+
+def concerns_of(user: User, groups: set[str], *, at: datetime) -> list[Concern]:
+    """Only what concerns the roles this person has; nothing for anybody else."""
+    if not user.is_active:
+        return []
+    found: list[Concern] = []
+    if groups & {RISK_OWNER, CONFIGURING_ROLE}:
+        found += _versions(user)
+    if CONFIGURING_ROLE in groups:
+        found += [*_changes(user, at), *_stops(), *_rates(at)]
+    if groups & {CONFIGURING_ROLE, *GLASS_REVIEWERS}:
+        found += _emergencies(user, at)
+    return found
+
+
+def _versions(user: User) -> list[Concern]:
+    proposed = PolicyVersion.objects.filter(status=VersionStatus.PROPOSED).order_by("pk")
+    found = []
+    for version in proposed.defer("document")[:_MOST_VERSIONS]:
+        whom = "a colleague" if hand_in(version, user) else "you"
+        text = f"Policy {version.label} waits for {whom} to publish it or send it back."
+        url = reverse("admin:policies_policyversion_change", args=[version.pk])
+        found.append(Concern(text, url))
+    return found
+
+
+def _changes(user: User, at: datetime) -> list[Concern]:
+    waiting = AuthorityChange.objects.filter(status=ChangeStatus.WAITING, lapses_at__gt=at)
+    rows = list(waiting.values_list("proposed_by__person", "beneficiary"))
+    for_others = sum(user.person in row for row in rows)
+    for_you = len(rows) - for_others
+    found = []
+    if for_you:
+        found.append(f"{_number(for_you, 'change')} of authority {_wait(for_you)} for your answer.")
+    if for_others:
+        found.append(
+            f"{_number(for_others, 'change')} of authority {_wait(for_others)} for another "
+            "ops admin: you proposed it, or it is about you."
+        )
+    url = reverse("admin:policies_authoritychange_changelist")
+    return [Concern(text, f"{url}?status={ChangeStatus.WAITING}") for text in found]
+
+
+def _stops() -> list[Concern]:
+    stops = stops_in_force()
+    by_page = (
+        ("admin:approvals_pause_changelist", [stop.what for stop in stops if not stop.is_agent]),
+        ("admin:approvals_agent_changelist", [stop.what for stop in stops if stop.is_agent]),
+    )
+    return [
+        Concern(f"Paused until an ops admin lifts it: {', '.join(names)}.", reverse(page))
+        for page, names in by_page
+        if names
+    ]
+
+
+def _rates(at: datetime) -> list[Concern]:
+    outdated = outdated_currencies(at.date())
+    if not outdated:
+        return []
+    which = ", ".join(outdated)
+    text = f"Exchange rates too old to use: {which}. People decide money in them until new ones."
+    return [Concern(text, reverse("admin:policies_exchangerate_changelist"))]
+
+
+def _emergencies(user: User, at: datetime) -> list[Concern]:
+    number = unreviewed(user)
+    if not number:
+        return []
+    late = overdue_reviews(at)
+    text = f"{_number(number, 'emergency approval')} {_wait(number)} for review"
+    text += f", {late} of them overdue." if late else "."
+    return [Concern(text, reverse("admin:approvals_breakglass_changelist"))]
+
+
+def _number(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def _wait(count: int) -> str:
+    return "waits" if count == 1 else "wait"
