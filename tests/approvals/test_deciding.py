@@ -21,6 +21,7 @@ from tests.approvals.make import (
     make_crm,
     make_limit,
     make_person,
+    make_proof,
     make_request,
     manager_refund,
     reject,
@@ -84,7 +85,13 @@ def test_a_colleagues_yes_does_not_make_ones_page_stale(cast: Cast) -> None:
     seen = look_at(request, cast.sara)
     approve(request, cast.otto)
 
-    decide.approve(request.pk, decider=cast.sara, seen=seen, reason_code="as_proposed")
+    decide.approve(
+        request.pk,
+        decider=cast.sara,
+        seen=seen,
+        reason_code="as_proposed",
+        proof=make_proof(cast.sara),
+    )
 
     assert fresh(request).state == "approved"
 

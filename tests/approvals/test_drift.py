@@ -21,6 +21,7 @@ from tests.approvals.make import (
     fresh,
     make_crm,
     make_limit,
+    make_person,
     make_request,
     manager_refund,
     publish,
@@ -46,6 +47,7 @@ def refund_of(cast: Cast) -> ActionRequest:
 
 
 def require_legal(cast: Cast, sandbox: Sandbox) -> None:
+    make_person("lea", "legal")  # a policy that asks a group without people is refused
     publish(
         cast,
         (
