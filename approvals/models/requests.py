@@ -10,7 +10,7 @@ from django.db import models
 from django_fsm import ConcurrentTransitionMixin, FSMField, transition
 from uuid6 import uuid7
 
-from approvals.choices import OPEN, State
+from approvals.choices import DONE, OPEN, State
 from approvals.models.agents import Agent
 from audit.canonical import digest
 from audit.history import kept_history
@@ -152,6 +152,11 @@ class ActionRequest(Chained, ConcurrentTransitionMixin, models.Model):
                 fields=["state", "id"],
                 name="approvals_request_open",
                 condition=models.Q(state__in=sorted(OPEN)),
+            ),
+            models.Index(
+                fields=["counterparty", "action_type"],
+                name="approvals_request_done_for",
+                condition=models.Q(state__in=sorted(DONE)),
             ),
             models.Index(fields=["agent", "id"], name="approvals_request_agent"),
             models.Index(fields=["business_key", "id"], name="approvals_request_business"),

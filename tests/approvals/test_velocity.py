@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from approvals.choices import ENDED_WITHOUT_EFFECT
 from approvals.exceptions import ApprovalError
 from approvals.models import ActionRequest, Agent, CountedRequest, PolicyDecision, VelocityBucket
+from approvals.selectors.earlier import succeeded_for
 from approvals.services import answer
 from approvals.services.check import check
 from approvals.services.edit import approve_with_edits
@@ -255,3 +256,21 @@ def test_judging_takes_as_many_queries_after_a_hundred_requests_as_after_one(
         make_request(cast.agent, refund(f"ch_10{n + 10}", "20.00"))
 
     assert queries_of("902.00") == few
+
+
+def test_whether_anything_was_done_for_somebody_is_found_by_an_index_of_just_that(
+    cast: Cast,
+) -> None:
+    """Asked of every proposal, among all there ever were."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_seqscan = off")  # no table of a test is worth an index
+
+    with CaptureQueriesContext(connection) as queries:
+        succeeded_for("Anna Beispiel", "refund.issue")
+    with connection.cursor() as cursor:
+        explain = "EXPLAIN" if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN"
+        cursor.execute(f"{explain} {queries.captured_queries[0]['sql']}")
+        plan = str(cursor.fetchall())
+
+    assert "approvals_request_done_for" in plan
