@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from django.db.models import QuerySet
+
 from approvals.choices import FINAL_VERDICTS, DecisionVerdict, Origin
 from approvals.exceptions import NotAuthorised
 from approvals.models import ActionRequest, Decision, PolicyDecision, Requirement
@@ -19,44 +21,54 @@ from policies.quorum import Approval, Progress, all_met, progress
 from policies.verdicts import RequirementSpec
 
 MANAGER = "manager"
+COUNTED_WITH = ("requirement", "decider", "delegation__lender")
+"""What is read with a decision that is counted."""
 FRESH_FOR = timedelta(hours=24)
 """How old a reading may be when somebody approves on it."""
 
 
 def approval_of(decision: Decision, member_of: frozenset[str] = frozenset()) -> Approval:
-    """One decision as the count of requirements sees it; its `requirement` is read with it.
+    """One decision as the count of requirements sees it; see `COUNTED_WITH` for what is read.
 
-    Whoever answered what was escalated to them counts for the group it was asked of.
+    Whoever answered what was escalated to them counts for the group it was asked of. People count
+    as who their accounts are now: two who turn out to be one are one.
     """
     group, requirement = decision.group, decision.requirement
     if requirement is not None and group not in requirement.spec.groups:
         group = requirement.group
     return Approval(
-        person=decision.person,
+        person=decision.decider.person,
         group=group,
-        on_behalf_of=decision.on_behalf_of,
+        on_behalf_of=lender_of(decision),
         member_of=member_of,
         limit_checked=decision.limit_minor is not None or decision.amount_minor is None,
     )
+
+
+def lender_of(decision: Decision) -> str:
+    """The person who lent the authority, as their account is now; "" for one's own."""
+    return decision.delegation.lender.person if decision.delegation else ""
 
 
 def approvals_of(request: ActionRequest) -> list[Approval]:
     """The approvals of the current version, each counted for the role it was given in."""
     given = list(
         request.decisions.filter(version=request.version, verdict=DecisionVerdict.APPROVE)
-        .select_related("requirement")
+        .select_related(*COUNTED_WITH)
         .order_by("id")
     )
     roles = roles_of_people(given) if any(r.excludes for r in requirements_of(request)) else {}
     return [
-        approval_of(d, roles.get(d.person, frozenset()) | roles.get(d.on_behalf_of, frozenset()))
+        approval_of(
+            d, roles.get(d.decider.person, frozenset()) | roles.get(lender_of(d), frozenset())
+        )
         for d in given
     ]
 
 
 def roles_of_people(decisions: Iterable[Decision]) -> dict[str, frozenset[str]]:
     """The roles that deciders and lenders hold now, with any of their accounts, by person."""
-    people = {person for d in decisions for person in (d.person, d.on_behalf_of) if person}
+    people = {person for d in decisions for person in (d.decider.person, lender_of(d)) if person}
     found: dict[str, set[str]] = {}
     held = User.objects.filter(person__in=people).exclude(groups=None)
     for person, role in held.values_list("person", "groups__name"):
@@ -78,8 +90,15 @@ def is_settled(request: ActionRequest) -> bool:
 def people_decided(request: ActionRequest) -> frozenset[str]:
     """Who has decided on the current version, and on whose authority: neither does so again."""
     given = request.decisions.filter(version=request.version, verdict__in=FINAL_VERDICTS)
-    pairs = given.values_list("person", "on_behalf_of")
-    return frozenset(person for pair in pairs for person in pair if person)
+    return people_in(given)
+
+
+def people_in(decisions: QuerySet[Decision]) -> frozenset[str]:
+    """Who decided and on whose authority: as they were called then, and as they are now."""
+    rows = decisions.values_list(
+        "person", "on_behalf_of", "decider__person", "delegation__lender__person"
+    )
+    return frozenset(person for row in rows for person in row if person)
 
 
 def grounds_for(
@@ -162,7 +181,8 @@ def _stands_in_for_two(
     """
     requirement, decider, authority = answering
     decided = request.decisions.filter(version=request.version, verdict=DecisionVerdict.APPROVE)
-    role_of = dict(decided.values_list("person", "group")) | {decider.person: authority.group}
+    role_of = dict(decided.values_list("decider__person", "group"))
+    role_of[decider.person] = authority.group
     specs = [one.spec for one in requirements]
     one_more = own_approval(requirement, decider, authority)
     asked_of: dict[str, str] = {}

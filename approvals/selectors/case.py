@@ -11,7 +11,7 @@ from approvals.choices import DecisionVerdict
 from approvals.models import ActionRequest, Decision
 from audit.money import Money
 from policies.authority import Case
-from policies.models import PolicyVersion, User
+from policies.models import Delegation, PolicyVersion, User
 from policies.models.people import person_key
 
 _DAY = timedelta(hours=24)
@@ -69,12 +69,15 @@ def _hands_in(request: ActionRequest) -> dict[str, str]:
     involved: dict[str, str] = {}
     if request.on_behalf_of:
         involved[person_key(request.on_behalf_of)] = "the person it was requested for"
-        # the agent spells it; no spelling of an account leads around four-eyes
-        accounts = User.objects.filter(
-            Q(username__iexact=request.on_behalf_of) | Q(email__iexact=request.on_behalf_of)
+        # the agent spells it; no spelling of an account, and no name it had, leads around four-eyes
+        named = (
+            Q(username__iexact=request.on_behalf_of)
+            | Q(email__iexact=request.on_behalf_of)
+            | Q(person=person_key(request.on_behalf_of))
         )
-        for account in accounts:
-            involved[account.person] = "the person it was requested for"
+        once = User.history.filter(named).values("id")
+        for person in User.objects.filter(named | Q(pk__in=once)).values_list("person", flat=True):
+            involved[person] = "the person it was requested for"
     if request.requested_by is not None:
         involved[request.requested_by.person] = "the person who opened it"
     for content in request.contents.exclude(edited_by=None).select_related("edited_by"):
@@ -126,12 +129,16 @@ def approved_today(person: str, currency: str, *, now: datetime, excluding: Acti
     Their own approvals, and those others gave on their behalf; what they approved on somebody
     else's behalf is in that somebody's day.
     """
-    spent = (
-        _approved(currency, now=now, excluding=excluding)
-        .filter(Q(person=person, on_behalf_of="") | Q(on_behalf_of=person))
-        .aggregate(total=Sum("amount_minor"))
-    )
-    return int(spent["total"] or 0)
+    theirs = Q(person=person, on_behalf_of="") | Q(on_behalf_of=person)
+    known_as = User.history.filter(id__in=User.objects.filter(person=person).values("pk"))
+    former = set(known_as.exclude(person=person).order_by().values_list("id", "person"))
+    if former:  # another name does not begin another day
+        accounts, names = zip(*former, strict=True)
+        lent = Delegation.objects.filter(lender__in=accounts)
+        theirs |= Q(person__in=names, decider__in=accounts, on_behalf_of="")
+        theirs |= Q(on_behalf_of__in=names, delegation__in=lent)
+    spent = _approved(currency, now=now, excluding=excluding).filter(theirs)
+    return int(spent.aggregate(total=Sum("amount_minor"))["total"] or 0)
 
 
 def approved_today_by_person(
@@ -141,13 +148,13 @@ def approved_today_by_person(
     spent = (
         _approved(currency, now=now, excluding=excluding)
         .order_by()
-        .values_list("person", "on_behalf_of")
+        .values_list("person", "on_behalf_of", "decider__person", "delegation__lender__person")
         .annotate(total=Sum("amount_minor"))
     )
     result: dict[str, int] = {}
-    for person, lender, total in spent:
-        of = lender or person
-        result[of] = result.get(of, 0) + int(total or 0)
+    for person, lender, person_now, lender_now, total in spent:
+        for of in {lender or person, lender_now or person_now}:
+            result[of] = result.get(of, 0) + int(total or 0)
     return result
 
 

@@ -13,10 +13,12 @@ from django.db import connection
 
 from approvals.choices import FINAL_VERDICTS
 from approvals.models import ActionRequest
+from approvals.selectors.authority import people_in
 
 _HELD = (
     # in the order the services that change them lock them: people, roles, limits, policy
-    "SELECT 1 FROM policies_user WHERE person = ANY(%(persons)s) ORDER BY id FOR SHARE",
+    "SELECT 1 FROM policies_user WHERE person = ANY(%(persons)s) "
+    "OR id = ANY(%(accounts)s) ORDER BY id FOR SHARE",
     """
     SELECT 1 FROM auth_group WHERE id IN (
         SELECT m.group_id FROM policies_user_groups m JOIN policies_user u ON u.id = m.user_id
@@ -47,8 +49,12 @@ def hold_grounds_of(request: ActionRequest) -> None:
     if connection.vendor != "postgresql":
         return
     given = request.decisions.filter(version=request.version, verdict__in=FINAL_VERDICTS)
-    persons = {p for pair in given.values_list("person", "on_behalf_of") for p in pair if p}
-    values: dict[str, Any] = {"persons": sorted(persons), "request": request.pk}
+    accounts = {a for pair in given.values_list("decider", "delegation__lender") for a in pair if a}
+    values: dict[str, Any] = {
+        "persons": sorted(people_in(given)),
+        "accounts": sorted(accounts),
+        "request": request.pk,
+    }
     with connection.cursor() as cursor:
         for statement in _HELD:
             cursor.execute(statement, values)

@@ -20,7 +20,7 @@ from approvals.choices import (
 from approvals.inspection import reveal
 from approvals.models import ActionRequest, Decision, EvidenceItem, PolicyDecision, Requirement
 from approvals.selectors import clock
-from approvals.selectors.authority import approval_of
+from approvals.selectors.authority import COUNTED_WITH, approval_of
 from approvals.selectors.case import amount_of
 from approvals.selectors.pack import flag_words
 from policies.authority import groups_lent_to
@@ -192,7 +192,7 @@ def rows_of(requests: Sequence[ActionRequest], *, viewer: User, at: datetime) ->
         ),
         Prefetch(
             "decisions",
-            Decision.objects.filter(version=F("request__version")).select_related("requirement"),
+            Decision.objects.filter(version=F("request__version")).select_related(*COUNTED_WITH),
         ),
         Prefetch("policy_decisions", PolicyDecision.objects.defer("trace").order_by("-id")),
         Prefetch(

@@ -76,7 +76,7 @@ def needs_of(request: ActionRequest) -> tuple[Need, ...]:
     for decision in request.decisions.filter(
         version=request.version, verdict=DecisionVerdict.APPROVE
     ).select_related("decider"):
-        given[decision.person] = name_of(decision.decider) + (
+        given[decision.decider.person] = name_of(decision.decider) + (
             f" on behalf of {name_of_person(decision.on_behalf_of)}"
             if decision.on_behalf_of
             else ""

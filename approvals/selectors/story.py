@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.urls import reverse
 
 from approvals.models import ActionRequest, Decision, Execution, PolicyDecision, Requirement
-from approvals.selectors.authority import approval_of
+from approvals.selectors.authority import COUNTED_WITH, approval_of
 from approvals.selectors.case import amount_of
 from policies.quorum import progress
 from policies.verdicts import RequirementSpec
@@ -20,7 +20,7 @@ def with_story(requests: QuerySet[ActionRequest]) -> QuerySet[ActionRequest]:
     """The requests with all that `story_of` reads, whatever their number."""
     return requests.select_related("agent").prefetch_related(
         "requirements",
-        "decisions__requirement",
+        Prefetch("decisions", Decision.objects.select_related(*COUNTED_WITH)),
         "executions__verifications",
         "policy_decisions__policy_version",
     )

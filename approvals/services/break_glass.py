@@ -17,7 +17,12 @@ from approvals.choices import DecisionVerdict, ReasonCode
 from approvals.exceptions import AlreadyDecided, NotAuthorised, NotFound, ReasonRequired, WrongState
 from approvals.models import ActionRequest, BreakGlass, Decision, PolicyDecision
 from approvals.selectors import clock
-from approvals.selectors.authority import missing_evidence, people_decided, progress_of
+from approvals.selectors.authority import (
+    missing_evidence,
+    people_decided,
+    people_in,
+    progress_of,
+)
 from approvals.selectors.case import case_of
 from approvals.selectors.requests import policy_decision_of
 from approvals.selectors.shown import Seen
@@ -160,7 +165,7 @@ def review(broken_id: int, *, reviewer: User, was_justified: bool, comment: str)
 
 def why_no_reviewer(broken: BreakGlass, person: User) -> str:
     """Why this person does not review it, in a sentence; empty when they may."""
-    if person.person == broken.person:
+    if person.person in (broken.person, broken.decision.decider.person):
         return "You broke the glass, so somebody else reviews it."
     request = broken.request
     case = replace(case_of(request, at=broken.created_at), at=None, decided=_took_part(request))
@@ -217,5 +222,4 @@ def _overridden(request: ActionRequest, policy: PolicyDecision, *, at: datetime)
 
 def _took_part(request: ActionRequest) -> frozenset[str]:
     """Everybody who ever decided on it, whatever the version, and whose authority they used."""
-    pairs = request.decisions.values_list("person", "on_behalf_of")
-    return frozenset(person for pair in pairs for person in pair if person)
+    return people_in(request.decisions.all())

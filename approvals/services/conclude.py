@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from approvals.choices import INCIDENTS, State
 from approvals.exceptions import NotAuthorised, ReasonRequired, WrongState
@@ -56,7 +57,8 @@ def sign_off(
     if request.state != State.VERIFIED:
         raise WrongState(f"Only a verified action is signed off: this is {request.state}.")
     _demand_authority(person, request)
-    if request.broken_glass.filter(person=person.person).exists():
+    broke = Q(person=person.person) | Q(decision__decider__person=person.person)
+    if request.broken_glass.filter(broke).exists():
         raise NotAuthorised("You broke the glass for this, so somebody else closes the record.")
     proven = demand_proof(request, person, proof, at=clock.now())
     move(

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from approvals.choices import DecisionVerdict
 from approvals.models import ActionRequest, Grant
-from approvals.selectors.authority import approval_of, roles_of_people
+from approvals.selectors.authority import COUNTED_WITH, approval_of, lender_of, roles_of_people
 from approvals.selectors.case import case_of
 from approvals.selectors.held import hold_grounds_of
 from approvals.selectors.pauses import stopped_since
@@ -132,7 +132,7 @@ def _standing_approvals(
     lost: list[str] = []
     given = list(
         request.decisions.filter(version=request.version, verdict=DecisionVerdict.APPROVE)
-        .select_related("decider", "requirement")
+        .select_related(*COUNTED_WITH)
         .order_by("id")
     )
     roles = roles_of_people(given)
@@ -151,8 +151,8 @@ def _standing_approvals(
             decision.decider, case, asked, delegation_id=decision.delegation_id
         )
         if isinstance(answer, Authority):
-            held = roles.get(decision.person, frozenset()) | roles.get(
-                decision.on_behalf_of, frozenset()
+            held = roles.get(decision.decider.person, frozenset()) | roles.get(
+                lender_of(decision), frozenset()
             )
             checked = asked.within_limit or case.amount is None
             standing.append(replace(approval_of(decision, held), limit_checked=checked))
