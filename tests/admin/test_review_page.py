@@ -100,7 +100,8 @@ def test_somebody_over_their_limit_reads_why_and_who_can(
     text = text_of(browser(finn).get(page(request)))
 
     assert "This is above your approval limit (100.00 EUR)." in text
-    assert "fay, fred can decide this." in text
+    who = "fay (finance, up to 2,000.00 EUR), fred (finance, up to 500.00 EUR)"
+    assert f"{who} can decide this." in text
     assert door(request, "approve") not in text
     assert door(request, "edit") not in text
     assert door(request, "reject") in text
