@@ -41,15 +41,17 @@ CONFIGURATION = {
     "policies_policyedit", "policies_backtest", "approvals_agent",
     "approvals_historicalagent", "approvals_agentkey", "audit_auditevent", "audit_auditstream",
     "approvals_pause", "policies_absence", "policies_authoritychange", "django_admin_log",
-    "policies_delegation", "policies_historicaldelegation",
+    "policies_delegation", "policies_historicaldelegation", "approvals_agentbudget",
+    "policies_exchangerate",
 }  # fmt: skip
-"""What the doors of configuration may change: people, limits, agents, pauses, and the trail."""
+"""What the doors of configuration may change: people, limits, agents, rates, and the trail."""
 
 DOORS = {
     "ops admin": (
         "admin/policies/user/", "admin/policies/approvallimit/", "admin/policies/policyversion/",
         "admin/approvals/agent/", "admin/approvals/pause/", "admin/policies/absence/",
         "admin/policies/authoritychange/", "admin/policies/delegation/",
+        "admin/policies/exchangerate/",
     ),
     "manager": ("admin/policies/delegation/", "admin/policies/authoritychange/"),
     "operations": ("admin/policies/absence/",),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from approvals.choices import PauseScope
 from approvals.models import ActionRequest, Agent, Notice
 from approvals.proposal import SuppliedEvidence
 from approvals.services.break_glass import break_glass
+from approvals.services.budgets import Budget, set_budget
 from approvals.services.decide import approve, escalate, reject, request_changes
 from approvals.services.execute import execute
 from approvals.services.pauses import lift, pause
@@ -27,6 +29,7 @@ from policies.models import PolicyVersion, User
 from policies.roles import ROLES
 from policies.services import backtests, delegations, limits, people, second_person, versions
 from policies.services.absences import set_absence
+from policies.services.rates import set_rate
 from tests.approvals.make import (
     INSTALLER,
     look_at,
@@ -77,6 +80,8 @@ def build() -> World:
     _stop_and_leave(who)
     _emergency(agent, who)
     _lend(who)
+    set_budget(agent.pk, action_type="*", budget=Budget(count=100), actor=INSTALLER)
+    set_rate("USD", clock.now().date(), Decimal("0.9"), actor=INSTALLER)
     replay = backtests.request_backtest(draft.pk, actor=Actor.human(who["risk owner"]))
     backtests.run_backtest(replay.pk)
     return World(who, agent, requests, draft)
