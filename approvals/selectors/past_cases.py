@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import TypeAlias
 from uuid import UUID
+
+from django.db.models import F
 
 from approvals.models import PolicyDecision, Requirement
 from policies.replay.backtest import LAID_OVER, PastCase, Said
@@ -29,22 +33,17 @@ def newest(most: int) -> Iterator[Sequence[PastCase]]:
     while left > 0:
         rows = _INTAKE if before is None else _INTAKE.filter(pk__lt=before)
         batch = list(
-            rows.values_list(
-                "pk", "request_id", "version", "verdict", "tier", "facts", "created_at"
-            )[: min(BATCH, left)]
+            rows.values_list("pk", "request_id", "verdict", "tier", "facts", "created_at")[
+                : min(BATCH, left)
+            ]
         )
         if not batch:
             return
         before, left = batch[-1][0], left - len(batch)
-        asked = _asked([(row[1], row[2]) for row in batch if row[3] == Verdict.REQUIRE_APPROVAL])
+        asked = _asked(first=before, last=batch[0][0])
         yield [
-            PastCase(
-                subject_id=str(request_id),
-                facts=facts,
-                said=Said(Verdict(verdict), tier, *asked.get((request_id, version), ((), 0))),
-                at=created_at,
-            )
-            for _, request_id, version, verdict, tier, facts, created_at in batch
+            PastCase(str(request_id), facts, _said(verdict, tier, asked.get(pk, ())), created_at)
+            for pk, request_id, verdict, tier, facts, created_at in batch
         ]
 
 
@@ -68,17 +67,30 @@ def laid_over(subject_ids: Sequence[str]) -> Mapping[str, Verdict]:
     return result
 
 
-def _asked(keys: list[tuple[UUID, int]]) -> dict[tuple[UUID, int], tuple[tuple[str, ...], int]]:
-    """Whom these versions of these requests asked: groups by name, and how many people."""
-    wanted = set(keys)
-    groups: defaultdict[tuple[UUID, int], set[str]] = defaultdict(set)
-    people: defaultdict[tuple[UUID, int], int] = defaultdict(int)
-    rows = Requirement.objects.filter(request_id__in=[key[0] for key in keys]).order_by()
-    for request_id, version, group, quorum in rows.values_list(
-        "request_id", "version", "group", "quorum"
-    ):
-        key = (request_id, version)
-        if key in wanted:
-            groups[key].add(group)
-            people[key] += quorum
-    return {key: (tuple(sorted(groups[key])), people[key]) for key in groups}
+_Asked: TypeAlias = "tuple[tuple[str, int], ...]"
+"""Groups, and how many of each must say yes."""
+
+
+def _asked(*, first: int, last: int) -> Mapping[int, _Asked]:
+    """Whom the judgements of that range asked, by judgement.
+
+    By range and join: naming thousands of requests costs more than reading what they asked.
+    """
+    of = "request__policy_decisions"
+    rows = Requirement.objects.filter(
+        **{f"{of}__pk__range": (first, last), f"{of}__purpose": PolicyDecision.Purpose.INTAKE},
+        version=F(f"{of}__version"),
+    ).order_by()
+    found: defaultdict[int, list[tuple[str, int]]] = defaultdict(list)
+    for judgement, group, quorum in rows.values_list(f"{of}__pk", "group", "quorum"):
+        found[judgement].append((group, quorum))
+    return {judgement: tuple(asked) for judgement, asked in found.items()}
+
+
+@lru_cache(maxsize=1_000)
+def _said(verdict: str, tier: int, asked: _Asked) -> Said:
+    """The same few answers again and again."""
+    if verdict != Verdict.REQUIRE_APPROVAL:
+        return Said(Verdict(verdict), tier)
+    groups = sorted({group for group, _ in asked})
+    return Said(Verdict(verdict), tier, tuple(groups), sum(quorum for _, quorum in asked))

@@ -19,6 +19,7 @@ from policies.clauses.cel import (
 )
 from policies.clauses.landmarks import Landmarks
 from policies.clauses.lexer import dotted_names
+from policies.clauses.terms import region_of
 from policies.facts import FactError, declared
 
 Values: TypeAlias = "tuple[Any, ...]"
@@ -70,19 +71,21 @@ class Battery:
         place = {name: index for index, name in enumerate(self.names)}
         self._scales = [(place[name], scale) for name, scale in landmarks.scales.items()]
         self._pairs = [(place[one], place[other]) for one, other in landmarks.pairs]
-        groups: dict[tuple[str, ...], list[Condition]] = {}
+        alike: dict[tuple[tuple[str, ...], _Guard | None], list[Condition]] = {}
         for text, names in looks_at.items():
-            groups.setdefault(names, []).append(self.conditions[text])
+            alike.setdefault((names, _guard(text, names)), []).append(self.conditions[text])
         self._groups = []
-        for names, found in _joined(groups, {*landmarks.scales}):
+        for names, guard, found in _joined(alike, {*landmarks.scales}):
             # the facts themselves, then how those of them that are compared stand to each other
             columns = [place[name] for name in names] + [
                 len(self.names) + index
                 for index, pair in enumerate(landmarks.pairs)
                 if {*pair} <= {*names}
             ]
+            barrier = (place[guard.fact], guard.admits) if guard else None
+            places = [place[name] for name in names]
             self._groups += [
-                _Group(spoken, names, [place[name] for name in names], columns, several, self.bits)
+                (barrier, _Group(spoken, names, places, columns, several, self.bits))
                 for several in _portions(found)
             ]
 
@@ -99,7 +102,9 @@ class Battery:
         true = 0
         errors = NO_ERRORS
         marked = self._marked(values)
-        for group in self._groups:
+        for barrier, group in self._groups:
+            if barrier is not None and values[barrier[0]] not in barrier[1]:
+                continue  # none of its clauses is true
             key = group.pick(marked)
             heard = group.remembered.get(key)
             if heard is None:
@@ -120,6 +125,14 @@ class Battery:
             first, second = values[one], values[other]
             marked.append((first > second) - (first < second))
         return tuple(marked)
+
+
+@dataclass(frozen=True, slots=True)
+class _Guard:
+    """A clause is false for every value of the fact but these."""
+
+    fact: str
+    admits: frozenset[str]
 
 
 class _Group:
@@ -186,23 +199,34 @@ def _facts_of(text: str) -> tuple[str, ...]:
     return tuple(name for name in _DECLARED if name in spelled)
 
 
+def _guard(text: str, names: tuple[str, ...]) -> _Guard | None:
+    """What a clause such as `action.type == "x" && ...` asks first, if it asks about strangers'
+    texts after that: those are rarely the same twice, so they are rarely remembered."""
+    if sum(_DECLARED[name].kind in (str, tuple) for name in names) < 2:
+        return None
+    for fact, span in region_of([text]).spans.items():
+        if fact in names and _DECLARED[fact].kind is str and span.allowed is not None:
+            return _Guard(fact, frozenset(str(value) for value in span.allowed))
+    return None
+
+
 def _joined(
-    groups: Mapping[tuple[str, ...], list[Condition]], scaled: set[str]
-) -> Iterable[tuple[tuple[str, ...], list[Condition]]]:
+    alike: Mapping[tuple[tuple[str, ...], _Guard | None], list[Condition]], scaled: set[str]
+) -> Iterable[tuple[tuple[str, ...], _Guard | None, list[Condition]]]:
     """The groups, those of few possible keys several at a time: fewer look-ups for as much."""
     names: tuple[str, ...] = ()
     conditions: list[Condition] = []
-    for wanted, found in groups.items():
+    for (wanted, guard), found in alike.items():
         if not all(name in scaled or _DECLARED[name].kind is bool for name in wanted):
-            yield wanted, found
+            yield wanted, guard, found
             continue
         both = tuple(dict.fromkeys((*names, *wanted)))
         if len(both) > _MOST_FACTS_JOINED and conditions:
-            yield names, conditions
+            yield names, None, conditions
             both, conditions = wanted, []
         names, conditions = both, [*conditions, *found]
     if conditions:
-        yield names, conditions
+        yield names, None, conditions
 
 
 def _portions(conditions: list[Condition]) -> Iterable[list[Condition]]:

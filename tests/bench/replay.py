@@ -110,7 +110,7 @@ def plainly(text: str, cases: list[PastCase]) -> float:
     document = parse_document(text)
     began = time.process_time()
     for case in cases:
-        for group in document.clauses._groups:
+        for _, group in document.clauses._groups:
             group.remembered.clear()
         document.known_answers.clear()
         found = evaluate(document, Facts.from_flat(load(case.facts)), version="draft")

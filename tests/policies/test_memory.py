@@ -148,6 +148,38 @@ def test_a_fact_spelled_with_a_dot_in_front_is_remembered_by_its_value() -> None
     assert heard == [0b01, 0b11]
 
 
+GUARDED = [
+    'action.type == "access.grant" && action.target.matches("(?i)domain")',
+    'action.target.matches("(?i)domain") && action.type in ["access.grant", "access.revoke"]',
+    'action.type == "access.grant" || action.target == "domain"',
+    'action.type != "access.grant" && action.target == "domain"',
+    '(action.type == "x" ? action.type : action.target) == "domain"',
+    'action.type == "access.grant" && action.type == "x" && action.target != ""',
+]
+
+
+def test_what_is_asked_of_one_kind_of_action_only_is_answered_the_same_of_all() -> None:
+    battery = Battery(GUARDED)
+    for kind in ("access.grant", "access.revoke", "refund.issue", "x", ""):
+        for target in ("domain", "Domain-Admins", "ch_1", ""):
+            facts = make_facts(action__type=kind, action__target=target)
+            flat = facts.flat()
+            heard = battery.ask(tuple(flat[name] for name in battery.names))
+            for text, bit in battery.bits.items():
+                afresh = compile_clause(text).ask(Activation.of(facts))
+                assert heard.answer(text, bit) == afresh, (text, kind, target)
+
+
+def test_what_is_asked_of_one_kind_of_action_only_is_not_asked_of_others() -> None:
+    """Targets are strangers' texts: every refund would ask CEL about its own."""
+    battery = Battery([GUARDED[0]])
+    for number in range(100):
+        battery.ask(("refund.issue", f"charge ch_{number}"))
+    battery.ask(("access.grant", "domain-admins"))
+
+    assert [len(group.remembered) for _, group in battery._groups] == [1]
+
+
 def test_only_what_is_just_compared_is_remembered_by_its_place() -> None:
     found = Landmarks(CLAUSES, {"ten": 10})
 
