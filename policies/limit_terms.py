@@ -36,23 +36,27 @@ def amounts(limit: ApprovalLimit | None) -> list[int | None] | None:
 def setting(limit: ApprovalLimit | None, terms: Terms, *, whose: str) -> str:
     """What setting these terms does, in one sentence."""
     now = said(terms.currency, terms.each_minor, terms.per_day_minor)
-    before = f"it is {_of(limit)} now" if limit else "there is none now"
-    return f"Set the limit of {whose} for {terms.action_type} to {now}; {before}."
+    before = f"it is {_of(limit)} now" if limit else "there is no such limit now"
+    return f"Set the limit of {whose} for {_what(terms.action_type)} to {now}; {before}."
 
 
 def removing(limit: ApprovalLimit, wider: ApprovalLimit, *, whose: str) -> str:
     """What removing the limit does where another one counts from then on, in one sentence."""
     return (
-        f"Remove the limit of {whose} for {limit.action_type} ({_of(limit)}). "
-        f"The one of {wider.holder} for {wider.action_type} counts then: {_of(wider)}."
+        f"Remove the limit of {whose} for {_what(limit.action_type)} ({_of(limit)}). "
+        f"The one of {wider.holder} for {_what(wider.action_type)} counts then: {_of(wider)}."
     )
+
+
+def _what(action_type: str) -> str:
+    return "every action" if action_type == "*" else action_type
 
 
 def said(currency: str, each_minor: int, per_day_minor: int | None) -> str:
     """ "500.00 EUR each, 2000.00 EUR in 24 hours"."""
     each = f"{Money(each_minor, currency)} each"
     if per_day_minor is None:
-        return f"{each}, no sum for a day"
+        return f"{each}, no daily sum"
     return f"{each}, {Money(per_day_minor, currency)} in 24 hours"
 
 

@@ -47,7 +47,7 @@ class LimitForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable
         required=False,
         max_length=30,
         widget=UnfoldAdminTextInputWidget,
-        help_text="The largest sum in 24 hours. Empty: no sum.",
+        help_text='The largest sum in 24 hours, such as "2000.00". Empty: no daily sum.',
     )
     reason = forms.CharField(
         max_length=200,
@@ -173,7 +173,7 @@ class ApprovalLimitAdmin(MayWaitAdmin):
     def each(self, limit: ApprovalLimit) -> str:
         return str(Money(limit.each_minor, limit.currency))
 
-    @display(description="in 24 hours", empty_value="no sum")  # type: ignore[untyped-decorator]
+    @display(description="in 24 hours", empty_value="no daily sum")  # type: ignore[untyped-decorator]
     def per_day(self, limit: ApprovalLimit) -> str | None:
         if limit.per_day_minor is None:
             return None

@@ -45,7 +45,7 @@ def test_a_colleague_reads_it_in_one_sentence_and_agrees(omar: User) -> None:
 
     listed, page = said(petra.get(reverse(LIST))), said(petra.get(change_url(change)))
     for text in (listed, page):
-        assert "Set the limit of fred for * to 500.00 EUR each" in text
+        assert "Set the limit of fred for every action to 500.00 EUR each" in text
         assert "omar" in text
     assert "new in the team" in page
     assert "Agree, and carry it out" in page

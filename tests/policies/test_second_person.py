@@ -60,7 +60,8 @@ def test_a_raised_limit_holds_once_a_second_person_agrees() -> None:
     change = raise_limit(olga, fred)
     assert not ApprovalLimit.objects.exists()
     assert change.summary == (
-        "Set the limit of fred for * to 500.00 EUR each, no sum for a day; there is none now."
+        "Set the limit of fred for every action to 500.00 EUR each, no daily sum; "
+        "there is no such limit now."
     )
     agree(change.pk, actor=paul, reason="he took over the team")
 
