@@ -45,8 +45,8 @@ def _versions(user: User) -> list[Concern]:
     proposed = PolicyVersion.objects.filter(status=VersionStatus.PROPOSED).order_by("pk")
     found = []
     for version in proposed.defer("document")[:_MOST_VERSIONS]:
-        whom = "a colleague" if hand_in(version, user) else "you"
-        text = f"Policy {version.label} waits for {whom} to publish it or send it back."
+        whom = "a colleague to" if hand_in(version, user) else "you to look at it and"
+        text = f"Policy {version.label} waits for {whom} publish it."
         url = reverse("admin:policies_policyversion_change", args=[version.pk])
         found.append(Concern(text, url))
     return found

@@ -90,7 +90,7 @@ def test_a_proposed_version_waits_for_whoever_did_not_write_it(house: House) -> 
     )
 
     assert "Policy 2030-01-01.1 waits for a colleague to publish it" in written
-    assert "Policy 2030-01-01.1 waits for you to publish it" in waiting
+    assert "Policy 2030-01-01.1 waits for you to look at it and publish it" in waiting
     assert reverse("admin:policies_policyversion_change", args=[version.pk]) in waiting
     assert "Needs attention" not in reading
 
