@@ -16,6 +16,8 @@ from policies.models import Absence, User
 from policies.services.configuring import person_of
 
 LONGEST = timedelta(days=366)
+AHEAD = timedelta(days=2 * 366)
+"""How far off an absence may begin."""
 
 
 @transaction.atomic
@@ -33,6 +35,8 @@ def set_absence(
     at = clock.now()
     if not starts_at < ends_at or ends_at <= at:
         raise PolicyError("bad_window", "An absence ends after it begins, and in the future.")
+    if starts_at > at + AHEAD:
+        raise PolicyError("bad_window", "An absence begins within the next two years.")
     if ends_at - starts_at > LONGEST:
         raise PolicyError("too_long", "Nobody is out of office for more than a year.")
     absence = Absence(

@@ -24,6 +24,8 @@ from policies.services.second_person import carries_out, propose_change
 
 GIVE = "delegation.give"
 LONGEST = timedelta(days=90)
+AHEAD = timedelta(days=366)
+"""How far off a window may begin: nobody agrees today to what is right in ten years."""
 LATE = timedelta(minutes=5)
 """How long ago "now" may have been when the form was filled in."""
 _LONGEST_REASON = 300
@@ -194,6 +196,8 @@ def _checked(terms: _Terms, *, at: datetime) -> tuple[User, User]:
         raise PolicyError("bad_window", "It ends after it begins.")
     if ends_at <= at:
         raise PolicyError("window_over", "The window has passed; lend it for a later one.")
+    if starts_at > at + AHEAD:
+        raise PolicyError("bad_window", "Authority is lent from a day within the next year.")
     if ends_at - starts_at > LONGEST:
         raise PolicyError("window_too_long", f"Authority is lent for {LONGEST.days} days at most.")
     accounts = User.objects.select_for_update(no_key=True).filter(

@@ -76,6 +76,7 @@ def test_nobody_else_sends_anybody_away_or_calls_them_back(otto: User, villain: 
     ("begins", "ends", "code"),
     [
         (HOUR, -HOUR, "bad_window"),
+        (timedelta(days=733), timedelta(days=734), "bad_window"),
         (-2 * HOUR, -HOUR, "bad_window"),
         (HOUR, timedelta(days=400), "too_long"),
     ],

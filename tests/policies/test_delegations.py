@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -97,6 +97,19 @@ def over(at: datetime) -> dict[str, Any]:
     return {"starts_at": at, "ends_at": at - DAY}
 
 
+def far_off(at: datetime) -> dict[str, Any]:
+    starts_at = at + timedelta(days=367)
+    return {"starts_at": starts_at, "ends_at": starts_at + timedelta(days=1)}
+
+
+def at_the_end_of_days(at: datetime) -> dict[str, Any]:
+    """No database can say when that is in another time zone."""
+    return {
+        "starts_at": datetime(9999, 12, 31, 23, tzinfo=UTC),
+        "ends_at": datetime(9999, 12, 31, 23, tzinfo=timezone(-timedelta(hours=12))),
+    }
+
+
 def too_long(at: datetime) -> dict[str, Any]:
     return {"starts_at": at, "ends_at": at + timedelta(days=90, minutes=1)}
 
@@ -112,6 +125,8 @@ def too_long(at: datetime) -> dict[str, Any]:
         (lambda at: {"cap": Money(1, "EUR"), "action_type": "vendor.pay"}, "cap_too_high"),
         (lambda at: {"reason": "  "}, "reason_missing"),
         (late, "bad_window"),
+        (far_off, "bad_window"),
+        (at_the_end_of_days, "bad_window"),
         (over, "bad_window"),
         (too_long, "window_too_long"),
     ],
