@@ -22,7 +22,7 @@ from policies.models import User
 def open_review(request: HttpRequest, request_id: UUID) -> HttpResponse:
     """To the inbox of a team that is asked; to the record for others who may read it; else 404."""
     user = cast(User, request.user)
-    team = _team_for(user, request_id)
+    team = team_for(user, request_id)
     if team:
         return HttpResponseRedirect(
             reverse(f"admin:approvals_{team}inbox_change", args=[request_id])
@@ -34,8 +34,11 @@ def open_review(request: HttpRequest, request_id: UUID) -> HttpResponse:
     raise Http404
 
 
-def _team_for(user: User, request_id: UUID) -> str:
-    """The user's team that is asked now; otherwise one that ever was."""
+def team_for(user: User, request_id: UUID) -> str:
+    """The user's team that is asked now; otherwise one that ever was; empty: none, they read.
+
+    Whoever may break the glass is led to a team that is asked.
+    """
     teams = teams_of(user)
     this = ActionRequest.objects.filter(pk=request_id)
     for team in teams:

@@ -9,8 +9,10 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from unfold.decorators import display
 
+from approvals.admin.links import team_for
 from approvals.admin.record_page import record_page
 from approvals.admin.scoped import ScopedRecords, as_uuid
 from approvals.choices import State
@@ -101,8 +103,15 @@ class ActionRequestAdmin(ScopedRecords):
                 "title": str(record),
                 "subtitle": "Record",
                 "page": record_page(record, colours=STATE_COLOURS),
+                "review_page": self._review_page(request, record),
             },
         )
+
+    def _review_page(self, request: HttpRequest, record: ActionRequest) -> str:
+        """The page where this reader may have a say; empty when theirs is to read."""
+        if team_for(cast(User, request.user), record.pk):
+            return reverse("review", args=[record.pk])
+        return ""
 
     @display(description="effect")  # type: ignore[untyped-decorator]
     def what(self, request: ActionRequest) -> str:

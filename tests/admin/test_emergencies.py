@@ -52,6 +52,16 @@ def test_whoever_may_breaks_it_on_the_page_of_a_team_they_are_not_in(house: Hous
     assert "bea broke the glass" in text_of(client.get(page(request, "security")))
 
 
+def test_the_record_leads_to_the_page_of_who_may_have_a_say(house: House) -> None:
+    request, bea = make_access(house), make_person("bea", "break-glass")
+    record = reverse("admin:approvals_actionrequest_change", args=[request.pk])
+    way = reverse("review", args=[request.pk])
+
+    assert way in text_of(browser(bea).get(record))
+    assert way in text_of(browser(house.sam).get(record))
+    assert way not in text_of(browser(make_person("ida", "auditor")).get(record))
+
+
 @pytest.mark.parametrize(
     ("said", "sentence"),
     [
