@@ -21,6 +21,7 @@ from policies.admin.access import actor_at, configures, person_at
 from policies.admin.waiting import MayWaitAdmin
 from policies.exceptions import PolicyError
 from policies.models import AuthorityChange, Delegation, User
+from policies.models.authority import ChangeStatus
 from policies.roles import DECIDING_ROLES, NEVER_DECIDE
 from policies.services import delegations
 
@@ -117,6 +118,7 @@ class DelegationAdmin(MayWaitAdmin):
     list_filter = (one_of("role", "group", lambda: [(role, role) for role in DECIDING_ROLES]),)
     list_filter_submit = True
     change_form_outer_after_template = "admin/policies/delegation.html"
+    list_before_template = "admin/policies/delegations_waiting.html"
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
@@ -181,8 +183,20 @@ class DelegationAdmin(MayWaitAdmin):
     ) -> HttpResponse:
         if configures(request):
             return super().response_add(request, obj, post_url_continue)
-        messages.warning(request, "Asked. It takes effect when an ops admin agrees.")
+        messages.warning(request, "Asked. It takes effect when an ops admin agrees; see below.")
         return HttpResponseRedirect(reverse("admin:policies_delegation_changelist"))
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """What this person asked for and nobody has agreed to yet stands above the list."""
+        asked = AuthorityChange.objects.filter(
+            kind=delegations.GIVE,
+            status=ChangeStatus.WAITING,
+            lapses_at__gt=clock.now(),
+            proposed_by__person=person_at(request).person,
+        ).order_by("pk")
+        return super().changelist_view(request, {"asked": asked, **(extra_context or {})})
 
     def change_view(
         self,

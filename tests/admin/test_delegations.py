@@ -139,3 +139,14 @@ def test_strangers_see_nothing_and_take_nothing_back(mona: User, susi: User) -> 
 
     lent.refresh_from_db()
     assert lent.revoked_at is None
+
+
+def test_who_asked_to_lend_reads_that_it_waits_and_nobody_else_does(mona: User, susi: User) -> None:
+    visit(mona).post(reverse(ADD), form(susi))
+    waits = "Waits for an ops admin:"
+
+    assert waits in said(visit(mona).get(reverse(LIST)))
+    assert waits not in said(visit(make_person("max", "manager")).get(reverse(LIST)))
+    change = AuthorityChange.objects.get()
+    agree(change.pk, actor=Actor.human(make_person("ada", "ops admin")), reason="seen")
+    assert waits not in said(visit(mona).get(reverse(LIST)))
