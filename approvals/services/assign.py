@@ -15,11 +15,11 @@ from django.db import transaction
 from approvals.models import ActionRequest, Requirement
 from approvals.selectors import clock
 from approvals.selectors.authority import people_decided, progress_of, ways_in
-from approvals.selectors.case import approved_today_by_person, case_of
 from approvals.selectors.load import by_load
 from approvals.selectors.requests import requirements_of
 from approvals.services.claims import clear
 from approvals.services.moves import CLOCKS, POLICY
+from approvals.services.route import case_for_all
 from audit.actors import Actor
 from audit.events import AuditCode
 from audit.services import Entry, record_all
@@ -33,15 +33,17 @@ def suggest(
     requirements: Sequence[Requirement],
     *,
     at: datetime,
+    case: Case | None = None,
     actor: Actor = POLICY,
 ) -> None:
     """Suggest each requirement to somebody of its own; one nobody present may answer stays free.
 
-    The caller holds the request's lock. Of those who may decide it and are not away, whoever has
-    fewest open assignments; of several, whoever has been without a new one for longest.
+    The caller holds the request's lock, and may have its `case_for_all` already. Of those who may
+    decide it and are not away, whoever has fewest open assignments; of several, whoever has been
+    without a new one for longest.
     """
     away = absent_persons(at)
-    case = _case(request, at)
+    case = replace(case or case_for_all(request, at=at), decided=people_decided(request))
     taken: set[str] = set()
     entries: list[Entry] = []
     for requirement in requirements:
@@ -95,17 +97,6 @@ def hand_on(request_id: UUID) -> bool:
         return False
     suggest(request, left, at=at, actor=CLOCKS)
     return True
-
-
-def _case(request: ActionRequest, at: datetime) -> Case:
-    """Own authority only: what is lent is the delegate's to take, not to be sent."""
-    spent = approved_today_by_person(request.currency, now=at, excluding=request)
-    return replace(
-        case_of(request, at=at),
-        spent_today=lambda user: spent.get(user.person, 0),
-        decided=people_decided(request),
-        at=None,
-    )
 
 
 def _choose(case: Case, requirement: Requirement, *, without: Iterable[str]) -> User | None:

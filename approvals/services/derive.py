@@ -15,10 +15,10 @@ from approvals.exceptions import (
     NotAllowedForAgent,
 )
 from approvals.inspection import Flag, contradicts, inspect_all, strings_in
-from approvals.models import ActionRequest, Agent, EvidenceItem
+from approvals.models import ActionRequest, Agent, EvidenceItem, RequestContent
 from approvals.proposal import Proposal, SuppliedEvidence
 from approvals.selectors.case import amount_of
-from approvals.selectors.requests import action_of
+from approvals.selectors.requests import action_of, content_of
 from audit.actors import ActorKind
 from audit.canonical import JsonObject, canonical, digest, digest_of
 from audit.money import Money, MoneyError
@@ -120,16 +120,17 @@ def derive(proposal: Proposal, *, agent: Agent, undoes: ActionRequest | None = N
 
 def rederive(request: ActionRequest, params: JsonObject | None = None) -> Candidate:
     """The stored request's candidate; with other params, as it would be after that edit."""
-    stored = action_of(request).params
+    content = content_of(request)
+    stored = _params(content)
     checked = check_params(action_type(request.action_type), stored if params is None else params)
-    return _candidate(request, stored, stored if params is None else params, checked)
+    return _candidate(request, content, stored if params is None else params, checked)
 
 
 def as_stored(request: ActionRequest) -> Candidate:
     """The stored request's candidate as it was derived at birth, whatever its type accepts now."""
-    stored = action_of(request).params
+    content = content_of(request)
     checked = _Checked(amount_of(request), request.target, request.counterparty, request.effect)
-    return _candidate(request, stored, stored, checked)
+    return _candidate(request, content, _params(content), checked)
 
 
 def demand_intact(request: ActionRequest) -> None:
@@ -146,18 +147,25 @@ def demand_intact(request: ActionRequest) -> None:
         raise IntegrityBroken(f"The columns of {request.pk} contradict its stored action.")
 
 
+def _params(content: RequestContent) -> JsonObject:
+    params: JsonObject = json.loads(content.action)["params"]
+    return params
+
+
 def _candidate(
-    request: ActionRequest, stored: JsonObject, params: JsonObject, checked: _Checked
+    request: ActionRequest, content: RequestContent, params: JsonObject, checked: _Checked
 ) -> Candidate:
+    """With `params`, which may be another version's than `content`, the current one."""
     items = list(request.evidence.filter(origin=Origin.AGENT).order_by("position"))
     sources = tuple(_source(item) for item in items if item.version == request.version)
-    body = json.loads(request.contents.get(version=1).proposal)
+    first = content if content.version == 1 else request.contents.get(version=1)
+    body = json.loads(first.proposal)
     intent = str(body.get("intent", ""))
     answers = request.thread.filter(actor_kind=ActorKind.AGENT).values_list("body", flat=True)
     written = [intent, str(body.get("undo_note", "")), request.on_behalf_of, *answers]
     texts = [*written, *strings_in(list(body.get("alternatives", ())))]
     flags = {Flag(f) for item in items for f in item.flags}
-    flags.update(inspect_all([*texts, *strings_in(dict(stored))]))
+    flags.update(inspect_all([*texts, *strings_in(dict(_params(content)))]))
     # held against what the agent proposed: a reviewer who corrects it contradicts nobody
     flags.update(_contradictions(_proposed_amount(request, body), intent, sources))
     return Candidate(

@@ -17,6 +17,7 @@ from approvals.services.judge import judge_and_count
 from approvals.services.moves import POLICY, move
 from approvals.services.route import (
     alarm_empty_routes,
+    case_for_all,
     close_requirements,
     create_requirements,
     keep_policy_decision,
@@ -184,8 +185,9 @@ def _apply(
         },
     )
     save_with_history(request, actor=Actor.human(decider), reason=AuditCode.EDITED.value)
-    alarm_empty_routes(request, requirements, at=at)
-    assign.suggest(request, requirements, at=at)
+    case = case_for_all(request, at=at)
+    alarm_empty_routes(request, requirements, case=case, at=at)
+    assign.suggest(request, requirements, case=case, at=at)
     notify.routed(request, requirements)
     return decision
 

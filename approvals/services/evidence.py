@@ -65,6 +65,9 @@ def store_supplied(
     request: ActionRequest, supplied: Iterable[SuppliedEvidence], *, at: datetime
 ) -> list[EvidenceItem]:
     """Keep what the agent points to, flagged by the detectors and marked as the agent's."""
+    supplied = tuple(supplied)
+    if not supplied:
+        return []
     start = request.evidence.filter(version=request.version).count()
     return EvidenceItem.objects.bulk_create(
         _item(

@@ -19,7 +19,6 @@ from approvals.choices import State
 from approvals.exceptions import InvalidProposal
 from approvals.models import ActionRequest, PolicyDecision
 from approvals.selectors import clock
-from approvals.selectors.requests import action_of
 from approvals.services import assign, compensate, dispatch, loops, notify
 from approvals.services.derive import rederive
 from approvals.services.evidence import read_target, store_reading
@@ -28,6 +27,7 @@ from approvals.services.judge import judge_stored
 from approvals.services.moves import INTAKE, POLICY
 from approvals.services.route import (
     alarm_empty_routes,
+    case_for_all,
     create_requirements,
     keep_policy_decision,
 )
@@ -35,7 +35,7 @@ from audit.actors import Actor
 from audit.canonical import JsonObject
 from audit.events import AuditCode
 from audit.services import Entry, history_row, record, record_all, save_without_history
-from connectors.base import Preview
+from connectors.base import Action, Preview
 from policies.services import shadow
 from policies.verdicts import Evaluation, Verdict
 
@@ -48,13 +48,12 @@ INLINE_READ_SECONDS = 3.0
 _readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="preview")
 
 
-def begin_intake(request_id: UUID) -> None:
+def begin_intake(request_id: UUID, action: Action) -> None:
     """Carry a stored proposal on, if its target answers soon; else leave it to a worker.
 
     The agent gets its answer either way, and a hanging target holds no web thread for longer
-    than INLINE_READ_SECONDS. The caller has claimed the intake.
+    than INLINE_READ_SECONDS. The caller has just stored `action`, and claimed the intake.
     """
-    action = action_of(ActionRequest.objects.get(pk=request_id))
     reading = _readers.submit(read_target, action)
     try:
         preview = reading.result(timeout=INLINE_READ_SECONDS)
@@ -205,8 +204,9 @@ def _settle(steps: _Steps, evaluation: Evaluation, at: datetime) -> None:
     groups = sorted({r.group for r in requirements})
     steps.take(request.route, AuditCode.ROUTED, POLICY, {"groups": ", ".join(groups)})
     steps.save()
-    alarm_empty_routes(request, requirements, at=at)
-    assign.suggest(request, requirements, at=at)
+    case = case_for_all(request, at=at)
+    alarm_empty_routes(request, requirements, case=case, at=at)
+    assign.suggest(request, requirements, case=case, at=at)
     notify.routed(request, requirements)
 
 

@@ -84,7 +84,7 @@ def propose(
         if known is None:
             raise
         return known
-    begin_intake(request.pk)
+    begin_intake(request.pk, candidate.action)
     return Proposed(ActionRequest.objects.select_related("agent").get(pk=request.pk), False)
 
 

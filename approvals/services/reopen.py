@@ -13,6 +13,7 @@ from approvals.services.judge import NOBODY_ASKED_BEFORE
 from approvals.services.moves import EXECUTOR, move
 from approvals.services.route import (
     alarm_empty_routes,
+    case_for_all,
     create_requirements,
     keep_policy_decision,
 )
@@ -70,6 +71,7 @@ def reopen(request: ActionRequest, judgement: Judgement, preview: Preview, *, at
             "groups": ", ".join(sorted({r.group for r in requirements})),
         },
     )
-    alarm_empty_routes(request, requirements, at=at)
-    assign.suggest(request, requirements, at=at)
+    case = case_for_all(request, at=at)
+    alarm_empty_routes(request, requirements, case=case, at=at)
+    assign.suggest(request, requirements, case=case, at=at)
     notify.routed(request, requirements)

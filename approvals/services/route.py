@@ -79,20 +79,28 @@ def create_requirements(
     )
 
 
+def case_for_all(request: ActionRequest, *, at: datetime) -> Case:
+    """The case to find people with, everybody's day in one query.
+
+    Own authority only: what is lent is the delegate's to take, not to be sent, and adds nobody,
+    for its lender could decide as well.
+    """
+    spent = approved_today_by_person(request.currency, now=at, excluding=request)
+    return replace(
+        case_of(request, at=at), spent_today=lambda user: spent.get(user.person, 0), at=None
+    )
+
+
 def alarm_empty_routes(
-    request: ActionRequest, requirements: list[Requirement], *, at: datetime
+    request: ActionRequest, requirements: list[Requirement], *, case: Case, at: datetime
 ) -> None:
     """Find requirements too few people may meet, and send each to somebody who may, on record.
 
     Where only limits are too low it climbs the ladder of roles until somebody's covers the
     amount. Otherwise, and where the ladder ends without anybody, the alarm goes out and the named
-    fallback has it. People count, not accounts, and nobody for two requirements. What is lent
-    adds nobody: its lender could decide as well. Who is out of office may still decide.
+    fallback has it. People count, not accounts, and nobody for two requirements. Who is out of
+    office may still decide. `case` is from `case_for_all`.
     """
-    spent = approved_today_by_person(request.currency, now=at, excluding=request)
-    case = replace(
-        case_of(request, at=at), spent_today=lambda user: spent.get(user.person, 0), at=None
-    )
     bench = _Bench(
         case,
         [requirement.spec for requirement in requirements],

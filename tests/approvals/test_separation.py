@@ -11,11 +11,12 @@ from approvals.models import ActionRequest, RequestContent
 from approvals.selectors.case import involved_in
 from approvals.services.edit import approve_with_edits
 from approvals.services.execute import execute
-from approvals.services.route import alarm_empty_routes
+from approvals.services.route import alarm_empty_routes, case_for_all
 from audit import clock
 from connectors.sandbox.server import Sandbox
 from policies.models import PolicyEdit, PolicyVersion, User
 from tests.approvals.make import (
+    DEFAULT_POLICY,
     Cast,
     approve,
     fresh,
@@ -27,6 +28,7 @@ from tests.approvals.make import (
     reject,
 )
 from tests.approvals.story import snapshot
+from tests.policies.make import put_in_force
 
 Involve = Callable[[ActionRequest, User], object]
 
@@ -184,6 +186,44 @@ def test_routing_counts_nobody_who_had_a_hand_in_it(cast: Cast) -> None:
     for person in (cast.otto, cast.oona):
         policy_author(request, person)
 
-    alarm_empty_routes(fresh(request), list(request.requirements.all()), at=clock.now())
+    at = clock.now()
+    case = case_for_all(fresh(request), at=at)
+    alarm_empty_routes(fresh(request), list(request.requirements.all()), case=case, at=at)
 
     assert [e.step for e in request.escalations.all()] == ["nobody"]
+
+
+EXCEPTION = """rules:
+  - id: mona-says
+    owner: mona
+    reason: Refunds of this size are for one manager.
+    when:
+      - action.type == "refund.issue"
+      - action.amount > 70000
+    effect: require_approval
+"""
+
+
+@pytest.mark.parametrize("last", ["untouched", "reworded"])
+def test_a_rule_is_its_authors_until_somebody_rewrites_it(cast: Cast, last: str) -> None:
+    mona = make_person("mona.writes", "risk owner", person="mona")
+    text = DEFAULT_POLICY[: DEFAULT_POLICY.index("\ntests:\n")].replace("rules:\n", EXCEPTION, 1)
+    put_in_force(text, author=mona, publisher=cast.ada)
+    for number in range(2):  # others publish about something else
+        text += f"\n# {number}"
+        put_in_force(text, author=cast.ada, publisher=cast.alan)
+    if last == "reworded":
+        text = text.replace("> 70000", "> 71000")
+        put_in_force(text, author=cast.ada, publisher=cast.alan)
+    matched, other = (make_request(cast.agent, manager_refund(a)) for a in ("800.00", "650.00"))
+
+    if last == "untouched":
+        with pytest.raises(NotAuthorised) as refusal:
+            approve(matched, cast.mona)
+        assert refusal.value.code == "four_eyes"
+        approve(matched, cast.max)
+    else:
+        approve(matched, cast.mona)
+    approve(other, cast.mona)
+
+    assert {fresh(matched).state, fresh(other).state} == {"approved"}
