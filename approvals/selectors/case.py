@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -11,7 +12,8 @@ from approvals.choices import DecisionVerdict
 from approvals.models import ActionRequest, Decision
 from audit.money import Money
 from policies.authority import Case
-from policies.models import Delegation, PolicyVersion, User
+from policies.authorship import authors_of
+from policies.models import Delegation, User
 from policies.models.people import person_key
 
 _DAY = timedelta(hours=24)
@@ -100,16 +102,13 @@ def _line_of(request: ActionRequest) -> list[ActionRequest]:
 
 
 def _policy_authors(request: ActionRequest) -> set[str]:
-    """Everybody who wrote in a version that judged it, or in one such a version restores."""
-    known: set[int] = set()
-    judged = request.policy_decisions.exclude(policy_version=None)
-    found = set(judged.values_list("policy_version", flat=True))
-    while found - known:
-        known |= found
-        restored = PolicyVersion.objects.filter(pk__in=found).exclude(restores=None)
-        found = {pk for pk in restored.values_list("restores", flat=True) if pk is not None}
-    wrote = User.objects.filter(Q(drafted_policies__in=known) | Q(policy_edits__version__in=known))
-    return set(wrote.values_list("person", flat=True))
+    """Everybody who wrote in a version that judged it, or first wrote a rule that matched."""
+    judged: dict[int, set[str]] = {}
+    for version, trace in request.policy_decisions.values_list("policy_version", "trace"):
+        if version is not None:
+            matched = (rule["rule"] for rule in json.loads(trace).get("rules", ()) if rule["matched"])
+            judged.setdefault(version, set()).update(matched)
+    return authors_of(judged)
 
 
 def _owners_since(request: ActionRequest) -> set[str]:

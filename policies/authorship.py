@@ -1,0 +1,71 @@
+"""Whose words a rule is: a later version that repeats it word for word takes it from nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+
+from django.db.models import Q
+
+from policies.document import Rule
+from policies.models import PolicyVersion, User
+from policies.reading.parser import parse_document
+from policies.reading.yaml_source import DocumentError
+
+_MOST_REMEMBERED = 256
+
+
+def authors_of(judged: Mapping[int, Collection[str]]) -> set[str]:
+    """The persons who wrote in these versions, or first wrote one of the rules named with each.
+
+    What a version restores counts as written by whoever wrote that.
+    """
+    rows = PolicyVersion.objects.order_by().values_list("pk", "digest", "based_on", "restores")
+    known = {row[0]: _Version(*row) for row in rows}
+    wrote: set[int] = set()
+    for version_id, rules in judged.items():
+        whole: int | None = version_id
+        while whole is not None and whole not in wrote:
+            wrote.add(whole)
+            whole = known[whole].restores
+        wrote |= {_first_with(rule, known[version_id], known) for rule in rules}
+    people = User.objects.filter(Q(drafted_policies__in=wrote) | Q(policy_edits__version__in=wrote))
+    return set(people.values_list("person", flat=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """What a version came from: what it restores, and what was in force when it was drafted."""
+
+    pk: int
+    digest: str
+    based_on: int | None
+    restores: int | None
+
+    @property
+    def rules(self) -> Mapping[str, Rule]:
+        return _rules(self.pk, self.digest)
+
+
+def _first_with(rule: str, version: _Version, known: Mapping[int, _Version]) -> int:
+    """The oldest version in an unbroken line in which the rule reads as it does here."""
+    words = version.rules.get(rule)
+    while words is not None:
+        before = (known[pk] for pk in (version.restores, version.based_on) if pk is not None)
+        same = next((one for one in before if one.rules.get(rule) == words), None)
+        if same is None or same.pk >= version.pk:
+            break
+        version = same
+    return version.pk
+
+
+@lru_cache(maxsize=_MOST_REMEMBERED)
+def _rules(version_id: int, digest: str) -> Mapping[str, Rule]:
+    """The version's rules by id; of a text this release no longer reads, none."""
+    text = PolicyVersion.objects.values_list("document", flat=True).get(pk=version_id)
+    try:
+        return MappingProxyType({rule.id: rule for rule in parse_document(text).rules})
+    except DocumentError:
+        return MappingProxyType({})
