@@ -15,7 +15,7 @@ from approvals.services.edit import approve_with_edits
 from audit.reading import one_snapshot
 from audit.verify import verify
 from policies.models import User
-from tests.approvals.make import Cast, crm, look_at, make_request
+from tests.approvals.make import Cast, crm, look_at, make_proof, make_request
 from tests.races.make import Call
 
 ROUNDS = range(int(os.environ.get("RACE_TRIALS", "200" if "CI" in os.environ else "20")))
@@ -33,8 +33,14 @@ def crm_for(cast: Cast, round_number: int) -> ActionRequest:
 
 def approving(request: ActionRequest, user: User) -> Call:
     """Approve with a page opened before the race."""
-    seen = look_at(request, user)
-    return partial(decide.approve, request.pk, decider=user, seen=seen, reason_code="as_proposed")
+    return partial(
+        decide.approve,
+        request.pk,
+        decider=user,
+        seen=look_at(request, user),
+        reason_code="as_proposed",
+        proof=make_proof(user),
+    )
 
 
 def editing(request: ActionRequest, user: User) -> Call:

@@ -25,6 +25,7 @@ from tests.approvals.make import (
     make_access,
     make_limit,
     make_person,
+    make_proof,
     make_request,
     manager_refund,
 )
@@ -222,6 +223,7 @@ def test_an_edit_after_the_first_of_two_approvals_never_keeps_it(cast: Cast) -> 
             seen=look_at(request, cast.sara),
             params={**ACCESS, "until": f"2030-0{1 + number % 9}-01"},
             reason_code="corrected",
+            proof=make_proof(cast.sara),
         )
 
         results = at_once(edit, a_moment_later(number, approving(request, sven)))

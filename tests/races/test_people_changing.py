@@ -15,7 +15,7 @@ from approvals.models import ActionRequest
 from approvals.services.execute import execute
 from audit.canonical import JsonObject
 from connectors.sandbox.server import Sandbox
-from policies.services import limits, people
+from policies.services import accounts, limits, people
 from tests.approvals.make import (
     INSTALLER,
     Cast,
@@ -71,7 +71,7 @@ def test_a_claim_and_a_deactivation_have_one_order(cast: Cast, sandbox: Sandbox)
             )
         )
 
-        people.reactivate(cast.otto.pk, actor=INSTALLER, reason="back")
+        accounts.reactivate(cast.otto.pk, actor=INSTALLER, reason="back")
     assert len(sandbox.effects("records")) == ended.count("audited")
 
 
