@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,6 +14,7 @@ from policies.exceptions import PolicyError
 # libyaml where PyYAML was built with it (every wheel is): the same events, ten times as fast.
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+_HALF_A_CHARACTER = re.compile("[\ud800-\udfff]")
 LARGEST_DOCUMENT = 256 * 1024  # bytes
 MOST_NODES = 20_000
 DEEPEST = 16
@@ -49,6 +51,10 @@ def compose(text: str) -> yaml.Node:
     """
     if len(text.encode("utf-8", "surrogatepass")) > LARGEST_DOCUMENT:
         raise _refusal(None, f"A policy document has at most {LARGEST_DOCUMENT // 1024} KiB.")
+    half = _HALF_A_CHARACTER.search(text)
+    if half:  # libyaml would not say it so
+        what = f"U+{ord(half[0]):04X} at position {half.start()}"
+        raise _refusal(None, f"{what}: special characters are not allowed.")
     try:
         _scan(text)
         node = yaml.compose(text, Loader=_Loader)

@@ -153,6 +153,7 @@ def test_all_mistakes_are_reported_at_once_in_reading_order() -> None:
         ("a: [" + "1," * 20_001 + "]", "More than 20,000"),
         ("a: " + "x" * 300_000, "at most 256 KiB"),
         ("a: \x00", "special characters"),
+        ("a: \ud800", "D800 at position 3: special characters"),
         ("- a", "must be a mapping"),
         ("just words", "must be a mapping"),
         ("{}", "'rules' is missing"),

@@ -46,6 +46,8 @@ def test_a_parameter_is_changed_in_one_place(old: str, new: str, amount: str) ->
     [
         ("small: 100", "small: 1.5", "parameters.small", "a whole number"),
         ("small: 100", "small: 9223372036854775808", "parameters.small", "a whole number"),
+        ("small: 100", "small: 0100", "parameters.small", "a whole number"),  # YAML's 64
+        ("small: 100", "small: 1:40", "parameters.small", "a whole number"),  # and its 100
         ("large: 50000", "Large: 1", "parameters.Large", "small letters, digits and _"),
         ("large: 50000", "in: 1", "parameters.in", "not a name"),
         ("param.small]", "param.smal]", "rules[0].when[0]", "Did you mean 'param.small'?"),
