@@ -106,7 +106,9 @@ def _policy_authors(request: ActionRequest) -> set[str]:
     judged: dict[int, set[str]] = {}
     for version, trace in request.policy_decisions.values_list("policy_version", "trace"):
         if version is not None:
-            matched = (rule["rule"] for rule in json.loads(trace).get("rules", ()) if rule["matched"])
+            matched = (
+                rule["rule"] for rule in json.loads(trace).get("rules", ()) if rule["matched"]
+            )
             judged.setdefault(version, set()).update(matched)
     return authors_of(judged)
 

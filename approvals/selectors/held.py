@@ -45,16 +45,21 @@ _HELD = (
 
 
 def hold_grounds_of(request: ActionRequest) -> None:
-    """Hold the people who approved it, their roles and limits, and the policy in force."""
+    """Hold the people who approved and started it, their roles and limits, and the policy."""
     if connection.vendor != "postgresql":
         return
     given = request.decisions.filter(version=request.version, verdict__in=FINAL_VERDICTS)
     accounts = {a for pair in given.values_list("decider", "delegation__lender") for a in pair if a}
     values: dict[str, Any] = {
         "persons": sorted(people_in(given)),
-        "accounts": sorted(accounts),
+        "accounts": sorted(accounts | _starters(request)),
         "request": request.pk,
     }
     with connection.cursor() as cursor:
         for statement in _HELD:
             cursor.execute(statement, values)
+
+
+def _starters(request: ActionRequest) -> set[int]:
+    started = request.grants.exclude(started_by=None)
+    return set(started.values_list("started_by", flat=True))

@@ -7,7 +7,13 @@ from datetime import datetime
 
 from approvals.choices import DecisionVerdict
 from approvals.models import ActionRequest, Grant
-from approvals.selectors.authority import COUNTED_WITH, approval_of, lender_of, roles_of_people
+from approvals.selectors.authority import (
+    COUNTED_WITH,
+    approval_of,
+    lender_of,
+    may_conclude,
+    roles_of_people,
+)
 from approvals.selectors.case import case_of
 from approvals.selectors.held import hold_grounds_of
 from approvals.selectors.pauses import stopped_since
@@ -58,6 +64,7 @@ def judge_again(
             if grant.is_break_glass
             else _authority_drift(request, evaluation, at=at)
         )
+        or _starter_drift(request, grant)
     )
     return Judgement(judged.policy, evaluation, judged.facts, drift)
 
@@ -100,6 +107,14 @@ def _breaker_drift(request: ActionRequest, *, at: datetime) -> str:
     if any(isinstance(answer, Authority) for answer in refusals):
         return ""
     return "Whoever broke the glass may no longer do so."
+
+
+def _starter_drift(request: ActionRequest, grant: Grant) -> str:
+    """Whoever started it watches it: somebody who may no longer do so starts nothing."""
+    starter = grant.started_by
+    if starter is None or may_conclude(starter, request):
+        return ""
+    return f"{starter} started it, and may no longer do so."
 
 
 def _authority_drift(request: ActionRequest, evaluation: Evaluation, *, at: datetime) -> str:

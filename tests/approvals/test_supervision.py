@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from approvals.exceptions import NotAuthorised, WrongState
@@ -9,8 +11,11 @@ from approvals.models import ActionRequest
 from approvals.services.conclude import sign_off, start
 from approvals.services.execute import execute
 from approvals.services.sweep import sweep
+from audit.models import AuditEvent
 from connectors.sandbox.server import Sandbox
+from policies.services import people
 from tests.approvals.make import (
+    INSTALLER,
     ROBOT,
     Cast,
     approve,
@@ -46,6 +51,30 @@ def test_a_supervised_action_waits_for_the_person_who_starts_it(
     execute(request.pk)
     assert_story(request, "verified", [*ROUTED, *TWO_DECIDED, "execution.started", *VERIFIED])
     assert len(sandbox.effects("logistics")) == 1
+
+
+@pytest.mark.parametrize("leaves", ["deactivated", "another role", "a hand in it"])
+def test_who_started_it_must_still_be_there_when_it_begins(
+    cast: Cast, sandbox: Sandbox, leaves: str
+) -> None:
+    """The worker was down; meanwhile nobody who may watches any more."""
+    request = robot(cast)
+    start(request.pk, operator=cast.oona, proof=make_proof(cast.oona))
+    if leaves == "deactivated":
+        people.deactivate(cast.oona.pk, actor=INSTALLER, reason="left")
+    elif leaves == "another role":
+        people.change_roles(cast.oona.pk, actor=INSTALLER, roles=["support"], reason="moved")
+    else:
+        ActionRequest.objects.filter(pk=request.pk).update(on_behalf_of="oona")
+
+    execute(request.pk)
+
+    back = ["grant.revoked", "request.invalidated"]
+    story = [*ROUTED, *TWO_DECIDED, "execution.started", *back]
+    assert_story(request, "pending_approval", story)
+    said = json.loads(AuditEvent.objects.get(code="request.invalidated").data)
+    assert "oona started it" in said["reason"]
+    assert sandbox.effects("logistics") == []
 
 
 def test_only_people_who_may_decide_start_it_and_once(cast: Cast) -> None:
