@@ -120,15 +120,15 @@ def divergence(version: PolicyVersion, since: datetime) -> tuple[ShadowDay, ...]
 
 def _shadowing() -> tuple[int, ...]:
     global _known
-    now = time.monotonic()
-    if _known is None or _known[0] <= now:
+    now, known = time.monotonic(), _known  # once: another thread may forget it at any moment
+    if known is None or known[0] <= now:
         with transaction.atomic():
             found = PolicyVersion.objects.filter(
                 shadowing_since__isnull=False,
                 status__in=(VersionStatus.DRAFT, VersionStatus.PROPOSED),
             ).order_by("pk")
-            _known = now + KNOWN_FOR, tuple(found.values_list("pk", flat=True))
-    return _known[1]
+            _known = known = now + KNOWN_FOR, tuple(found.values_list("pk", flat=True))
+    return known[1]
 
 
 def _floor(trace: Iterable[RuleTrace]) -> Verdict | None:
