@@ -136,11 +136,14 @@ def _page(
 ) -> HttpResponse:
     at = clock.now()
     person = cast(User, request.user)
+    # whoever breaks the glass opens requests of teams they are not in, and never their inboxes
+    has_inbox = inbox.has_view_permission(request)
+    opts = inbox.opts if has_inbox else ActionRequest._meta
     base: dict[str, Any] = {
         **inbox.admin_site.each_context(request),
         "title": f"{inbox.team.capitalize()} inbox",
-        "opts": inbox.opts,
-        "inbox_url": reverse(f"admin:approvals_{inbox.opts.model_name}_changelist"),
+        "opts": opts,
+        "inbox_url": reverse(f"admin:approvals_{opts.model_name}_changelist"),
         "team": inbox.team,
         "problem": problem,
     }
@@ -182,7 +185,8 @@ def _page(
         "typed": _typed(offered, door, form),
         "last_decision": last,
         "last_verdict": _DECIDED[DecisionVerdict(last.verdict)] if last else "",
-        "next": next_to_decide(inbox.team, person, after=action_request),
+        "has_inbox": has_inbox,
+        "next": next_to_decide(inbox.team, person, after=action_request) if has_inbox else None,
     }
     if context["next"] is not None:
         context["next_url"] = inbox.review_url(context["next"].pk)

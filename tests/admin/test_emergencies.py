@@ -10,7 +10,7 @@ from django.urls import reverse
 from approvals.models import ActionRequest, BreakGlass
 from approvals.services.break_glass import review
 from policies.models import User
-from tests.admin.make import House, browser, door, look, page, state_of, text_of
+from tests.admin.make import House, browser, door, inbox, look, page, state_of, text_of
 from tests.approvals.make import ACCESS, PASSWORD, make_person, make_request, manager_refund
 from tests.approvals.test_break_glass import WHY, break_it
 
@@ -47,6 +47,7 @@ def test_whoever_may_breaks_it_on_the_page_of_a_team_they_are_not_in(house: Hous
     assert 'data-answer="break_glass"' in text
     assert 'data-answer="break_glass" open' not in text
     assert 'data-answer="approve"' not in text
+    assert inbox("security") + '"' not in text  # not theirs to open
     assert send(client, request) == 302
     assert state_of(request) == "approved"
     assert "bea broke the glass" in text_of(client.get(page(request, "security")))
