@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from django.db import transaction
@@ -268,7 +268,7 @@ def _overlap(one: str, other: str) -> bool:
 
 
 def _summary(lender: User, delegate: User, terms: _Terms) -> str:
-    starts_at, ends_at = terms.window
+    starts_at, ends_at = (moment.astimezone(UTC) for moment in terms.window)
     what = [terms.group or "every deciding role", terms.action_type]
     if terms.cap:
         what.append(f"up to {terms.cap}")

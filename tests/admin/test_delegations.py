@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import json
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.urls import reverse
@@ -68,7 +69,14 @@ def test_a_manager_lends_their_own_authority_and_it_waits(mona: User, susi: User
     assert answer.headers["Location"] == reverse(LIST)
     change = AuthorityChange.objects.get()
     assert (change.proposed_by, change.beneficiary) == (mona, "susi")
-    assert "mona lends authority to susi (manager, refund.*, up to 500.00 EUR)" in change.summary
+    begins, ends = (
+        datetime.fromisoformat(json.loads(change.payload)[name]).astimezone(UTC)
+        for name in ("starts_at", "ends_at")
+    )
+    assert change.summary == (
+        "mona lends authority to susi (manager, refund.*, up to 500.00 EUR) "
+        f"from {begins:%Y-%m-%d %H:%M} to {ends:%Y-%m-%d %H:%M} UTC."
+    )
     assert not Delegation.objects.exists()
     assert codes() == ["authority.proposed"]
 
