@@ -136,7 +136,7 @@ _C = AuditCode
 _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.REQUESTED: _Meaning("{actor} proposed {action_type}", Personal.FREE_TEXT),
     _C.CLASSIFIED: _Meaning("Classified as {action_type} on {target}", Personal.FREE_TEXT),
-    _C.EVIDENCE_COLLECTED: _Meaning("Collected {items} evidence items", Personal.NONE),
+    _C.EVIDENCE_COLLECTED: _Meaning("Collected evidence, {items} in all", Personal.NONE),
     _C.POLICY_CHECKED: _Meaning("Policy {policy}: {verdict}, tier {tier}", Personal.NONE),
     _C.ROUTED: _Meaning("Sent to {groups}", Personal.NONE),
     _C.ALLOWED: _Meaning("Policy allowed it without a person", Personal.NONE),
