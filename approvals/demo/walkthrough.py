@@ -39,6 +39,9 @@ Countersign is at {base_url}/admin/   (everybody's password: {PASSWORD})
     8. As rita (risk owner): her draft raises the limit for automatic refunds and runs in the
        shadow. Replay it over the requests so far, see the sum, ask for publication. As rolf:
        publish it.
+    9. As petra (ops admin): give fiona a limit of 750.00 EUR. It waits; as paul: agree to it.
+   10. As max: pause payments and see it said on every page; only petra or paul lift it. Under
+       Records, open a request of tier 4 and break the glass. As sara: review the emergency.
 
   API: {base_url}/api/v1/docs/ · keys and addresses for scripts: var/demo.json
   What really happened at the outside systems: {summary["sandbox"]["payments"]}/_effects
