@@ -37,7 +37,7 @@ class ActionFacts:
     data_classes: tuple[str, ...] = fact("Classes of data the params carry.", ())
     is_undo: bool = fact("It undoes an earlier action.", False)
     supervised: bool = fact("A person starts it and watches.", False)
-    sample: int = fact("0 to 99, fixed per request by its id: below 10 is a tenth of all.", 99)
+    sample: int = fact("0 to 99, drawn per target and day: below 10 is a tenth of all.", 99)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db.models import Q
+from django.utils.crypto import salted_hmac
 
 from approvals.inspection import Flag
 from approvals.proposal import SuppliedEvidence
@@ -38,6 +38,9 @@ from policies.services.rates import to_base
 
 STALE_AFTER = timedelta(hours=24)
 """An agent's source read longer ago than that is stale."""
+
+_DAY_IN_MILLISECONDS = 24 * 60 * 60 * 1000
+"""What the id of a request begins with is counted in those (UUIDv7, RFC 9562)."""
 
 _AUTHORITIES = ("unknown", "external", "internal", "official")
 """Of the agent's sources, from the least trusted; other words mean nothing to us."""
@@ -121,13 +124,22 @@ def _action(candidate: Candidate, now: datetime) -> ActionFacts:
         data_classes=tuple(sorted(candidate.type.data_classes)),
         is_undo=candidate.is_undo,
         supervised=candidate.type.supervised,
-        sample=_sample(str(candidate.request_id or candidate.digest)),
+        sample=_sample(candidate, now),
     )
 
 
-def _sample(name: str) -> int:
-    """0 to 99, the same for the same name everywhere and for ever, and evenly spread."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) % 100
+def _sample(candidate: Candidate, now: datetime) -> int:
+    """0 to 99, evenly spread, and the same for one kind of action on one target all day.
+
+    Whoever is told that people will look cannot withdraw and draw again, nor work it out before:
+    it is keyed, and the day is the one the request was proposed on, whenever it is judged.
+    """
+    born = candidate.request_id.int >> 80 if candidate.request_id else int(now.timestamp() * 1000)
+    drawn = f"{candidate.type.key} {candidate.target} {born // _DAY_IN_MILLISECONDS}"
+    return (
+        int.from_bytes(salted_hmac("approvals.sample", drawn, algorithm="sha256").digest()[:8])
+        % 100
+    )
 
 
 def _requester(candidate: Candidate) -> RequesterFacts:

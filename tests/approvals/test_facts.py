@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -15,6 +17,7 @@ from approvals.models import ActionRequest
 from approvals.proposal import SuppliedEvidence
 from approvals.selectors import clock
 from approvals.services.check import check
+from approvals.services.derive import rederive
 from approvals.services.edit import approve_with_edits
 from approvals.services.facts import _sample
 from audit.money import Money
@@ -137,14 +140,25 @@ def test_the_customer_is_who_the_system_of_record_names(cast: Cast, sandbox: San
     assert [facts["velocity.target_count_24h"] for facts in found] == [1, 1]
 
 
-def test_the_sample_is_fixed_by_the_id_and_evenly_spread(cast: Cast) -> None:
+def test_the_sample_is_drawn_once_a_day_for_a_target_and_evenly_spread(cast: Cast) -> None:
+    """Whoever is told that people will look cannot withdraw and draw again."""
     request = make_request(cast.agent, manager_refund())
-    spread = Counter(_sample(str(n)) // 10 for n in range(10_000))
+    first, now = rederive(request), clock.now()
+    midnight = 20_000 * 24 * 60 * 60 * 1000
+    ids = [UUID(int=(midnight + minute * 60_000 << 80) + minute) for minute in range(24 * 60 + 1)]
 
-    assert facts_of(request)["action.sample"] == _sample(str(request.pk))
-    assert all(0 <= _sample(str(n)) <= 99 for n in range(500))
-    assert set(spread) == set(range(10))
-    assert all(850 < n < 1_150 for n in spread.values())
+    def drawn(**changes: Any) -> int:
+        return _sample(replace(first, **changes), now)
+
+    assert facts_of(request)["action.sample"] == drawn()
+    assert len({drawn(request_id=id, params=refund(amount="9.00")) for id in ids[:-1]}) == 1
+    assert (
+        len({drawn(request_id=UUID(int=midnight + day * 86_400_000 << 80)) for day in range(50)})
+        > 9
+    )
+    spread = Counter(drawn(target=f"charge {n}") for n in range(10_000))
+    assert set(spread) == set(range(100))
+    assert all(50 < n < 160 for n in spread.values())
 
 
 def test_time_comes_from_the_policy_in_force(cast: Cast) -> None:
