@@ -72,12 +72,12 @@ def _changes(user: User, at: datetime) -> list[Concern]:
 def _stops() -> list[Concern]:
     stops = stops_in_force()
     by_page = (
-        ("admin:approvals_pause_changelist", [stop.what for stop in stops if not stop.is_agent]),
-        ("admin:approvals_agent_changelist", [stop.what for stop in stops if stop.is_agent]),
+        ("approvals_pause", "an ops admin lifts it", [s.what for s in stops if not s.is_agent]),
+        ("approvals_agent", "somebody lets it go on", [s.what for s in stops if s.is_agent]),
     )
     return [
-        Concern(f"Paused until an ops admin lifts it: {', '.join(names)}.", reverse(page))
-        for page, names in by_page
+        Concern(f"Paused until {until}: {', '.join(names)}.", reverse(f"admin:{page}_changelist"))
+        for page, until, names in by_page
         if names
     ]
 

@@ -71,7 +71,7 @@ def test_what_waits_is_told_to_those_it_concerns_and_nobody_else(house: House) -
 
     assert "1 change of authority waits for another ops admin" in proposer
     assert "1 change of authority waits for your answer." in second
-    assert f"Paused until an ops admin lifts it: agent {house.agent.name}." in second
+    assert f"Paused until somebody lets it go on: agent {house.agent.name}." in second
     assert "Exchange rates too old to use: USD." in second
     for page in (owner, reviewer):
         assert "Needs attention" not in page
