@@ -128,6 +128,14 @@ class Document:
         return tuple(found)
 
     @cached_property
+    def excluded_roles(self) -> frozenset[str]:
+        """Roles whose members do not count somewhere."""
+        asked = [spec for rule in self.rules for spec in (*rule.requirements, *rule.adds)]
+        asked += [spec for cell in self.matrix.tiers for spec in cell.requirements]
+        asked += [spec for item in self.matrix.overrides for spec in item.requirements or ()]
+        return frozenset(role for spec in asked for role in spec.excludes)
+
+    @cached_property
     def read_by_the_engine(self) -> tuple[str, ...]:
         """Facts the engine looks at by itself, beside the clauses.
 

@@ -17,6 +17,7 @@ from policies.models import AuthorityChange, User
 from policies.roles import BREAK_GLASS, DECIDING_ROLES, NEVER_DECIDE
 from policies.services import passwords
 from policies.services.accounts import check_person, locked_account, refuse_own, require_reason
+from policies.services.checking import document_in_force
 from policies.services.configuring import check_may_configure
 from policies.services.second_person import carries_out, propose_change
 
@@ -89,9 +90,9 @@ def change_roles(
     """Give the account exactly these roles; the same ones again change and record nothing.
 
     What a person takes away is gone at once. What a person adds waits for a second one, and so
-    does taking away a role whose members never decide from somebody who then could: the change is
-    returned. Raises PolicyError: not_ops_admin, own_account, unknown_role, reason_missing,
-    already_waiting.
+    does taking away a role whose members never decide, or that the policy in force excludes from
+    a requirement, from somebody who then could: the change is returned. Raises PolicyError:
+    not_ops_admin, own_account, unknown_role, reason_missing, already_waiting.
     """
     user = locked_account(user_id)
     check_may_configure(actor)
@@ -102,7 +103,7 @@ def change_roles(
     added, removed = after - before, before - after
     waits: set[str] = set()
     if actor.kind == ActorKind.HUMAN:
-        waits = removed & NEVER_DECIDE if _may_come_to_decide(user, after) else set()
+        waits = removed & _barring_roles() if _may_come_to_decide(user, after) else set()
         removed -= waits
     if actor.kind == ActorKind.SYSTEM:
         _apply_roles(user, added, removed, actor=actor, reason=reason)
@@ -212,6 +213,12 @@ def _apply_roles(
 
 def _held(user: User) -> set[str]:
     return set(user.groups.values_list("name", flat=True))
+
+
+def _barring_roles() -> frozenset[str]:
+    """Roles that keep their members from deciding something: to lose one raises authority."""
+    document = document_in_force()
+    return NEVER_DECIDE | (document.excluded_roles if document else frozenset())
 
 
 def _may_come_to_decide(user: User, after: set[str]) -> bool:

@@ -16,7 +16,7 @@ from policies.services import passwords
 from policies.services.accounts import change_details, change_person, reactivate
 from policies.services.people import change_roles, create_user, deactivate
 from policies.services.second_person import agree
-from tests.policies.make import codes, make_user
+from tests.policies.make import SMALL, changed, codes, make_deciders, make_user, put_in_force
 from tests.policies.test_second_person import ops, refusal
 
 pytestmark = pytest.mark.django_db
@@ -196,3 +196,31 @@ def test_changing_ones_own_password_is_on_record_and_ends_other_sessions() -> No
     assert here.get("/admin/").status_code == 200
     assert elsewhere.get("/admin/").status_code == 302
     assert Client().login(username="fred", password="a long enough phrase")
+
+
+@pytest.mark.parametrize("asked", ["{group: finance, within_limit: true", "{group: operations"])
+def test_a_role_that_keeps_from_deciding_goes_by_two(asked: str) -> None:
+    """A rule or the matrix does not count members of support: who leaves support counts."""
+    olga, paul = ops("olga"), ops("paul")
+    mona = make_user("mona", "operations", "finance", "support")
+    make_deciders()
+    put_in_force(
+        changed(SMALL, (f"{asked}}}", f"{asked}, excludes: [support]}}")),
+        author=make_user("ada", "ops admin"),
+        publisher=make_user("alan", "ops admin"),
+    )
+
+    change = change_roles(mona.pk, actor=olga, roles=["operations", "finance"], reason="moved")
+
+    assert roles(mona) == {"operations", "finance", "support"}
+    assert isinstance(change, AuthorityChange)
+    agree(change.pk, actor=paul, reason="yes")
+    assert roles(mona) == {"operations", "finance"}
+
+
+def test_a_role_that_keeps_from_nothing_they_could_decide_goes_at_once() -> None:
+    olga, mona = ops("olga"), make_user("mona", "agent owner", "finance")
+
+    change_roles(mona.pk, actor=olga, roles=["agent owner"], reason="moved")
+
+    assert roles(mona) == {"agent owner"}
