@@ -232,7 +232,7 @@ def test_the_list_takes_the_same_queries_for_five_rows_and_for_twenty_five(house
 
     assert text.count("data-row") == 25
     assert len(many) == len(few)
-    assert len(many) <= 28
+    assert len(many) <= 29
     assert not [query["sql"] for query in many if "DISTINCT" in query["sql"]]
 
 
