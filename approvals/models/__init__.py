@@ -1,6 +1,7 @@
 """Every table of the lifecycle."""
 
 from approvals.models.agents import Agent, AgentBudget, AgentKey
+from approvals.models.content import RequestContent
 from approvals.models.counting import CountedRequest, VelocityBucket, VelocityCounter
 from approvals.models.deciding import (
     Decision,
@@ -22,7 +23,7 @@ from approvals.models.inboxes import (
     SupportInbox,
 )
 from approvals.models.notices import Notice
-from approvals.models.requests import ActionRequest, RequestContent
+from approvals.models.requests import ActionRequest
 from approvals.models.stopping import BreakGlass, Pause
 from approvals.models.timing import Escalation
 
