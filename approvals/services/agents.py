@@ -13,19 +13,23 @@ from approvals.exceptions import (
     ApprovalError,
     FieldProblem,
     InvalidProposal,
-    NotAuthorised,
     ReasonRequired,
 )
 from approvals.models import Agent, AgentKey
 from approvals.selectors import clock
-from audit.actors import Actor, ActorKind
+from approvals.services.keeping import (
+    demand_admin,
+    demand_keeper,
+    demand_other_admin,
+    is_one_of,
+)
+from audit.actors import Actor
 from audit.canonical import JsonValue
 from audit.events import AuditCode
 from audit.money import Money
 from audit.selectors import events_of
 from audit.services import record, save_with_history
 from connectors.registry import UnknownActionType, action_type
-from policies.authority import may_configure, may_keep_agents_of
 from policies.models import User
 from policies.roles import DECIDING_ROLES
 
@@ -57,10 +61,10 @@ def register_agent(
 ) -> Agent:
     """Register an agent with its accountable owner. Raises InvalidProposal naming bad fields.
 
-    What an owner registers by themselves begins on probation (level 0). Every service here
+    What its owner registers, ops admin or not, begins on probation (level 0). Every service here
     raises NotAuthorised unless the actor may keep the agents of that owner.
     """
-    _demand_keeper(actor, owner.pk)
+    demand_keeper(actor, owner.pk)
     _check(owner, team, action_types)
     agent = Agent(
         name=name,
@@ -70,7 +74,7 @@ def register_agent(
         action_types=sorted(set(action_types)),
         ceiling_minor=ceiling.minor if ceiling else None,
         ceiling_currency=ceiling.currency if ceiling else "",
-        level=ORDINARY if may_configure(actor) is None else ON_PROBATION,
+        level=ON_PROBATION if is_one_of(actor, owner) else ORDINARY,
     )
     save_with_history(agent, actor=actor, reason="registered")
     record(
@@ -104,17 +108,19 @@ def change_agent(
     """Change what an agent is and may propose. Requests already open keep what they are.
 
     Owners tighten their agents by themselves; a higher ceiling, none at all, one in another
-    currency, or more action types take an ops admin, and a higher level one who is not its owner
+    currency, more action types or a higher level take an ops admin who is not its owner
     (None leaves the level). A new owner answers for no key somebody
     else handed out: every key that works is revoked with the change, and new ones are issued.
     """
     agent = Agent.objects.select_for_update().get(pk=agent_id)
-    _demand_keeper(actor, agent.owner_id, owner.pk)
+    demand_keeper(actor, agent.owner_id, owner.pk)
     if _loosens(agent, action_types, ceiling):
-        _demand_admin(actor, "Only an ops admin raises a ceiling or adds action types.")
+        demand_other_admin(
+            actor, "Only an ops admin raises a ceiling or adds action types.", agent.owner, owner
+        )
     level = agent.level if level is None else level
     if level > agent.level:
-        _demand_stranger(actor, agent.owner, owner)
+        demand_other_admin(actor, "Only an ops admin raises an agent's level.", agent.owner, owner)
     _check(owner, team, action_types, level)
     wanted: dict[str, JsonValue] = {
         "owner_id": owner.pk,
@@ -148,7 +154,7 @@ def pause_agent(agent_id: int, *, actor: Actor, reason: str) -> Agent:
     """Stop an agent: nothing new is taken, nothing approved for it runs any more."""
     # NO KEY: proposals that merely point at the agent neither wait for it nor hold it up
     agent = Agent.objects.select_for_update(no_key=True).get(pk=agent_id)
-    _demand_keeper(actor, agent.owner_id)
+    demand_keeper(actor, agent.owner_id)
     if not reason.strip():
         raise ReasonRequired("Write why the agent is paused.")
     if agent.is_paused:
@@ -166,11 +172,11 @@ def resume_agent(agent_id: int, *, actor: Actor) -> Agent:
     Whoever paused it may, as long as they keep it; somebody else's pause takes an ops admin.
     """
     agent = Agent.objects.select_for_update().get(pk=agent_id)
-    _demand_keeper(actor, agent.owner_id)
+    demand_keeper(actor, agent.owner_id)
     if not agent.is_paused:
         raise ApprovalError(f"Agent {agent.name} is not paused.", code="not_paused")
     if not _paused_by(agent, actor):
-        _demand_admin(actor, "Somebody else paused this agent: only an ops admin resumes it.")
+        demand_admin(actor, "Somebody else paused this agent: only an ops admin resumes it.")
     agent.paused_at, agent.pause_reason = None, ""
     record(AuditCode.AGENT_RESUMED, actor=actor, subject=agent)
     save_with_history(agent, actor=actor, reason="resumed")
@@ -181,7 +187,7 @@ def resume_agent(agent_id: int, *, actor: Actor) -> Agent:
 def issue_key(agent_id: int, *, actor: Actor, lifetime: timedelta) -> IssuedKey:
     """Give the agent another key; older ones go on working until revoked or expired."""
     agent = Agent.objects.select_for_update().get(pk=agent_id)
-    _demand_keeper(actor, agent.owner_id)
+    demand_keeper(actor, agent.owner_id)
     if not timedelta(0) < lifetime <= LONGEST_KEY_LIFE:
         raise ApprovalError("A key lives between a moment and a year.", code="bad_lifetime")
     prefix = secrets.token_hex(5)
@@ -206,7 +212,7 @@ def revoke_key(key_id: int, *, actor: Actor) -> AgentKey:
     """End a key: the next call with it is refused."""
     key = AgentKey.objects.select_for_update(of=("self",)).get(pk=key_id)
     agent = Agent.objects.select_for_update().get(pk=key.agent_id)
-    _demand_keeper(actor, agent.owner_id)
+    demand_keeper(actor, agent.owner_id)
     if key.revoked_at is not None:
         raise ApprovalError("This key has been revoked already.", code="already_revoked")
     _revoke(key, agent, actor)
@@ -234,27 +240,6 @@ def _paused_by(agent: Agent, actor: Actor) -> bool:
     """The trail knows who paused it last."""
     paused = events_of(agent).filter(code=AuditCode.AGENT_PAUSED).last()
     return paused is not None and (paused.actor_kind, paused.actor_id) == (actor.kind, actor.id)
-
-
-def _demand_stranger(actor: Actor, *owners: User) -> None:
-    """Nobody says of their own agent that it has proved itself; the person counts."""
-    _demand_admin(actor, "Only an ops admin raises an agent's level.")
-    if actor.kind != ActorKind.HUMAN:
-        return
-    person = User.objects.values_list("person", flat=True).get(pk=actor.id)
-    if person in {owner.person for owner in owners}:
-        raise NotAuthorised("Its owner does not raise an agent's level.", code="own_agent")
-
-
-def _demand_admin(actor: Actor, sentence: str) -> None:
-    if may_configure(actor) is not None:
-        raise NotAuthorised(sentence, code="not_ops_admin")
-
-
-def _demand_keeper(actor: Actor, *owner_ids: int) -> None:
-    refusal = may_keep_agents_of(actor, *owner_ids)
-    if refusal is not None:
-        raise NotAuthorised(refusal.message, code=refusal.code)
 
 
 def _check(owner: User, team: str, action_types: Sequence[str], level: int = ORDINARY) -> None:

@@ -9,15 +9,15 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Count, Q, Sum
 
-from approvals.exceptions import ApprovalError, FieldProblem, InvalidProposal, NotAuthorised
+from approvals.exceptions import ApprovalError, FieldProblem, InvalidProposal
 from approvals.models import Agent, AgentBudget, CountedRequest
 from approvals.selectors.earlier import first_id_at
+from approvals.services.keeping import demand_keeper, demand_other_admin
 from approvals.services.velocity import DAY, since
 from audit.actors import Actor
 from audit.events import AuditCode
 from audit.services import record
 from policies import patterns
-from policies.authority import may_configure, may_keep_agents_of
 
 _MOST_MINOR = 10**15
 
@@ -39,16 +39,17 @@ class Budget:
 def set_budget(agent_id: int, *, action_type: str, budget: Budget, actor: Actor) -> AgentBudget:
     """Set what the agent may propose of a kind in 24 hours; replaces its budget for that kind.
 
-    Whoever keeps the agent makes it tighter; loosening any part takes an ops admin. Raises
+    Whoever keeps the agent makes it tighter; loosening any part takes an ops admin who does not own
+    the agent. Raises
     NotAuthorised, and InvalidProposal naming bad fields.
     """
     agent = Agent.objects.select_for_update(no_key=True).get(pk=agent_id)
-    _demand_keeper(actor, agent)
+    demand_keeper(actor, agent.owner_id)
     _check(action_type, budget)
     before = AgentBudget.objects.filter(agent=agent, action_type=action_type, valid=True).first()
     if before is not None:
         if _loosens(before, budget):
-            _demand_admin(actor, "Only an ops admin loosens a budget.")
+            demand_other_admin(actor, "Only an ops admin loosens a budget.", agent.owner)
         before.valid = False
         before.save(update_fields=["valid"])
     row = AgentBudget.objects.create(
@@ -76,11 +77,11 @@ def set_budget(agent_id: int, *, action_type: str, budget: Budget, actor: Actor)
 
 @transaction.atomic
 def remove_budget(budget_id: int, *, actor: Actor) -> AgentBudget:
-    """Take a budget away; its row stays. Takes an ops admin."""
+    """Take a budget away; its row stays. Takes an ops admin who does not own the agent."""
     agent_id = AgentBudget.objects.values_list("agent", flat=True).get(pk=budget_id)
     agent = Agent.objects.select_for_update(no_key=True).get(pk=agent_id)
     row = AgentBudget.objects.select_for_update(of=("self",)).get(pk=budget_id)
-    _demand_admin(actor, "Only an ops admin removes a budget.")
+    demand_other_admin(actor, "Only an ops admin removes a budget.", agent.owner)
     if not row.valid:
         raise ApprovalError("This budget is not in force any more.", code="already_removed")
     row.valid = False
@@ -185,14 +186,3 @@ def _check(action_type: str, budget: Budget) -> None:
         problems.append(FieldProblem("most_count", "That many is no limit."))
     if problems:
         raise InvalidProposal(problems)
-
-
-def _demand_keeper(actor: Actor, agent: Agent) -> None:
-    refusal = may_keep_agents_of(actor, agent.owner_id)
-    if refusal is not None:
-        raise NotAuthorised(refusal.message, code=refusal.code)
-
-
-def _demand_admin(actor: Actor, sentence: str) -> None:
-    if may_configure(actor) is not None:
-        raise NotAuthorised(sentence, code="not_ops_admin")

@@ -259,6 +259,15 @@ def test_an_ops_admin_does_not_raise_their_own_agent_with_any_account(cast: Cast
     assert change_level(mine, 3, Actor.human(cast.alan)) == 3
 
 
+def test_what_an_ops_admin_registers_for_themselves_is_on_probation_too(cast: Cast) -> None:
+    values = {"team": "support", "action_types": ["crm.tag"], "actor": Actor.human(cast.ada)}
+
+    mine = agents.register_agent(name="adas", owner=cast.ada, **values)
+    olgas = agents.register_agent(name="olgas", owner=cast.owner, **values)
+
+    assert (mine.level, olgas.level) == (0, 1)
+
+
 def test_a_level_is_not_raised_by_handing_the_agent_to_oneself(cast: Cast) -> None:
     agent = new_agent(cast, Actor.human(cast.owner))
 
@@ -275,3 +284,15 @@ def test_a_level_is_not_raised_by_handing_the_agent_to_oneself(cast: Cast) -> No
         )
 
     assert Agent.objects.get(pk=agent.pk).level == 0
+
+
+def test_an_ops_admin_neither_loosens_nor_removes_a_budget_of_their_own_agent(cast: Cast) -> None:
+    mine = make_agent(cast.ada, "adas-own-bot")
+    row = set_budget(mine.pk, action_type="*", budget=Budget(count=5), actor=Actor.human(cast.alan))
+
+    with pytest.raises(NotAuthorised):
+        set_budget(mine.pk, action_type="*", budget=Budget(count=6), actor=Actor.human(cast.ada))
+    with pytest.raises(NotAuthorised):
+        remove_budget(row.pk, actor=Actor.human(cast.ada))
+
+    assert mine.budgets.get(valid=True).most_count == 5

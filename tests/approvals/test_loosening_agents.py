@@ -67,6 +67,21 @@ def test_an_ops_admin_does(cast: Cast, bot: Agent, wanted: dict[str, Any]) -> No
     assert codes(bot) == ["agent.registered", "agent.changed"]
 
 
+@pytest.mark.parametrize("wanted", LOOSER.values(), ids=LOOSER)
+@pytest.mark.parametrize("role", ["owner now", "owner after"])
+def test_an_ops_admin_does_not_loosen_an_agent_of_their_own(
+    cast: Cast, bot: Agent, role: str, wanted: dict[str, Any]
+) -> None:
+    mine = make_agent(cast.ada, "adas-bot", action_types=TYPES, ceiling=CEILING)
+    subject = mine if role == "owner now" else bot
+
+    with pytest.raises(NotAuthorised) as refused:
+        change(subject, Actor.human(cast.ada), **({"owner": cast.ada} | wanted))
+
+    assert refused.value.code == "own_agent"
+    assert codes(subject) == ["agent.registered"]
+
+
 @pytest.mark.parametrize(
     "wanted",
     [
