@@ -215,11 +215,15 @@ def may_conclude(person: User, request: ActionRequest) -> bool:
     """May this person start, sign off, resolve or propose undoing it?
 
     Whoever could decide on it (an amount aside), or a manager; never somebody who had a hand in
-    it. This is not lent: only one's own authority counts.
+    it or whom its requirements keep out. This is not lent: only one's own authority counts.
     """
     case = replace(case_of(request, at=clock.now()), at=None)
-    groups = {group for r in requirements_of(request) for group in r.spec.groups} | {MANAGER}
+    asked = [requirement.spec for requirement in requirements_of(request)]
+    groups = {group for spec in asked for group in spec.groups} | {MANAGER}
+    kept_out = tuple(sorted({group for spec in asked for group in spec.excludes} - groups))
     return any(
-        isinstance(may_decide(person, case, RequirementSpec(group=group)), Authority)
+        isinstance(
+            may_decide(person, case, RequirementSpec(group=group, excludes=kept_out)), Authority
+        )
         for group in sorted(groups)
     )

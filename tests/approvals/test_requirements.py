@@ -8,6 +8,7 @@ from approvals.exceptions import NotAuthorised
 from approvals.models import ActionRequest, Requirement
 from approvals.models.deciding import column_of
 from approvals.selectors import clock
+from approvals.selectors.authority import may_conclude
 from approvals.selectors.inbox import TO_DECIDE, in_view, requests_of
 from approvals.selectors.standing import needs_of
 from approvals.selectors.story import story_of
@@ -92,6 +93,15 @@ def test_members_of_an_excluded_group_do_not_count_under_any_account(cast: Cast)
     approve(request, cast.oona)
 
     assert fresh(request).state == "approved"
+
+
+def test_whom_a_requirement_keeps_out_does_not_conclude_it_either(cast: Cast) -> None:
+    request = make_crm(cast)
+    widen(request, "operations", excludes=column_of(["support"]))
+    make_person("otto.two", "support", person="otto")
+
+    assert not may_conclude(cast.otto, fresh(request))
+    assert may_conclude(cast.oona, fresh(request))
 
 
 def test_whoever_joins_an_excluded_group_after_saying_yes_counts_no_more(
