@@ -232,7 +232,8 @@ def test_the_list_takes_the_same_queries_for_five_rows_and_for_twenty_five(house
 
     assert text.count("data-row") == 25
     assert len(many) == len(few)
-    assert len(many) <= 29
+    asking_the_time = [query for query in many if "clock_timestamp" in query["sql"]]
+    assert len(many) - len(asking_the_time) <= 29  # PostgreSQL is asked what time it is
     assert not [query["sql"] for query in many if "DISTINCT" in query["sql"]]
 
 

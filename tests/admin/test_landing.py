@@ -113,4 +113,6 @@ def test_the_page_takes_the_same_queries_however_much_waits(house: House) -> Non
     with CaptureQueriesContext(connection) as many:
         client.get(reverse("admin:index"))
 
-    assert len(many) == len(few) <= 25
+    asking_the_time = [query for query in many if "clock_timestamp" in query["sql"]]
+    assert len(many) == len(few)
+    assert len(many) - len(asking_the_time) <= 25  # PostgreSQL is asked what time it is
