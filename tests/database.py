@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
+from django.core.management import get_commands
 from django.db import connection, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import TransactionTestCase
@@ -49,11 +50,15 @@ def triggers_off(database: BaseDatabaseWrapper | Any = connection) -> Iterator[N
 
 @pytest.fixture(scope="session", autouse=True)
 def _flush_gets_past_the_triggers() -> Iterator[None]:
-    """Wrap the flush of `transaction=True` tests; nothing else of Django's changes."""
+    """Wrap the flush of `transaction=True` tests; nothing else of Django's changes.
+
+    It is Django's own command again for that moment: ours refuses.
+    """
     flush = TransactionTestCase._fixture_teardown
 
     def flush_without_triggers(case: TransactionTestCase) -> None:
-        with ExitStack() as off:
+        with ExitStack() as off, pytest.MonkeyPatch.context() as patch:
+            patch.setitem(get_commands(), "flush", "django.core")
             for alias in case._databases_names(include_mirrors=False):
                 off.enter_context(triggers_off(connections[alias]))
             flush(case)
