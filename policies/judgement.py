@@ -169,8 +169,15 @@ def judge_lent(
         return Refusal(
             "lender_decided", f"{lender}, who lent you authority, has decided on this already."
         )
-    if _is_above(lent.cap, case.amount):
-        return Refusal("over_cap", f"This is above what was lent to you ({lent.cap}).")
+    if lent.cap is not None and case.amount is not None:
+        if lent.cap.currency != case.amount.currency:
+            return Refusal(
+                "over_cap",
+                f"What was lent to you is for {lent.cap.currency} (up to {lent.cap}); "
+                f"this is in {case.amount.currency}.",
+            )
+        if case.amount.minor > lent.cap.minor:
+            return Refusal("over_cap", f"This is above what was lent to you ({lent.cap}).")
     answer = _within_limit(lent.limits, case, asked, group, lent.spent_today)
     if isinstance(answer, Refusal):
         return Refusal(
@@ -265,10 +272,3 @@ def _within_limit(
             "over_daily_limit", f"This would exceed your approval limit for 24 hours ({shown})."
         )
     return Authority(group, limit.each_minor, limit.id)
-
-
-def _is_above(cap: Money | None, amount: Money | None) -> bool:
-    """A cap in another currency covers nothing."""
-    if cap is None or amount is None:
-        return False
-    return cap.currency != amount.currency or amount.minor > cap.minor

@@ -59,7 +59,10 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable
         required=False,
         max_length=30,
         widget=UnfoldAdminTextInputWidget,
-        help_text='Largest amount it may propose, such as "500.00". Empty: no ceiling of its own.',
+        help_text=(
+            'Largest amount it may propose, such as "500.00". Amounts in other currencies count '
+            "by the exchange rate of the day. Empty: no ceiling of its own."
+        ),
     )
     ceiling_currency = forms.CharField(
         required=False,
@@ -84,8 +87,8 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         agent = self.instance
-        if agent.pk and agent.ceiling_minor is not None:
-            self.initial["ceiling"] = Money(agent.ceiling_minor, agent.ceiling_currency).decimal
+        if agent.pk and agent.ceiling is not None:
+            self.initial["ceiling"] = agent.ceiling.decimal
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -265,9 +268,9 @@ class AgentAdmin(ServiceAdminWithDoors):
 
     @display(description="ceiling")  # type: ignore[untyped-decorator]
     def ceiling(self, agent: Agent) -> str:
-        if agent.ceiling_minor is None:
+        if agent.ceiling is None:
             return ""
-        return str(Money(agent.ceiling_minor, agent.ceiling_currency))
+        return str(agent.ceiling)
 
     @display(  # type: ignore[untyped-decorator]
         description="status", label={"paused": "warning", "active": "success"}

@@ -10,6 +10,7 @@ from django.db import models
 
 from audit.history import kept_history
 from audit.models import Chained
+from audit.money import Money
 
 
 class Agent(Chained):
@@ -54,6 +55,13 @@ class Agent(Chained):
     @property
     def is_paused(self) -> bool:
         return self.paused_at is not None
+
+    @property
+    def ceiling(self) -> Money | None:
+        """The largest amount it may propose, whatever currency it proposes in; None: no ceiling."""
+        if self.ceiling_minor is None:
+            return None
+        return Money(self.ceiling_minor, self.ceiling_currency)
 
 
 class AgentBudget(models.Model):

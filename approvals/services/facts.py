@@ -34,7 +34,7 @@ from policies.facts import (
     VelocityFacts,
 )
 from policies.models import User
-from policies.services.rates import to_base
+from policies.services.rates import is_above, to_base
 
 STALE_AFTER = timedelta(hours=24)
 """An agent's source read longer ago than that is stale."""
@@ -108,6 +108,14 @@ def worth_in_base(candidate: Candidate, now: datetime) -> int | None:
     return to_base(candidate.amount, now.astimezone(UTC).date())
 
 
+def is_over_ceiling(candidate: Candidate, now: datetime) -> bool | None:
+    """Is the amount above the agent's ceiling, by the rates of the day? None: no rate to tell."""
+    amount, ceiling = candidate.amount, candidate.agent.ceiling
+    if amount is None or ceiling is None:
+        return False
+    return is_above(amount, ceiling, now.astimezone(UTC).date())
+
+
 def _action(candidate: Candidate, now: datetime) -> ActionFacts:
     amount, worth = candidate.amount, worth_in_base(candidate, now)
     return ActionFacts(
@@ -161,11 +169,7 @@ def _requester(candidate: Candidate) -> RequesterFacts:
 
 
 def _agent(candidate: Candidate, before: Before, now: datetime) -> AgentFacts:
-    agent, amount = candidate.agent, candidate.amount
-    over = False
-    if amount and agent.ceiling_minor is not None:
-        # money of another currency than the ceiling's is never under it
-        over = amount.currency != agent.ceiling_currency or amount.minor > agent.ceiling_minor
+    agent = candidate.agent
     return AgentFacts(
         name=agent.name,
         team=agent.team,
@@ -173,7 +177,8 @@ def _agent(candidate: Candidate, before: Before, now: datetime) -> AgentFacts:
         level=agent.level,
         age_days=(now - agent.created_at).days,
         ceiling=agent.ceiling_minor or 0,
-        over_ceiling=over,
+        # money of which nobody knows what it is worth is never under it
+        over_ceiling=is_over_ceiling(candidate, now) is not False,
         over_budget=before.over_budget,
         overrides_30d=overrides_of(agent, candidate.type.key, at=now),
         confidence=-1.0 if candidate.confidence is None else float(candidate.confidence),

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from approvals.exceptions import InvalidProposal
 from approvals.models import ActionRequest
 from approvals.services import velocity
 from approvals.services.derive import Candidate, as_stored, rederive
-from approvals.services.facts import Before, compute_facts, weigh, worth_in_base
+from approvals.services.facts import (
+    Before,
+    compute_facts,
+    is_over_ceiling,
+    weigh,
+    worth_in_base,
+)
 from approvals.services.loops import lesson_for
 from connectors.base import Preview
 from policies.calendar import time_facts
@@ -17,6 +23,8 @@ from policies.evaluate import ENGINE, fail_closed
 from policies.facts import Facts, TimeFacts
 from policies.models import PolicyVersion
 from policies.services.evaluation import active_version, document_of, evaluate_version
+from policies.services.rates import STALE_AFTER as RATES_STALE_AFTER
+from policies.services.rates import currencies_without_rate
 from policies.verdicts import Evaluation, RequirementSpec, RuleTrace, Verdict
 
 NOBODY_ASKED_BEFORE = (RequirementSpec(group="manager", within_limit=True),)
@@ -61,6 +69,7 @@ def judge(
             doubt,
             requirements=NOBODY_ASKED_BEFORE,
         )
+    evaluation = _naming_missing_rates(evaluation, candidate, now=now)
     return Judged(policy, _taught(evaluation, candidate, facts, now=now), facts)
 
 
@@ -104,6 +113,29 @@ def _taught(
     lesson = lesson_for(candidate, at=now)
     entry = RuleTrace("earlier-rejection", ENGINE, lesson, Verdict.REQUIRE_APPROVAL, True, ())
     return replace(evaluation, trace=(*evaluation.trace, entry)) if lesson else evaluation
+
+
+def _naming_missing_rates(
+    evaluation: Evaluation, candidate: Candidate, *, now: datetime
+) -> Evaluation:
+    """Say which rate is missing where it counts as above the ceiling because nobody can tell."""
+    amount, ceiling = candidate.amount, candidate.agent.ceiling
+    if (
+        evaluation.verdict == Verdict.ALLOW
+        or amount is None
+        or ceiling is None
+        or is_over_ceiling(candidate, now) is not None
+    ):
+        return evaluation
+    day = now.astimezone(UTC).date()
+    missing = currencies_without_rate((amount.currency, ceiling.currency), day)
+    reason = (
+        f"There is no exchange rate for {' and '.join(missing)} from the last "
+        f"{RATES_STALE_AFTER.days} days, so nobody knows whether {amount} is above the agent's "
+        f"ceiling of {ceiling}."
+    )
+    entry = RuleTrace("no-exchange-rate", ENGINE, reason, Verdict.REQUIRE_APPROVAL, True, ())
+    return replace(evaluation, trace=(*evaluation.trace, entry))
 
 
 def _doubt(preview: Preview) -> str:

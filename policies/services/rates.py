@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date, timedelta
 from decimal import Decimal
+from fractions import Fraction
+from math import floor
 
 from django.conf import settings
 from django.db import transaction
@@ -25,7 +28,6 @@ STALE_AFTER = timedelta(days=7)
 STREAM = "exchange rates"
 
 _RATE = re.compile(r"\A(0|[1-9][0-9]{0,9})(\.[0-9]{1,10})?\Z", re.ASCII)
-_PLACES = 10  # decimals a rate is kept with
 _MOST = 2**53  # of these a thousand still fit a 64-bit sum
 
 
@@ -74,21 +76,49 @@ def to_base(money: Money, on: date) -> int | None:
     """The amount in minor units of the base currency, halves rounded up; None without a rate.
 
     The newest row of the newest day up to `on` counts, unless that day is longer ago than
-    STALE_AFTER. Integers throughout: no digit is lost before the one rounding.
+    STALE_AFTER. Nothing is rounded before the end.
     """
-    if money.currency == settings.BASE_CURRENCY:
-        return money.minor
-    row = (
-        ExchangeRate.objects.filter(currency=money.currency, day__lte=on)
-        .order_by("-day", "-id")
-        .first()
-    )
-    if row is None or row.day < on - STALE_AFTER:
+    worth = _worth(money, on)
+    if worth is None:
         return None
-    worth = int(row.rate.scaleb(_PLACES)) * 10 ** exponent(settings.BASE_CURRENCY)
-    unit = 10 ** (_PLACES + exponent(money.currency))
-    exact = (2 * money.minor * worth + unit) // (2 * unit)
-    return exact if exact < _MOST else None
+    rounded = floor(worth + Fraction(1, 2))
+    return rounded if money.currency == settings.BASE_CURRENCY or rounded < _MOST else None
+
+
+def is_above(amount: Money, limit: Money, on: date) -> bool | None:
+    """Is the amount worth more than the limit that day? None where a rate to tell is missing.
+
+    Amounts of two currencies are compared exactly, by what they are worth in the base currency.
+    """
+    if amount.currency == limit.currency:
+        return amount.minor > limit.minor
+    worth, most = _worth(amount, on), _worth(limit, on)
+    return None if worth is None or most is None else worth > most
+
+
+def currencies_without_rate(currencies: Iterable[str], on: date) -> list[str]:
+    """Those of them that have no rate that may be used that day, in the order given."""
+    return [currency for currency in currencies if _rate(currency, on) is None]
+
+
+def _worth(money: Money, on: date) -> Fraction | None:
+    """In minor units of the base currency, exactly."""
+    if money.currency == settings.BASE_CURRENCY:
+        return Fraction(money.minor)
+    rate = _rate(money.currency, on)
+    if rate is None:
+        return None
+    scale = Fraction(10) ** (exponent(settings.BASE_CURRENCY) - exponent(money.currency))
+    return money.minor * Fraction(rate) * scale
+
+
+def _rate(currency: str, on: date) -> Decimal | None:
+    if currency == settings.BASE_CURRENCY:
+        return Decimal(1)
+    row = (
+        ExchangeRate.objects.filter(currency=currency, day__lte=on).order_by("-day", "-id").first()
+    )
+    return None if row is None or row.day < on - STALE_AFTER else row.rate
 
 
 def outdated_currencies(on: date) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from audit.actors import Actor
 from audit.money import Money
 from policies.authority import (
     Authority,
+    Refusal,
     deciders_for,
     groups_lent_to,
     may_decide,
@@ -49,6 +51,18 @@ def test_the_lesser_of_cap_and_limit_counts_now_and_later(max_: User, bob: User)
     answer = may_decide(bob, now_case(9_000), MANAGERS)
     assert isinstance(answer, Authority)
     assert answer.limit_minor == 9_000
+
+
+def test_a_cap_covers_its_own_currency_and_calls_nothing_else_too_large(
+    max_: User, bob: User
+) -> None:
+    make_delegation(max_, bob, cap=Money(15_000, "EUR"))
+    dollars = replace(now_case(), amount=Money(2_490, "USD"))
+
+    answer = may_decide(bob, dollars, MANAGERS)
+
+    assert isinstance(answer, Refusal)
+    assert answer.message == ("What was lent to you is for EUR (up to 150.00 EUR); this is in USD.")
 
 
 def test_the_lenders_day_counts(max_: User, bob: User) -> None:
