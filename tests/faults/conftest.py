@@ -17,10 +17,11 @@ from psycopg import sql
 from pytest_django.fixtures import Settings
 from pytest_django.plugin import DjangoDbBlocker
 
+from tests.faults.broker import Broker
 from tests.faults.processes import free_block
 
 if TYPE_CHECKING:
-    from tests.faults.world import Broker, World
+    from tests.faults.world import World
 
 # What imports models is imported inside the fixtures: this file is read before Django is set up.
 
@@ -101,8 +102,6 @@ def redis_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def broker(redis_folder: Path) -> Iterator[Broker]:
-    from tests.faults.world import Broker
-
     running = Broker(redis_folder)
     yield running
     running.kill()
