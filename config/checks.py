@@ -12,6 +12,8 @@ from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
 
 from audit.money import MoneyError, exponent
+from config.connection_checks import unusable_connections
+from connectors.configuration import unusable_values
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
 _SANDBOX_CREDENTIALS = frozenset(
@@ -25,7 +27,7 @@ LEASE_MARGIN = timedelta(seconds=5)
 @register(Tags.security)
 def check_deployment(**kwargs: Any) -> list[CheckMessage]:
     """What must hold before anybody but the developer may use this."""
-    found = [*_clocks(), *_money()]
+    found = [*_clocks(), *_money(), *unusable_connections()]
     if settings.DEBUG:
         return found
     found += _keys()
@@ -163,22 +165,23 @@ def _production() -> Iterator[CheckMessage]:
 
 
 def _connectors() -> Iterator[CheckMessage]:
+    unusable = {(found.system, found.name) for found in unusable_values(settings.CONNECTORS)}
     for system, values in settings.CONNECTORS.items():
         for name, value in values.items():
-            if not isinstance(value, str):
-                continue
+            if (system, name) in unusable:
+                continue  # named already
             if value in _SANDBOX_CREDENTIALS:
                 yield _error(
                     4,
                     f"The {system} connector uses the sandbox's published credentials ({name}).",
-                    "Give it its own, or an empty value when you have no such system.",
+                    "Give it its own, or leave the address out when you have no such system.",
                 )
             elif "://" in value and _is_sandbox(value):
                 yield _error(
                     3,
                     f"The {system} connector's {name} leads to this machine.",
                     "Effects would go to the sandbox, or nowhere. Set the real system's address, "
-                    "or an empty one when you have no such system.",
+                    "or leave it out when you have no such system.",
                 )
 
 

@@ -57,6 +57,28 @@ class DispatchingConnector:
             ) from None
 
 
+class UnconfiguredConnector(DispatchingConnector):
+    """Stands for a system the installation does not have (any more): every call is refused.
+
+    Requests from when it had one meet it, and end with people instead of in an error.
+    """
+
+    idempotent = False
+    key_window_seconds = 0
+    can_look_up = False
+
+    def __init__(self, system: str) -> None:
+        self.system = system
+        super().__init__({})
+
+    def _operation(self, action: Action) -> Operation:
+        raise ConnectorError(
+            f"The system {self.system} is not configured here; nothing was sent.",
+            permanent=True,
+            code="not_configured",
+        )
+
+
 def cannot_undo(sentence: str) -> ConnectorError:
     """The honest answer of `compensate` where nothing takes the effect back."""
     return ConnectorError(sentence, permanent=True, code="irreversible")

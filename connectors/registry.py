@@ -29,6 +29,8 @@ from connectors.adapters.records.connector import (
 )
 from connectors.base import Connector
 from connectors.catalogue import ActionType
+from connectors.configuration import is_configured
+from connectors.dispatch import UnconfiguredConnector
 
 _Config = Mapping[str, str]
 
@@ -52,15 +54,15 @@ class UnknownActionType(LookupError):
 
 
 class UnknownConnector(LookupError):
-    """No connector is registered or configured for that system."""
+    """No connector is registered for that system."""
 
     def __init__(self, system: str) -> None:
-        super().__init__(f"No connector is configured for the system {system[:100]!r}.")
+        super().__init__(f"No connector is registered for the system {system[:100]!r}.")
         self.system = system
 
 
 def action_types() -> tuple[ActionType, ...]:
-    """Every registered action type."""
+    """Every registered action type, whether or not this installation has its system."""
     return _ACTION_TYPES
 
 
@@ -72,13 +74,27 @@ def action_type(key: str) -> ActionType:
         raise UnknownActionType(key) from None
 
 
+def offered_action_type(key: str) -> ActionType:
+    """The action type of that key, if it can be carried out here; raises UnknownActionType.
+
+    A system that is not configured offers none.
+    """
+    kind = action_type(key)
+    if not is_configured(kind.system):
+        raise UnknownActionType(key)
+    return kind
+
+
 def connector_for(action_type: ActionType) -> Connector:
     """The connector that carries out this type, built from `settings.CONNECTORS`.
 
-    Raises UnknownConnector when the system has no connector or no configuration.
+    One that refuses everything for a system that is not configured. Raises UnknownConnector
+    when nobody registered one for the system.
     """
-    if action_type.system not in _BUILDERS or action_type.system not in settings.CONNECTORS:
+    if action_type.system not in _BUILDERS:
         raise UnknownConnector(action_type.system)
+    if not is_configured(action_type.system):
+        return UnconfiguredConnector(action_type.system)
     return _built(action_type.system, canonical(settings.CONNECTORS))
 
 
@@ -93,12 +109,12 @@ def _payments(config: Mapping[str, _Config]) -> Connector:
 
 
 def _email(config: Mapping[str, _Config]) -> Connector:
-    mail, customers = config["email"], config.get("records")
+    mail, customers = config["email"], config.get("records", {}).get("url")
 
     def find_recipient(address: str) -> Recipient | None:
-        if customers is None:
+        if not customers:
             return None
-        account = RecordsClient(customers["url"]).account_by_email(address)
+        account = RecordsClient(customers).account_by_email(address)
         return Recipient(customer_record(account), customer_facts(account)) if account else None
 
     return EmailConnector(mail["url"], mail["sender"], mail["archive_url"], find_recipient)

@@ -18,6 +18,7 @@ READ_BY_THE_ENGINE = (
     "action.type",
     "action.reversibility",
     "action.rate_known",
+    "evidence.preview_available",
     "action.supervised",
     "evidence.kinds",
     "evidence.flags",

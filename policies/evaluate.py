@@ -2,7 +2,7 @@
 
 The strictest matching rule wins. Whatever keeps policy from knowing (an error in a clause, facts of
 the wrong type, no rate for a currency, nothing matching, no time left, a broken document) requires
-people at the highest tier.
+people at the highest tier. So does a target nobody could read.
 """
 
 from __future__ import annotations
@@ -245,6 +245,8 @@ def _failure(trace: list[RuleTrace], tier: _Tier, matched: list[Rule], seen: See
         return "No tier rule matched."
     if not seen.rate_known:
         return "There is no exchange rate for this currency, or it is too old."
+    if not seen.preview_available:
+        return "The target could not be read, so nobody knows what would change."
     return ""
 
 

@@ -82,7 +82,7 @@ class EvidenceFacts:
         "it named no source.",
         "",
     )
-    preview_available: bool = fact("The target could be read before deciding.", False)
+    preview_available: bool = fact("The target could be read before deciding.", True)
     flags: tuple[str, ...] = fact(
         "What the detectors found in agent text: injection, bidi, invisible, look-alike, "
         "contradiction, long.",

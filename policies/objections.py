@@ -16,6 +16,7 @@ class Seen:
     action_type: str
     reversibility: str
     rate_known: bool
+    preview_available: bool
     supervised: bool
     evidence_kinds: tuple[str, ...]
     evidence_flags: tuple[str, ...]

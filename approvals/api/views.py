@@ -33,6 +33,7 @@ from approvals.services import answer as answering
 from approvals.services.check import check
 from approvals.services.propose import Proposed, propose
 from approvals.services.undo import propose_undo
+from connectors.configuration import is_configured
 from connectors.registry import action_type
 
 S = TypeVar("S", bound=StrictSerializer)
@@ -206,7 +207,7 @@ class ActionTypesView(APIView):
         responses={200: shapes.ActionTypeList, **shapes.PROBLEMS},
     )
     def get(self, request: Request) -> Response:
-        kinds = [action_type(key) for key in agent_of(request).action_types]
+        own = [action_type(key) for key in agent_of(request).action_types]
         return Response(
             {
                 "results": [
@@ -221,7 +222,8 @@ class ActionTypesView(APIView):
                         "supervised": kind.supervised,
                         "schema": kind.schema,
                     }
-                    for kind in kinds
+                    for kind in own
+                    if is_configured(kind.system)
                 ]
             }
         )

@@ -25,7 +25,7 @@ from audit.money import Money, MoneyError
 from connectors.base import Action
 from connectors.catalogue import ActionType
 from connectors.params import validate_params
-from connectors.registry import UnknownActionType, action_type
+from connectors.registry import UnknownActionType, action_type, offered_action_type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ def derive(proposal: Proposal, *, agent: Agent, undoes: ActionRequest | None = N
     Raises InvalidProposal with every bad field, and NotAllowedForAgent when the type is not
     among the agent's.
     """
-    kind = _registered(proposal.action_type)
+    kind = _offered(proposal.action_type)
     # undoing one's own action needs no right to the undoing type: the catalogue chose it
     if undoes is None and kind.key not in agent.action_types:
         raise NotAllowedForAgent(
@@ -246,9 +246,9 @@ def check_params(kind: ActionType, params: JsonObject) -> _Checked:
     return _Checked(amount, kind.target(params), kind.counterparty(params), kind.effect(params))
 
 
-def _registered(key: str) -> ActionType:
+def _offered(key: str) -> ActionType:
     try:
-        return action_type(key)
+        return offered_action_type(key)
     except UnknownActionType:
         raise InvalidProposal(
             [FieldProblem("action_type", "Unknown. GET /api/v1/action-types/ lists yours.")]

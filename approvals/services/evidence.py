@@ -20,7 +20,8 @@ logger = logging.getLogger(__name__)
 def read_target(action: Action) -> Preview:
     """Ask the connector what is and what would be. No transaction may be open.
 
-    When the target cannot be read the preview says why instead; people see exactly that.
+    When the target cannot be read the preview says why instead; people see exactly that, whatever
+    went wrong: an adapter's own mistake is logged with its stack and holds up nobody's request.
     """
     try:
         return connector_for(action_type(action.type)).preview(action)
@@ -29,6 +30,9 @@ def read_target(action: Action) -> Preview:
     except OutcomeUnknown:
         logger.warning("target did not answer", extra={"action_type": action.type})
         return Preview(unavailable="The target system did not answer in time.")
+    except Exception:
+        logger.exception("target could not be read", extra={"action_type": action.type})
+        return Preview(unavailable="The target system could not be read, by a mistake of ours.")
 
 
 def store_reading(request: ActionRequest, preview: Preview, *, at: datetime) -> TargetReading:

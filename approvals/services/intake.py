@@ -6,13 +6,14 @@ slow target or a crash between them leaves the row in `requested`; `continue_int
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Model
 
 from approvals.choices import State
@@ -39,6 +40,8 @@ from connectors.base import Action, Preview
 from policies.services import shadow
 from policies.verdicts import Evaluation, Verdict
 
+logger = logging.getLogger(__name__)
+
 CLAIM = timedelta(seconds=30)
 """How long one process has the intake of a request to itself."""
 
@@ -61,7 +64,7 @@ def begin_intake(request_id: UUID, action: Action) -> None:
         reading.cancel()
         _leave_to_worker(request_id)
         return
-    _classify_and_route(request_id, preview)
+    _carry_on(request_id, preview)
 
 
 @transaction.atomic
@@ -94,7 +97,25 @@ def finish_intake(request_id: UUID) -> None:
     except InvalidProposal as error:
         # the action type became stricter between the two halves
         preview = Preview(unavailable=f"No longer valid: {error.problems[0].message}"[:300])
-    _classify_and_route(request_id, preview)
+    _carry_on(request_id, preview)
+
+
+def _carry_on(request_id: UUID, preview: Preview) -> None:
+    """Classify and route on that reading; on none at all when nothing can be made of it.
+
+    What an adapter returns may be unfit to be stored or judged (a value that is no JSON, a fact
+    nobody declared). Then people get the request without it, instead of nobody at all.
+    """
+    try:
+        _classify_and_route(request_id, preview)
+    except DatabaseError:
+        raise  # says nothing about the reading
+    except Exception:
+        if preview.unavailable:
+            raise
+        logger.exception("reading cannot be used", extra={"action_id": str(request_id)})
+        sentence = "What the target system answered could not be used, by a mistake of ours."
+        _classify_and_route(request_id, Preview(unavailable=sentence))
 
 
 def _locked_with_agent(request_id: UUID) -> ActionRequest:

@@ -60,13 +60,12 @@ def judge(
         evidence = replace(facts.evidence, missing=tuple(missing))
         facts = replace(facts, evidence=evidence)
         evaluation = _evaluate(policy, facts)
-    doubt = _doubt(preview)
-    if doubt and evaluation.verdict == Verdict.ALLOW:
+    if "problem" in preview.after and evaluation.verdict == Verdict.ALLOW:
         evaluation = _with_engine_rule(
             evaluation,
             "target-unread",
             Verdict.REQUIRE_APPROVAL,
-            doubt,
+            "By what it shows, the target would refuse this.",
             requirements=NOBODY_ASKED_BEFORE,
         )
     evaluation = _naming_missing_rates(evaluation, candidate, now=now)
@@ -136,15 +135,6 @@ def _naming_missing_rates(
     )
     entry = RuleTrace("no-exchange-rate", ENGINE, reason, Verdict.REQUIRE_APPROVAL, True, ())
     return replace(evaluation, trace=(*evaluation.trace, entry))
-
-
-def _doubt(preview: Preview) -> str:
-    """Why nothing should happen on this reading without a person; empty when all is well."""
-    if preview.unavailable:
-        return "The target could not be read, so nobody knows what would change."
-    if "problem" in preview.after:
-        return "By what it shows, the target would refuse this."
-    return ""
 
 
 def judge_stored(

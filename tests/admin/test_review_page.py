@@ -50,7 +50,7 @@ def test_opening_and_prefetching_changes_nothing(house: House, request_: ActionR
 def test_an_unreadable_target_is_said_so(house: House) -> None:
     request = make_request(house.agent, refund("ch_9999", "300.00"))
 
-    assert "Preview unavailable:" in text_of(browser(house.fred).get(page(request)))
+    assert "Preview unavailable:" in text_of(browser(house.mona).get(page(request, "manager")))
 
 
 def test_what_the_agent_wrote_is_shown_harmless_and_marked(house: House) -> None:

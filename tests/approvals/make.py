@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
@@ -16,9 +16,10 @@ from approvals.proposal import Proposal, SuppliedEvidence
 from approvals.selectors import clock
 from approvals.selectors.shown import Seen, seal, shown_content, unseal
 from approvals.services import agents, decide
-from approvals.services.propose import propose
+from approvals.services.derive import derive
+from approvals.services.propose import _open, propose
 from audit.actors import Actor
-from audit.canonical import JsonObject
+from audit.canonical import JsonObject, canonical
 from audit.money import Money
 from connectors.registry import action_types
 from policies.models import ApprovalLimit, Reauthentication, User
@@ -182,6 +183,21 @@ def make_request(agent: Agent, params: JsonObject | None = None, **fields: Any) 
     """A proposed request, as far as intake carries it."""
     key = f"key-{next(_numbers)}"
     return propose(make_proposal(params, **fields), agent=agent, idempotency_key=key).request
+
+
+def half_open(cast: Cast, proposed: JsonObject | None = None, **fields: object) -> ActionRequest:
+    """A request whose process died between the two halves of intake."""
+    proposal = make_proposal(proposed)
+    candidate = replace(derive(proposal, agent=cast.agent), **fields)  # type: ignore[arg-type]
+    return _open(
+        candidate,
+        proposal,
+        canonical(proposal.body),
+        "crashed",
+        compensates=None,
+        supersedes=None,
+        requested_by=None,
+    )
 
 
 def make_crm(cast: Cast, **fields: str) -> ActionRequest:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -19,15 +18,15 @@ from approvals.selectors import clock
 from approvals.selectors.requests import reading_of
 from approvals.services import agents
 from approvals.services.check import check
-from approvals.services.derive import derive
-from approvals.services.propose import _open, propose
+from approvals.services.propose import propose
 from approvals.services.sweep import sweep
-from audit.canonical import JsonObject, canonical
+from audit.canonical import JsonObject
 from connectors.sandbox.server import Sandbox
 from tests.approvals.make import (
     INSTALLER,
     Cast,
     fresh,
+    half_open,
     make_agent,
     make_proposal,
     make_request,
@@ -184,21 +183,6 @@ def test_the_same_thing_by_another_agent_goes_to_people(cast: Cast) -> None:
 
 
 # --- Crashes and targets that do not answer
-
-
-def half_open(cast: Cast, proposed: JsonObject | None = None, **fields: object) -> ActionRequest:
-    """A request whose process died between the two halves of intake."""
-    proposal = make_proposal(proposed)
-    candidate = replace(derive(proposal, agent=cast.agent), **fields)  # type: ignore[arg-type]
-    return _open(
-        candidate,
-        proposal,
-        canonical(proposal.body),
-        "crashed",
-        compensates=None,
-        supersedes=None,
-        requested_by=None,
-    )
 
 
 def test_an_intake_somebody_is_at_is_left_alone(cast: Cast) -> None:

@@ -52,9 +52,14 @@ def cases(most: int = 100) -> list[PastCase]:
 
 
 def make_unreadable(cast: Cast) -> ActionRequest:
-    """Policy would allow it; nobody could read what it would change."""
+    """Policy would allow it, could anybody read what it would change."""
     params = {"record": "acct_9999", "tag": "vip"}
     return make_request(cast.agent, params, action_type="crm.tag")
+
+
+def make_refused(cast: Cast) -> ActionRequest:
+    """Policy would allow it; by what the target shows, it would refuse it."""
+    return make_request(cast.agent, refund("ch_1003", "240.00"))
 
 
 def in_force(cast: Cast) -> Replay:
@@ -124,11 +129,11 @@ def test_the_newest_come_first_in_two_statements_a_batch(
 
 
 def test_what_intake_laid_over_is_told_by_its_trace(cast: Cast) -> None:
-    plain, unread = make_request(cast.agent), make_unreadable(cast)
+    plain, refused = make_request(cast.agent), make_refused(cast)
 
-    floors = past_cases.laid_over([str(plain.pk), str(unread.pk)])
+    floors = past_cases.laid_over([str(plain.pk), str(refused.pk)])
 
-    assert floors == {str(unread.pk): Verdict.REQUIRE_APPROVAL}
+    assert floors == {str(refused.pk): Verdict.REQUIRE_APPROVAL}
 
 
 def test_every_rule_intake_lays_over_policy_is_known_to_replays() -> None:

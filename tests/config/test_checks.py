@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -34,6 +35,7 @@ PRODUCTION = {
     "PAYMENTS_URL": "https://payments.acme.net",
     "PAYMENTS_API_KEY": "sk_live_x",
     "SMTP_URL": "smtp://mail.acme.net:587",
+    "SMTP_SENDER": "service@acme.net",
     "MAIL_ARCHIVE_URL": "https://archive.acme.net",
     "RECORDS_URL": "postgresql://crm.acme.net/crm",
     "DIRECTORY_URL": "https://directory.acme.net",
@@ -43,6 +45,9 @@ PRODUCTION = {
     "LOGISTICS_URL": "",
     "LOGISTICS_TOKEN": "",
 }
+
+
+_SYSTEMS = tuple(PRODUCTION)[tuple(PRODUCTION).index("PAYMENTS_URL") :]
 
 
 def _check(tmp_path: Path, changes: dict[str, str]) -> tuple[int, set[str]]:
@@ -91,6 +96,8 @@ DEMO_ELSEWHERE = {**DEMO, "DATABASE_URL": PRODUCTION["DATABASE_URL"], "BROKER_UR
         ({"EXECUTION_LEASE_SECONDS": "13", "TASK_TIME_LIMIT_SECONDS": "10"}, "E011"),
         ({"TASK_TIME_LIMIT_SECONDS": "60"}, "E012"),
         ({"TASK_TIME_LIMIT_SECONDS": "8"}, "E012"),
+        ({"PAYMENTS_URL": "https://[payments"}, "E016"),
+        ({**DEMO, "RECORDS_URL": "the CRM"}, "E016"),
     ],
 )
 def test_an_unsafe_deployment_is_refused(
@@ -109,6 +116,7 @@ def test_an_unsafe_deployment_is_refused(
     [
         ({}, set()),
         (DEMO, set()),
+        (dict.fromkeys(_SYSTEMS, ""), set()),
         ({"SECURE_HSTS_SECONDS": "0"}, {"W008"}),
         ({"BASE_URL": "http://countersign.acme.net"}, {"W013"}),
         ({"EMAIL_URL": "console://"}, {"W014"}),
@@ -119,6 +127,34 @@ def test_a_sound_one_starts_if_only_with_a_warning(
     tmp_path: Path, changes: dict[str, str], expected: set[str]
 ) -> None:
     assert _check(tmp_path, changes) == (0, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.once
+def test_a_system_left_out_is_off_and_leads_nowhere(tmp_path: Path) -> None:
+    alone = {name: value for name, value in PRODUCTION.items() if name not in _SYSTEMS}
+    process = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import django, json; django.setup(); from django.conf import settings; "
+            "print(json.dumps(settings.CONNECTORS))",
+        ],
+        cwd=ROOT,
+        env={
+            "PATH": os.environ["PATH"],
+            "COUNTERSIGN_VAR": str(tmp_path),
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+            **alone,
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    values = [value for system in json.loads(process.stdout).values() for value in system.values()]
+    assert values
+    assert not any(values)
 
 
 @pytest.mark.slow

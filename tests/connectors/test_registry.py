@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import jsonschema_rs
 import pytest
 from pytest_django.fixtures import Settings
 
 from audit.canonical import canonical
+from connectors.base import Action, ConnectorError, Receipt
 from connectors.catalogue import ActionType
 from connectors.registry import (
     UnknownActionType,
@@ -16,6 +18,7 @@ from connectors.registry import (
     action_type,
     action_types,
     connector_for,
+    offered_action_type,
 )
 
 every = pytest.mark.parametrize("kind", action_types(), ids=lambda kind: kind.key)
@@ -27,11 +30,32 @@ def test_an_unknown_action_type_raises(key: str) -> None:
         action_type(key)
 
 
-def test_a_system_without_configuration_raises(settings: Settings) -> None:
-    settings.CONNECTORS = {}
-
+def test_a_system_nobody_registered_a_connector_for_raises() -> None:
     with pytest.raises(UnknownConnector):
-        connector_for(action_type("refund.issue"))
+        connector_for(replace(action_type("refund.issue"), system="warehouse"))
+
+
+@pytest.mark.parametrize("connectors", [{}, {"payments": {"base_url": "", "api_key": "sk"}}])
+def test_a_system_that_is_not_configured_offers_nothing_and_refuses_every_call(
+    settings: Settings, connectors: dict[str, dict[str, str]]
+) -> None:
+    settings.CONNECTORS = connectors
+    action = Action("refund.issue", {})
+    connector = connector_for(action_type("refund.issue"))
+    receipt = Receipt("re_1", "A refund.")
+
+    with pytest.raises(UnknownActionType):
+        offered_action_type("refund.issue")
+    for call in (
+        lambda: connector.preview(action),
+        lambda: connector.execute(action, idempotency_key="key-1"),
+        lambda: connector.look_up(action, idempotency_key="key-1"),
+        lambda: connector.verify(action, receipt),
+        lambda: connector.compensate(action, receipt),
+    ):
+        with pytest.raises(ConnectorError) as refused:
+            call()
+        assert (refused.value.permanent, refused.value.code) == (True, "not_configured")
 
 
 def test_keys_are_unique() -> None:

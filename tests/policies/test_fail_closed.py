@@ -14,6 +14,7 @@ from policies.evaluate import evaluate, evaluate_flat, fail_closed
 from policies.facts import Facts
 from policies.matrix import Matrix
 from policies.models import PolicyVersion
+from policies.services import evaluation
 from policies.services.evaluation import (
     evaluate_active,
     evaluate_version,
@@ -188,7 +189,10 @@ class Ticking:
 
 
 @pytest.mark.django_db
-def test_nine_when_it_takes_too_long(caplog: pytest.LogCaptureFixture) -> None:
+def test_nine_when_it_takes_too_long(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluation, "_compiled", evaluation._Compiled())  # nothing is remembered
     install_default(actor=SYSTEM)
 
     _, late = evaluate_active(clean_refund(action__target="ch_late"), cpu_seconds=Ticking())
@@ -242,3 +246,16 @@ def test_twelve_when_a_fact_is_one_nobody_declared() -> None:
 
     assert_people_decide_at_the_top(found)
     assert "'action.amout' is not a fact" in found.failed_closed
+
+
+def test_a_target_nobody_could_read_is_for_people_at_the_top() -> None:
+    document = make_document(DEFAULT_TEXT)
+
+    unread = evaluate(document, clean_refund(evidence__preview_available=False), version="1")
+    read = evaluate(document, clean_refund(), version="1")
+
+    assert_people_decide_at_the_top(unread)
+    assert (
+        unread.failed_closed == "The target could not be read, so nobody knows what would change."
+    )
+    assert read.verdict == Verdict.ALLOW

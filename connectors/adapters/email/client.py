@@ -22,6 +22,9 @@ from connectors import http
 from connectors.adapters.http.client import HttpSystemClient, fill
 from connectors.base import ConnectorError, OutcomeUnknown
 
+SMTP_PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
+"""The schemes an address may have, and where each is served when it names no port."""
+
 
 @dataclass(frozen=True, slots=True)
 class ArchivedMail:
@@ -53,7 +56,7 @@ class SmtpClient:
         parts = urlsplit(url)
         self._scheme = parts.scheme
         self._host = parts.hostname or "localhost"
-        self._port = parts.port or {"smtps": 465, "smtp+starttls": 587}.get(parts.scheme, 25)
+        self._port = parts.port or SMTP_PORTS.get(parts.scheme, 25)
         self._user, self._password = unquote(parts.username or ""), unquote(parts.password or "")
         self.sender = sender
 

@@ -35,7 +35,7 @@ class RecordsClient:
     """The records database. Reads raise ConnectorError; `apply_once` also OutcomeUnknown."""
 
     def __init__(self, url: str) -> None:
-        self._url = _with_driver(make_url(url))
+        self._url = with_driver(make_url(url))
 
     def row(self, table: Table, record: str) -> Row:
         """The record as it is now; raises ConnectorError(permanent=True) when there is none."""
@@ -150,8 +150,8 @@ def only(row: Mapping[str, Any], names: Mapping[str, object]) -> Row:
     return {name: row[name] for name in names}
 
 
-def _with_driver(url: URL) -> URL:
-    # Plain postgresql:// means psycopg 3 here, the driver this project installs.
+def with_driver(url: URL) -> URL:
+    """Plain postgresql:// means psycopg 3 here, the driver this project installs."""
     return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
 
 

@@ -1,0 +1,130 @@
+"""Whatever goes wrong while a target is read: people get the request, at the highest tier."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from types import MappingProxyType
+
+import pytest
+
+from approvals.models import ActionRequest
+from approvals.selectors.requests import reading_of
+from approvals.services.sweep import sweep
+from connectors import registry
+from connectors.base import Action, Connector, OutcomeUnknown, Preview, SystemEvidence
+from connectors.dispatch import UnconfiguredConnector
+from connectors.sandbox.server import Sandbox
+from policies.verdicts import HIGHEST_TIER
+from tests.approvals.make import Cast, fresh, half_open, make_request
+from tests.approvals.story import ROUTED, assert_story
+
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
+
+
+class Broken(UnconfiguredConnector):
+    """An adapter somebody wrote with a mistake in it."""
+
+    def __init__(self, mistake: Callable[[], Preview]) -> None:
+        super().__init__("payments")
+        self._mistake = mistake
+
+    def preview(self, action: Action) -> Preview:
+        return self._mistake()
+
+
+def fail(error: Exception) -> Callable[[], Preview]:
+    def mistake() -> Preview:
+        raise error
+
+    return mistake
+
+
+Build = Callable[[Mapping[str, object]], Connector]
+
+
+@pytest.fixture
+def register(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Build], None]]:
+    """Puts another builder in the place of the payments system's."""
+
+    def put(build: Build) -> None:
+        builders = {**registry._BUILDERS, "payments": build}
+        monkeypatch.setattr(registry, "_BUILDERS", MappingProxyType(builders))
+        registry._built.cache_clear()
+
+    yield put
+    registry._built.cache_clear()
+
+
+def unusable(**parts: object) -> Callable[[], Preview]:
+    return lambda: Preview(after={"refunded": True}, target_version="1", **parts)  # type: ignore[arg-type]
+
+
+MISTAKES = {
+    "a key that is missing": fail(KeyError("customer")),
+    "a value that cannot be read": fail(ValueError("invalid literal for int()")),
+    "a timeout of the driver's own": fail(TimeoutError("timed out")),
+    "an outcome nobody knows": fail(OutcomeUnknown("reset")),
+    "a value that is no JSON": unusable(before={"at": NOW}),
+    "evidence that is no JSON": unusable(
+        evidence=(SystemEvidence("charge", "Charge", {"at": NOW}, retrieved_at=NOW),)
+    ),
+    "a fact nobody declared": unusable(facts={"customer.shoe_size": 43}),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_broken_adapter_is_logged_and_people_decide_at_the_highest_tier(
+    cast: Cast,
+    register: Callable[[Build], None],
+    mistake: Callable[[], Preview],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    register(lambda config: Broken(mistake))
+
+    with caplog.at_level(logging.WARNING):
+        request = make_request(cast.agent)
+
+    assert_story(request, "pending_approval", ROUTED)
+    assert (request.risk_tier, request.verdict) == (HIGHEST_TIER, "require_approval")
+    assert caplog.records
+
+
+def test_a_builder_that_fails_holds_up_nobody_either(
+    cast: Cast, register: Callable[[Build], None]
+) -> None:
+    def build(config: object) -> Connector:
+        raise ImportError("No module named 'cx_Oracle'")
+
+    register(build)
+
+    request = make_request(cast.agent)
+
+    reading = reading_of(request)
+    assert reading is not None
+    assert "by a mistake of ours" in reading.unavailable
+    assert request.risk_tier == HIGHEST_TIER
+
+
+def test_an_interrupted_intake_is_carried_on_past_a_broken_adapter(
+    cast: Cast, register: Callable[[Build], None]
+) -> None:
+    request = half_open(cast)
+    ActionRequest.objects.filter(pk=request.pk).update(intake_claimed_until=None)
+    register(lambda config: Broken(MISTAKES["a fact nobody declared"]))
+
+    swept = sweep()
+
+    assert swept.failed == 0
+    assert fresh(request).state == "pending_approval"
+
+
+def test_a_target_that_refuses_to_be_read_goes_to_the_highest_tier_too(
+    cast: Cast, sandbox: Sandbox
+) -> None:
+    request = make_request(cast.agent, {"record": "acct_9999", "tag": "vip"}, action_type="crm.tag")
+
+    assert request.risk_tier == HIGHEST_TIER
+    assert ActionRequest.objects.get().state == "pending_approval"
+    assert sandbox.effects("all") == []
