@@ -60,6 +60,11 @@ class CountedRequest(models.Model):
         ActionRequest, on_delete=models.PROTECT, related_name="counted", primary_key=True
     )
     counters = models.JSONField(default=list, help_text="Ids of the counters.")
+    number = models.BigIntegerField(
+        null=True,
+        db_index=True,
+        help_text="Higher than all before it; empty: older than these numbers.",
+    )
     hour = models.DateTimeField()
     amount_base = models.BigIntegerField(default=0)
     allowed = models.BooleanField(default=False)

@@ -103,10 +103,12 @@ def is_over_budget(
     worth: int | None,
     at: datetime,
     but: UUID | None = None,
+    before: int | None = None,
 ) -> bool:
     """Would one more of `worth` be above a budget of the agent? Exact while its counter is held.
 
-    Money of which nobody knows the worth (None) is above every sum. `but` is left out: itself.
+    Money of which nobody knows the worth (None) is above every sum. `but` is left out: itself; and
+    with `before`, whatever was counted after that number.
     """
     budgets = [
         budget
@@ -115,7 +117,7 @@ def is_over_budget(
     ]
     if not budgets:
         return False
-    done = _done(agent, target, at=at, but=but)
+    done = _done(agent, target, at=at, but=but, before=before)
     return any(_is_over(budget, done, worth) for budget in budgets)
 
 
@@ -129,7 +131,9 @@ class _Done:
     sum_base: int
 
 
-def _done(agent: Agent, target: str, *, at: datetime, but: UUID | None) -> list[_Done]:
+def _done(
+    agent: Agent, target: str, *, at: datetime, but: UUID | None, before: int | None
+) -> list[_Done]:
     first = since(DAY, at)
     counted = CountedRequest.objects.filter(
         request__agent=agent,
@@ -138,6 +142,8 @@ def _done(agent: Agent, target: str, *, at: datetime, but: UUID | None) -> list[
         hour__gte=first,
         taken_out_at=None,
     )
+    if before is not None:
+        counted = counted.filter(Q(number=None) | Q(number__lt=before))
     rows = (
         counted.exclude(request=but)
         .order_by()

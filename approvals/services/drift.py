@@ -29,13 +29,26 @@ from policies.verdicts import Evaluation, Verdict
 
 
 @dataclass(frozen=True, slots=True)
+class Drift:
+    """Why an approval no longer holds: a sentence for people, and one without staff for agents."""
+
+    for_people: str
+    for_agents: str = ""  # the same, unless it says otherwise
+
+    @property
+    def answer(self) -> str:
+        """The sentence agents get."""
+        return self.for_agents or self.for_people
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """What policy says at execution, and why the approval no longer holds, if it does not."""
 
     policy: PolicyVersion | None
     evaluation: Evaluation
     facts: Facts
-    drift: str = ""  # a sentence; empty when everything still holds
+    drift: Drift | None = None  # None when everything still holds
 
     @property
     def is_denied(self) -> bool:
@@ -69,35 +82,36 @@ def judge_again(
     return Judgement(judged.policy, evaluation, judged.facts, drift)
 
 
-def _grant_drift(request: ActionRequest, grant: Grant, digest: str) -> str:
+def _grant_drift(request: ActionRequest, grant: Grant, digest: str) -> Drift | None:
     if grant.digest != digest or grant.version != request.version:
-        return "The action is not the one the grant was issued for."
+        return Drift("The action is not the one the grant was issued for.")
     stop = stopped_since(request, grant.created_at)
     if stop is not None:
-        return f"It was paused since it was approved. {stop.for_people}"
+        paused = "It was paused since it was approved."
+        return Drift(f"{paused} {stop.for_people}", f"{paused} {stop.for_agents}")
     if request.amount_minor is not None and (
         grant.ceiling_minor is None
         or request.amount_minor > grant.ceiling_minor
         or request.currency != grant.currency
     ):
-        return "The amount is above the grant's ceiling."
-    return ""
+        return Drift("The amount is above the grant's ceiling.")
+    return None
 
 
-def _policy_denial(evaluation: Evaluation) -> str:
+def _policy_denial(evaluation: Evaluation) -> Drift | None:
     if evaluation.verdict != Verdict.DENY:
-        return ""
-    return "; ".join(r.reason for r in evaluation.matched if r.effect == Verdict.DENY)
+        return None
+    return Drift("; ".join(r.reason for r in evaluation.matched if r.effect == Verdict.DENY))
 
 
-def _target_drift(grant: Grant, preview: Preview) -> str:
+def _target_drift(grant: Grant, preview: Preview) -> Drift | None:
     # What policy alone allowed rests on the facts, and those were computed again just now.
     if grant.approvers and preview.target_version != grant.target_version:
-        return "The target has changed since it was approved."
-    return ""
+        return Drift("The target has changed since it was approved.")
+    return None
 
 
-def _breaker_drift(request: ActionRequest, *, at: datetime) -> str:
+def _breaker_drift(request: ActionRequest, *, at: datetime) -> Drift | None:
     """Whoever broke the glass could still do so; nobody else is asked for."""
     case = case_of(request, at=at)
     broke = request.decisions.filter(
@@ -105,19 +119,24 @@ def _breaker_drift(request: ActionRequest, *, at: datetime) -> str:
     ).select_related("decider")
     refusals = [may_break_glass(decision.decider, case) for decision in broke]
     if any(isinstance(answer, Authority) for answer in refusals):
-        return ""
-    return "Whoever broke the glass may no longer do so."
+        return None
+    return Drift("Whoever broke the glass may no longer do so.")
 
 
-def _starter_drift(request: ActionRequest, grant: Grant) -> str:
+def _starter_drift(request: ActionRequest, grant: Grant) -> Drift | None:
     """Whoever started it watches it: somebody who may no longer do so starts nothing."""
     starter = grant.started_by
     if starter is None or may_conclude(starter, request):
-        return ""
-    return f"{starter} started it, and may no longer do so."
+        return None
+    return Drift(
+        f"{starter} started it, and may no longer do so.",
+        "Whoever started it may no longer do so.",
+    )
 
 
-def _authority_drift(request: ActionRequest, evaluation: Evaluation, *, at: datetime) -> str:
+def _authority_drift(
+    request: ActionRequest, evaluation: Evaluation, *, at: datetime
+) -> Drift | None:
     pinned = requirements_of(request)
     limited = {
         group for spec in evaluation.requirements if spec.within_limit for group in spec.groups
@@ -125,14 +144,15 @@ def _authority_drift(request: ActionRequest, evaluation: Evaluation, *, at: date
     standing, lost = _standing_approvals(request, limited, at=at)
     if any(not p.met for p in progress(tuple(r.spec for r in pinned), standing)):
         who = f" ({'; '.join(lost)})" if lost else ""
-        return f"An approval it rests on no longer holds{who}."
+        lapsed = "An approval it rests on no longer holds"
+        return Drift(f"{lapsed}{who}.", f"{lapsed}.")
     # Pinned to its version, but a stricter policy is applied again.
     if evaluation.verdict == Verdict.REQUIRE_APPROVAL and any(
         not p.met for p in progress(evaluation.requirements, standing)
     ):
         groups = ", ".join(sorted({spec.group for spec in evaluation.requirements}))
-        return f"Policy now requires approval by {groups}."
-    return ""
+        return Drift(f"Policy now requires approval by {groups}.")
+    return None
 
 
 def _standing_approvals(

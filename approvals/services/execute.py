@@ -89,8 +89,8 @@ def _claim(request_id: UUID, preview: Preview) -> Claim | None:
         return None
     request.agent = held_agent(request.agent_id)
     judgement = judge_again(request, grant, preview, at=at)
-    if judgement.drift:
-        _send_back(request, judgement, preview, at)
+    if judgement.drift is not None:
+        _send_back(request, judgement, judgement.drift.for_people, preview, at)
         return None
     window = judgement.evaluation.window
     is_held = window != grant.window and not may_begin(window, request.action_type, at)
@@ -162,13 +162,22 @@ def open_attempt(
 
 
 def _send_back(
-    request: ActionRequest, judgement: Judgement, preview: Preview, at: datetime
+    request: ActionRequest, judgement: Judgement, reason: str, preview: Preview, at: datetime
 ) -> None:
-    revoke_grant(request, actor=EXECUTOR, reason=judgement.drift, at=at)
+    revoke_grant(request, actor=EXECUTOR, reason=reason, at=at)
     if not judgement.is_denied:
         reopen(request, judgement, preview, at=at)
         return
-    move(request, request.deny, AuditCode.DENIED, actor=EXECUTOR, data={"reason": judgement.drift})
+    keep_policy_decision(
+        request,
+        judgement.policy,
+        judgement.evaluation,
+        judgement.facts,
+        purpose=PolicyDecision.Purpose.EXECUTION,
+        at=at,
+    )
+    request.verdict = judgement.evaluation.verdict.value
+    move(request, request.deny, AuditCode.DENIED, actor=EXECUTOR, data={"reason": reason})
     compensate.end_undo(request)
     notify.ended(request)
 

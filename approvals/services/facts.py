@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from django.db.models import Q
 from django.utils.crypto import salted_hmac
 
 from approvals.inspection import Flag
+from approvals.models import ActionRequest, CountedRequest
 from approvals.proposal import SuppliedEvidence
 from approvals.selectors.earlier import (
     duplicates_of,
@@ -74,20 +76,53 @@ class Before:
     over_budget: bool
 
 
-def weigh(
-    candidate: Candidate, tally: Tally, *, now: datetime, asked_at: datetime | None = None
-) -> Before:
-    """What came before, by its counters and by the records.
+def weigh(candidate: Candidate, tally: Tally, *, now: datetime) -> Before:
+    """What came before, by its counters and by the records."""
+    velocity = replace(
+        tally.facts(worth_in_base(candidate, now) or 0),
+        duplicates=duplicates_of(candidate.business_key, at=now, but=candidate.request_id),
+    )
+    return _before(candidate, velocity, now=now, asked_at=now)
 
-    `asked_at` is when a stored request was proposed: a rejection since then was given knowing of
-    it, or to somebody who will answer for approving it all the same.
+
+def before_counted(request: ActionRequest, candidate: Candidate, *, now: datetime) -> Before | None:
+    """What came before a stored request when it was counted; None where that is not known.
+
+    What it reserved then is its own: whatever was counted later came knowing of it and has its
+    own verdict, so it takes nothing away. What people said, and a budget made tighter since,
+    count as they are now.
     """
-    key, worth = candidate.business_key, worth_in_base(candidate, now)
+    judged = request.policy_decisions.filter(version=request.version).order_by("id").last()
+    stored = json.loads(judged.facts) if judged else {}
+    names = [f.name for f in fields(VelocityFacts)]
+    if any(f"velocity.{name}" not in stored for name in names):
+        return None  # from before one of these facts was kept
+    velocity = VelocityFacts(**{name: stored[f"velocity.{name}"] for name in names})
+    # a rejection since then was given knowing of it, or to whoever answers for approving it
+    return _before(
+        candidate,
+        velocity,
+        now=now,
+        asked_at=request.created_at,
+        number=CountedRequest.objects.filter(request=request)
+        .values_list("number", flat=True)
+        .first(),
+    )
+
+
+def _before(
+    candidate: Candidate,
+    velocity: VelocityFacts,
+    *,
+    now: datetime,
+    asked_at: datetime,
+    number: int | None = None,
+) -> Before:
+    worth = worth_in_base(candidate, now)
     unknown = candidate.amount is not None and worth is None
     velocity = replace(
-        tally.facts(worth or 0),
-        duplicates=duplicates_of(key, at=now, but=candidate.request_id),
-        rejected_24h=rejections_of(key, candidate.digest, at=asked_at or now),
+        velocity,
+        rejected_24h=rejections_of(candidate.business_key, candidate.digest, at=asked_at),
         first_for_counterparty=not succeeded_for(candidate.counterparty, candidate.type.key),
     )
     over_budget = is_over_budget(
@@ -97,6 +132,7 @@ def weigh(
         worth=None if unknown else worth or 0,
         at=now,
         but=candidate.request_id,
+        before=number,
     )
     return Before(velocity, over_budget)
 

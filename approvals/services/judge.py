@@ -11,6 +11,7 @@ from approvals.services import velocity
 from approvals.services.derive import Candidate, as_stored, rederive
 from approvals.services.facts import (
     Before,
+    before_counted,
     compute_facts,
     is_over_ceiling,
     weigh,
@@ -61,7 +62,7 @@ def judge(
         facts = replace(facts, evidence=evidence)
         evaluation = _evaluate(policy, facts)
     if "problem" in preview.after and evaluation.verdict == Verdict.ALLOW:
-        evaluation = _with_engine_rule(
+        evaluation = with_engine_rule(
             evaluation,
             "target-unread",
             Verdict.REQUIRE_APPROVAL,
@@ -142,8 +143,8 @@ def judge_stored(
 ) -> Judged:
     """Judge a stored request. One its action type no longer accepts is denied.
 
-    `counting` is for the first time; after that it is in the counters and they only change by
-    what others propose.
+    `counting` is for the first time; after that it is in the counters, and what was counted
+    later takes nothing away from it.
     """
     try:
         candidate, problem = rederive(request), ""
@@ -152,12 +153,11 @@ def judge_stored(
         candidate, problem = as_stored(request), f"{first.field}: {first.message}"
     if counting and not problem:
         return judge_and_count(request, candidate, preview, now=now)
-    tally = velocity.peek(candidate, preview, at=now, but=request)
-    before = weigh(candidate, tally, now=now, asked_at=request.created_at)
+    before = before_counted(request, candidate, now=now)
     judged = judge(candidate, preview, now=now, before=before)
     if not problem:
         return judged
-    evaluation = _with_engine_rule(
+    evaluation = with_engine_rule(
         judged.evaluation,
         "no-longer-valid",
         Verdict.DENY,
@@ -167,7 +167,7 @@ def judge_stored(
     return replace(judged, evaluation=evaluation)
 
 
-def _with_engine_rule(
+def with_engine_rule(
     evaluation: Evaluation,
     rule: str,
     effect: Verdict,
@@ -175,6 +175,7 @@ def _with_engine_rule(
     *,
     requirements: tuple[RequirementSpec, ...],
 ) -> Evaluation:
+    """The evaluation as overruled by the engine, which says why beside the rules."""
     entry = RuleTrace(rule, ENGINE, reason, effect, True, ())
     return replace(
         evaluation,

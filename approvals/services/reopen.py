@@ -9,7 +9,7 @@ from approvals.selectors.requests import content_of, requirements_of
 from approvals.services import assign, notify, velocity
 from approvals.services.drift import Judgement
 from approvals.services.evidence import carry_over, store_reading
-from approvals.services.judge import NOBODY_ASKED_BEFORE
+from approvals.services.judge import NOBODY_ASKED_BEFORE, with_engine_rule
 from approvals.services.moves import EXECUTOR, move
 from approvals.services.route import (
     alarm_empty_routes,
@@ -19,19 +19,30 @@ from approvals.services.route import (
 )
 from audit.events import AuditCode
 from connectors.base import Preview
+from policies.verdicts import Verdict
 
 
 def reopen(request: ActionRequest, judgement: Judgement, preview: Preview, *, at: datetime) -> None:
     """Make the same action the next version, as the target is now, and route it again.
 
     A new version, because one person decides once per version: those who approved the old one
-    may approve this one after looking again.
+    may approve this one after looking again. The stored decision, and so the answer agents get,
+    says why.
     """
+    if judgement.drift is None:
+        raise ValueError("Everything it was approved on still holds.")
     content = content_of(request)
     specs = (
         judgement.evaluation.requirements
         or tuple(r.spec for r in requirements_of(request))
         or NOBODY_ASKED_BEFORE
+    )
+    evaluation = with_engine_rule(
+        judgement.evaluation,
+        "sent-back",
+        Verdict.REQUIRE_APPROVAL,
+        f"It was approved and goes back to people before execution. {judgement.drift.answer}",
+        requirements=specs,
     )
     carry_over(request, to_version=request.version + 1)
     request.version += 1
@@ -47,14 +58,14 @@ def reopen(request: ActionRequest, judgement: Judgement, preview: Preview, *, at
     keep_policy_decision(
         request,
         judgement.policy,
-        judgement.evaluation,
+        evaluation,
         judgement.facts,
         purpose=PolicyDecision.Purpose.EXECUTION,
         at=at,
     )
-    request.risk_tier = judgement.evaluation.tier
-    request.verdict = judgement.evaluation.verdict.value
-    request.decide_by = at + judgement.evaluation.clocks.decide_by
+    request.risk_tier = evaluation.tier
+    request.verdict = evaluation.verdict.value
+    request.decide_by = at + evaluation.clocks.decide_by
     request.execute_by = None
     request.clock_started_at = at
     request.clock_round += 1
@@ -66,7 +77,7 @@ def reopen(request: ActionRequest, judgement: Judgement, preview: Preview, *, at
         AuditCode.INVALIDATED,
         actor=EXECUTOR,
         data={
-            "reason": judgement.drift,
+            "reason": judgement.drift.for_people,
             "version": request.version,
             "groups": ", ".join(sorted({r.group for r in requirements})),
         },

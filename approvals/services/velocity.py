@@ -9,11 +9,12 @@ the other, each seeing what the other became, and no two wait for each other in 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from django.db import connection, models
 from django.db.models import F, Q, Sum
+from django.db.models.expressions import RawSQL
 
 from approvals.choices import State
 from approvals.models import ActionRequest, CountedRequest, VelocityBucket, VelocityCounter
@@ -22,6 +23,12 @@ from approvals.services.derive import Candidate
 from audit.canonical import digest_of
 from connectors.base import Preview
 from policies.facts import VelocityFacts
+
+_NEXT_NUMBER = RawSQL(  # noqa: S611 - an expression of the ORM's may not look at the table inserted into
+    f"(SELECT COALESCE(MAX(number), 0) + 1 FROM {CountedRequest._meta.db_table})",  # noqa: S608 - our own names
+    [],
+)
+"""Two who share no counter may get the same; who shares one waits for the other's."""
 
 DAY = timedelta(hours=24)
 MONTH = timedelta(days=30)
@@ -36,20 +43,6 @@ class Window:
     allowed_24h: int = 0
     count_30d: int = 0
     sum_30d: int = 0
-
-    def without(self, one: CountedRequest, at: datetime) -> Window:
-        """What it would hold had that one not been counted."""
-        if one.hour < since(MONTH, at):
-            return self
-        fewer = replace(self, count_30d=self.count_30d - 1, sum_30d=self.sum_30d - one.amount_base)
-        if one.hour < since(DAY, at):
-            return fewer
-        return replace(
-            fewer,
-            count_24h=self.count_24h - 1,
-            sum_24h=self.sum_24h - one.amount_base,
-            allowed_24h=self.allowed_24h - (one.amount_base if one.allowed else 0),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,19 +115,11 @@ def keys_of(candidate: Candidate, preview: Preview) -> dict[VelocityScope, str]:
     }
 
 
-def peek(
-    candidate: Candidate, preview: Preview, *, at: datetime, but: ActionRequest | None = None
-) -> Tally:
-    """The counters as they stand, locking and changing nothing; `but` is left out of them."""
+def peek(candidate: Candidate, preview: Preview, *, at: datetime) -> Tally:
+    """The counters as they stand, locking and changing nothing."""
     keys = keys_of(candidate, preview)
     found = {c.pk: c for c in VelocityCounter.objects.filter(_any_of(keys))}
-    windows = _windows(found, keys, at)
-    own = _counted(but) if but is not None else None
-    for pk in own.counters if own else ():
-        if pk in found and own is not None:
-            scope = VelocityScope(found[pk].scope)
-            windows[scope] = windows.get(scope, Window()).without(own, at)
-    return Tally(windows)
+    return Tally(_windows(found, keys, at))
 
 
 def hold(candidate: Candidate, preview: Preview, *, at: datetime, request: ActionRequest) -> Tally:
@@ -161,10 +146,14 @@ def hold(candidate: Candidate, preview: Preview, *, at: datetime, request: Actio
 def count(
     request: ActionRequest, tally: Tally, *, worth: int | None, allowed: bool, at: datetime
 ) -> None:
-    """Add the request to the counters `tally` holds; money without a rate adds nothing to sums."""
+    """Add the request to the counters `tally` holds; money without a rate adds nothing to sums.
+
+    It comes after everybody who was counted before, in an earlier version of its own as well.
+    """
     counted = CountedRequest(
         request=request,
         counters=list(tally.ids),
+        number=_NEXT_NUMBER,
         hour=hour_of(at),
         amount_base=worth or 0,
         allowed=allowed,
@@ -174,7 +163,7 @@ def count(
         [counted],
         update_conflicts=True,
         unique_fields=["request"],
-        update_fields=["counters", "hour", "amount_base", "allowed", "taken_out_at"],
+        update_fields=["counters", "number", "hour", "amount_base", "allowed", "taken_out_at"],
     )
     _add(tally.ids, hour_of(at), 1, worth or 0, (worth or 0) if allowed else 0)
 

@@ -196,11 +196,11 @@ def test_what_policy_denies_by_now_ends_and_never_runs(cast: Cast, sandbox: Sand
     assert sandbox.effects("payments") == []
 
 
-def test_what_ran_by_itself_yesterday_asks_people_when_facts_turned(
+def test_what_would_run_by_itself_yesterday_asks_people_when_policy_got_stricter(
     cast: Cast, sandbox: Sandbox
 ) -> None:
     request = make_request(cast.agent)
-    make_request(cast.agent, refund(amount="20.00"))  # the same charge again
+    publish(cast, ("refund_automatic: 25000", "refund_automatic: 10000"))
 
     execute(request.pk)
 

@@ -36,6 +36,7 @@ from tests.approvals.make import (
     make_proposal,
     make_request,
     manager_refund,
+    publish,
     refund,
     reject,
 )
@@ -202,12 +203,11 @@ def test_what_the_policy_denies_is_not_counted(cast: Cast) -> None:
     assert in_the_counters() == {}
 
 
-def test_what_ran_unseen_and_goes_back_to_people_is_unseen_no_longer(
+def test_what_would_run_unseen_and_goes_back_to_people_is_unseen_no_longer(
     cast: Cast, sandbox: Sandbox
 ) -> None:
-    charge = enlarge(sandbox)
-    request = make_request(cast.agent, refund(charge, "200.00"))
-    make_request(cast.agent, refund(charge, "210.00"))
+    request = make_request(cast.agent, refund(enlarge(sandbox), "200.00"))
+    publish(cast, ("refund_automatic: 25000", "refund_automatic: 10000"))
 
     execute(request.pk)
 

@@ -14,10 +14,11 @@ from approvals.models.counting import VelocityScope
 from approvals.services import answer
 from approvals.services.budgets import Budget, set_budget
 from approvals.services.edit import approve_with_edits
+from approvals.services.execute import execute
 from audit.reading import one_snapshot
 from audit.verify import verify
 from connectors.sandbox.server import Sandbox
-from tests.approvals.counting import another_charge
+from tests.approvals.counting import UNSEEN_IN_A_DAY, another_charge
 from tests.approvals.make import (
     INSTALLER,
     Cast,
@@ -73,6 +74,30 @@ def test_what_an_agent_may_refund_unseen_is_not_exceeded_at_once(
     assert losers(results) == []
     allowed = ActionRequest.objects.filter(verdict="allow").aggregate(sum=Sum("amount_base"))
     assert allowed["sum"] == 200_000
+    assert in_the_counters() == by_the_requests()
+
+
+def test_whatever_is_proposed_meanwhile_all_that_was_allowed_runs_and_no_more(
+    cast: Cast, sandbox: Sandbox
+) -> None:
+    """One customer's 250.00 EUR a day: each is proposed and carried out while others are."""
+    agents = [cast.agent, make_agent(cast.owner, "second-bot")]
+    charges = [another_charge(sandbox) for _ in range(16)]
+
+    def propose_and_run(number: int) -> str:
+        amount = f"{60 + number}.00"
+        request = make_request(agents[number % 2], refund(charges[number], amount))
+        answered = request.state
+        execute(request.pk)
+        return answered
+
+    results = at_once(*(partial(propose_and_run, number) for number in range(16)))
+
+    assert losers(results) == []
+    done = ActionRequest.objects.filter(executions__isnull=False)
+    assert results.count("approved") == done.count() > 1
+    assert set(done.values_list("state", flat=True)) == {"audited"}
+    assert 0 < (done.aggregate(sum=Sum("amount_base"))["sum"] or 0) <= UNSEEN_IN_A_DAY
     assert in_the_counters() == by_the_requests()
 
 
