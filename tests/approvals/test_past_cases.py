@@ -143,7 +143,7 @@ def test_every_rule_intake_lays_over_policy_is_known_to_replays() -> None:
         for call in ast.walk(ast.parse(source.read_text()))
         if isinstance(call, ast.Call)
         and isinstance(call.func, ast.Name)
-        and call.func.id == "_with_engine_rule"
+        and call.func.id == "with_engine_rule"
         and isinstance(call.args[1], ast.Constant)
     }
 
