@@ -1,12 +1,52 @@
-"""Drawing the lifecycle from the state machine itself, for README and whoever asks."""
+"""The lifecycle: which event leads to which state, and its picture from the state machine."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from approvals.choices import ENDED, INTAKE, State
 from approvals.models import ActionRequest
+from audit.events import AuditCode
 
 BEGIN = "<!-- lifecycle: written by `manage.py lifecycle --write` -->"
 END = "<!-- end of lifecycle -->"
+
+LEADS_TO: dict[AuditCode, State] = {
+    AuditCode.REQUESTED: State.REQUESTED,
+    AuditCode.CLASSIFIED: State.CLASSIFIED,
+    AuditCode.EVIDENCE_COLLECTED: State.EVIDENCE_COLLECTED,
+    AuditCode.POLICY_CHECKED: State.POLICY_CHECKED,
+    AuditCode.ROUTED: State.PENDING_APPROVAL,
+    AuditCode.ALLOWED: State.APPROVED,
+    AuditCode.DENIED: State.DENIED,
+    AuditCode.APPROVED: State.APPROVED,
+    AuditCode.REJECTED: State.REJECTED,
+    AuditCode.CHANGES_REQUESTED: State.CHANGES_REQUESTED,
+    AuditCode.ANSWERED: State.PENDING_APPROVAL,
+    AuditCode.WITHDRAWN: State.WITHDRAWN,
+    AuditCode.EXPIRED: State.EXPIRED,
+    AuditCode.INVALIDATED: State.PENDING_APPROVAL,
+    AuditCode.EXECUTION_BEGUN: State.EXECUTING,
+    AuditCode.EXECUTED: State.EXECUTED,
+    AuditCode.FAILED: State.FAILED,
+    AuditCode.OUTCOME_UNKNOWN: State.OUTCOME_UNKNOWN,
+    AuditCode.VERIFIED: State.VERIFIED,
+    AuditCode.VERIFICATION_FAILED: State.VERIFICATION_FAILED,
+    AuditCode.SIGNED_OFF: State.AUDITED,
+    AuditCode.COMPENSATED: State.COMPENSATED,
+    AuditCode.RESOLVED: State.RESOLVED,
+}
+"""What each move's event leads to. Every other code leaves the state as it is."""
+
+
+def state_after(codes: Iterable[str]) -> str:
+    """The state a request's events lead to, by their codes alone, oldest first; "" before any."""
+    state = ""
+    for code in codes:
+        if code == AuditCode.POLICY_CHECKED and state != State.EVIDENCE_COLLECTED:
+            continue  # trails before `request.policy_rechecked` have it for edits too
+        state = LEADS_TO.get(AuditCode(code), State(state) if state else "")
+    return state
 
 
 def edges() -> list[tuple[State, str, State]]:

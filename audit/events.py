@@ -27,7 +27,8 @@ class _Meaning:
 class AuditCode(StrEnum):
     """Stable codes; a released one is never renamed or reused."""
 
-    # The life of a request: one code a move. Each carries the state it leads to.
+    # The life of a request: one code a move, and each leads to one state, which it carries.
+    # `approvals.lifecycle` has the table.
     REQUESTED = "request.requested"
     CLASSIFIED = "request.classified"
     EVIDENCE_COLLECTED = "request.evidence_collected"
@@ -56,6 +57,7 @@ class AuditCode(StrEnum):
     DECISION_RECORDED = "decision.recorded"
     DECISION_REFUSED = "decision.refused"
     EDITED = "request.edited"
+    POLICY_RECHECKED = "request.policy_rechecked"
     ESCALATED = "escalation.recorded"
     REMINDED = "reminder.recorded"
     ROUTE_EMPTY = "route.empty"
@@ -160,6 +162,9 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.DECISION_RECORDED: _Meaning("{actor}: {verdict} for {group}", Personal.STAFF),
     _C.DECISION_REFUSED: _Meaning("{actor} tried to decide and may not: {reason}", Personal.STAFF),
     _C.EDITED: _Meaning("{actor} edited {fields}", Personal.STAFF),
+    _C.POLICY_RECHECKED: _Meaning(
+        "Policy {policy} on the edited action: {verdict}, tier {tier}", Personal.NONE
+    ),
     _C.ESCALATED: _Meaning("Escalated to {to}: {reason}", Personal.NONE),
     _C.REMINDED: _Meaning("Reminded {group} at {step}", Personal.NONE),
     _C.ROUTE_EMPTY: _Meaning(

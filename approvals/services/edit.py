@@ -174,7 +174,7 @@ def _apply(
     specs: tuple[RequirementSpec, ...] = evaluation.requirements or kept_specs
     requirements = create_requirements(request, specs)
     record(
-        AuditCode.POLICY_CHECKED,
+        AuditCode.POLICY_RECHECKED,
         actor=POLICY,
         subject=request,
         data={

@@ -25,7 +25,7 @@ from approvals.services.derive import rederive
 from approvals.services.evidence import read_target, store_reading
 from approvals.services.grants import issue_grant
 from approvals.services.judge import judge_stored
-from approvals.services.moves import INTAKE, POLICY
+from approvals.services.moves import INTAKE, POLICY, demand_own_code
 from approvals.services.route import (
     alarm_empty_routes,
     case_for_all,
@@ -249,6 +249,7 @@ class _Steps:
         self, transition: Callable[[], None], code: AuditCode, actor: Actor, data: JsonObject
     ) -> None:
         transition()
+        demand_own_code(code, self.request.state)
         self.request.updated_at = clock.now()
         self._entries.append(Entry(code, actor, self.request.state, data))
         self._history.append(history_row(self.request, actor=actor, reason=code.value))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from approvals.choices import ENDED_WITHOUT_EFFECT
+from approvals.lifecycle import LEADS_TO
 from approvals.models import ActionRequest
 from approvals.selectors import clock
 from approvals.services import velocity
@@ -18,6 +19,12 @@ INTAKE = Actor.system("intake")
 EXECUTOR = Actor.system("executor")
 VERIFIER = Actor.system("verifier")
 CLOCKS = Actor.system("clocks")
+
+
+def demand_own_code(code: AuditCode, state: str) -> None:
+    """One code means one move: whoever reads the codes alone finds the state. Raises ValueError."""
+    if LEADS_TO.get(code) != state:
+        raise ValueError(f"{code} is not the event of a move to {state}.")
 
 
 def move(
@@ -34,6 +41,7 @@ def move(
     effect counts towards nothing any more.
     """
     transition()
+    demand_own_code(code, request.state)
     request.updated_at = clock.now()
     if request.state in ENDED_WITHOUT_EFFECT:
         velocity.take_out(request, at=request.updated_at)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,8 +14,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def cast(sandbox: Sandbox, db: None) -> Cast:
-    """The house, its people and an agent, with outside systems to act on."""
-    from tests.approvals.make import make_cast  # models exist only once Django is set up
+def cast(sandbox: Sandbox, db: None) -> Iterator[Cast]:
+    """The house, its people and an agent, with outside systems to act on.
 
-    return make_cast()
+    Whatever a story does with requests, their events' codes alone must tell their states.
+    """
+    from audit.models import AuditEvent  # models exist only once Django is set up
+    from tests.approvals.make import make_cast
+    from tests.approvals.story import assert_codes_tell_states
+
+    yield make_cast()
+    assert_codes_tell_states(AuditEvent.objects.all())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 
+from approvals.lifecycle import state_after
 from approvals.models import ActionRequest
 from audit.models import AuditEvent, Chained
 from audit.services import subject_label
@@ -35,6 +36,15 @@ def codes(subject: Chained) -> list[str]:
         subject_type=subject_label(subject), subject_id=str(subject.pk)
     ).exclude(code="request.assigned")
     return list(events.order_by("seq").values_list("code", flat=True))
+
+
+def assert_codes_tell_states(events: QuerySet[AuditEvent]) -> None:
+    """The codes alone lead to the state each event of a request carries."""
+    told: dict[str, list[str]] = {}
+    for event in events.filter(subject_type="approvals.actionrequest").order_by("id"):
+        so_far = told.setdefault(event.subject_id, [])
+        so_far.append(event.code)
+        assert state_after(so_far) == event.state, (so_far, event.state)
 
 
 def newest_event(subject: Chained) -> AuditEvent:

@@ -30,7 +30,7 @@ from tests.approvals.make import (
 )
 from tests.approvals.story import DECIDED, ROUTED, assert_story, codes, snapshot
 
-EDITED = ["decision.recorded", "request.edited", "request.policy_checked"]
+EDITED = ["decision.recorded", "request.edited", "request.policy_rechecked"]
 
 
 def edit(request: ActionRequest, user: User, params: JsonObject) -> Decision:

@@ -46,6 +46,7 @@ from tests.approvals.make import (
     make_request,
     reject,
 )
+from tests.approvals.story import assert_codes_tell_states
 
 PEOPLE = ("owner", "otto", "oona", "sara", "fred", "ada")
 OPERATORS = {"otto", "oona"}
@@ -170,6 +171,7 @@ class Lifecycle(RuleBasedStateMachine):
             assert told == rows
             assert told[0] == State.REQUESTED
             assert told[-1] == request.state
+            assert_codes_tell_states(events)
             assert all(target in GRAPH[source] for source, target in pairwise(told))
 
     @invariant()
