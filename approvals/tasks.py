@@ -10,8 +10,9 @@ from uuid import UUID
 
 from celery import shared_task
 
+from approvals.models import Heartbeat
 from approvals.services import execute as executing
-from approvals.services import intake, notify
+from approvals.services import intake, notify, watching
 from approvals.services import recover as recovering
 from approvals.services import sweep as sweeping
 from approvals.services import verify as verifying
@@ -56,4 +57,11 @@ def send_notices() -> None:
 @shared_task(name="approvals.sweep")
 def sweep() -> None:
     """One pass of everything, what calls outside by messages of its own."""
+    watching.beat(Heartbeat.SWEEP)
     sweeping.sweep(through_broker=True)
+
+
+@shared_task(name="approvals.watch")
+def watch() -> None:
+    """Look after the installation itself."""
+    watching.watch()

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 from django.contrib.auth import get_user_model
-from django.db import models, transaction
+from django.db import DatabaseError, models, transaction
 from django.utils import timezone
 
 from audit import chain
@@ -17,6 +18,7 @@ from audit.actors import Actor, ActorKind
 from audit.canonical import JsonObject, canonical
 from audit.events import AuditCode
 from audit.models import AuditEvent, AuditStream, Chained
+from audit.unwritable import TrailUnwritable, refuses_events
 
 
 class OutsideTransaction(RuntimeError):
@@ -54,8 +56,9 @@ def record_all(entries: Sequence[Entry], *, subject: Chained) -> list[AuditEvent
 
     The caller holds the subject's row lock, or the subject is not saved yet: then the new head
     goes in with the subject's own INSERT. Raises OutsideTransaction when no transaction is open,
-    ChainMoved when somebody appended since the subject was read, and ValueError for a subject
-    without an id, and for names that hold control characters or do not fit their column.
+    ChainMoved when somebody appended since the subject was read, TrailUnwritable when the
+    database refuses events, and ValueError for a subject without an id, and for names that hold
+    control characters or do not fit their column.
     """
     if not transaction.get_connection().in_atomic_block:
         raise OutsideTransaction("record() needs the transaction of the change it records.")
@@ -75,6 +78,14 @@ def record_all(entries: Sequence[Entry], *, subject: Chained) -> list[AuditEvent
             raise ChainMoved(f"{subject._meta.label} {subject.pk} has newer events.")
     subject.audit_seq, subject.audit_head = seq, head
     return events
+
+
+def try_to_record() -> None:
+    """Record one event and take it back; raises TrailUnwritable when the trail takes none."""
+    trial = AuditStream(name=f"trial-{uuid4().hex}")
+    with transaction.atomic():
+        record(AuditCode.ROLES_SYNCED, actor=Actor.system("readiness"), subject=trial)
+        transaction.set_rollback(True)
 
 
 def stream(name: str) -> AuditStream:
@@ -133,7 +144,12 @@ def _insert(events: Sequence[AuditEvent]) -> None:
             event.key_id, event.mac,
         ]  # fmt: skip
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT.format(rows=",".join([_PLACES] * len(events))), values)
+        try:
+            cursor.execute(_INSERT.format(rows=",".join([_PLACES] * len(events))), values)
+        except DatabaseError as error:
+            if refuses_events(error):
+                raise TrailUnwritable("The trail takes no events.") from error
+            raise
         for event, (event_id,) in zip(events, cursor.fetchall(), strict=True):
             event.pk = event_id
             event._state.adding = False

@@ -12,6 +12,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
+from audit.unwritable import refuses_writes
 from config.problems import problem_response
 
 logger = structlog.get_logger("countersign.errors")
@@ -52,7 +53,7 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 def server_error(request: HttpRequest) -> HttpResponse:
     """500; 503 when it was the database, wherever in the request it failed."""
     error = sys.exc_info()[1]
-    if isinstance(error, (OperationalError, InterfaceError)):
+    if isinstance(error, Exception) and is_outage(error):
         return unavailable(request, error)
     return _answer(
         request,
@@ -64,16 +65,25 @@ def server_error(request: HttpRequest) -> HttpResponse:
     )
 
 
+def is_outage(error: Exception) -> bool:
+    """Whether it was the database: no answer, or one that refuses to keep anything."""
+    return isinstance(error, (OperationalError, InterfaceError)) or refuses_writes(error)
+
+
 def unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
-    """503 with Retry-After: the database does not answer; trying again is safe."""
-    logger.error("database unavailable", error=type(error).__name__, reason=str(error))
-    response = _answer(
-        request,
-        503,
-        "unavailable",
-        "The database does not answer",
-        "Nothing was changed. Try again in a few seconds.",
-    )
+    """503 with Retry-After: no answer, or nothing can be kept; trying again is safe."""
+    if refuses_writes(error):
+        logger.critical("nothing can be recorded", error=type(error).__name__, reason=str(error))
+        title = "Nothing can be recorded now"
+        detail = (
+            "What cannot be recorded is not done: nothing was changed. Try again later; "
+            "whoever runs this installation must look at its database."
+        )
+    else:
+        logger.error("database unavailable", error=type(error).__name__, reason=str(error))
+        title = "The database does not answer"
+        detail = "Nothing was changed. Try again in a few seconds."
+    response = _answer(request, 503, "unavailable", title, detail)
     response["Retry-After"] = _RETRY_AFTER_SECONDS
     return response
 

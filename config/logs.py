@@ -18,7 +18,15 @@ _PAYLOAD_NAMES = frozenset({"request", "body", "params", "data", "payload", "arg
 _SECRETS_IN_TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?i)\b(bearer|basic)\s+[^\s\"',;]+"), rf"\1 {_HIDDEN}"),
     (re.compile(r"(?<=://)[^\s/@]+@"), f"{_HIDDEN}@"),
-    (re.compile(r"\b(sk|rk|pk|cs|whsec)_[A-Za-z0-9_-]{6,}"), _HIDDEN),
+    (re.compile(r"(?<![A-Za-z0-9])(csk|sk|rk|pk|cs|whsec)_[A-Za-z0-9_-]{6,}"), _HIDDEN),
+    # "password=hunter2", 'Password: "two words"', {'passwd': 'x'}: name, mark, value
+    (
+        re.compile(
+            r"(?i)((?:pass(?:word|wd|phrase)?|pwd|secret|api[_-]?key|token)[\"']?\s{0,3}[:=]\s{0,3})"
+            r"(?:\"[^\"]*\"?|'[^']*'?|[^\s,;&}\"']+)"
+        ),
+        rf"\1{_HIDDEN}",
+    ),
     # PostgreSQL repeats the row it refused in its DETAIL line.
     (re.compile(r"DETAIL:.*"), f"DETAIL: {_HIDDEN}"),
 )

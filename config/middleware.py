@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import structlog
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponseBase, UnreadablePostError
 from uuid6 import uuid7
 
@@ -117,7 +116,7 @@ def _has_nul(texts: Iterable[str]) -> bool:
 
 
 class DatabaseOutageMiddleware:
-    """A database that does not answer is 503 with Retry-After, never a 500.
+    """A database that does not answer, or keeps nothing, is 503 with Retry-After, never a 500.
 
     What fails outside a view (saving the session, say) ends in `errors.server_error`, which
     makes the same distinction.
@@ -132,6 +131,4 @@ class DatabaseOutageMiddleware:
     def process_exception(
         self, request: HttpRequest, exception: Exception
     ) -> HttpResponseBase | None:
-        if isinstance(exception, (OperationalError, InterfaceError)):
-            return errors.unavailable(request, exception)
-        return None
+        return errors.unavailable(request, exception) if errors.is_outage(exception) else None

@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 from approvals.choices import PauseScope
 from approvals.selectors.landing import posture
 from approvals.selectors.pauses import current_pauses
+from approvals.selectors.watching import problems
 from policies.models import PolicyVersion
 from policies.models.versions import VersionStatus
 
@@ -27,8 +28,13 @@ def live(request: HttpRequest) -> HttpResponse:
 def ready(request: HttpRequest) -> HttpResponse:
     """200 with the posture, or 503 with the part that keeps the system from working.
 
+    Not ready: no database, waiting migrations, no published policy, a trail that takes no events.
+    Then this process can do nothing it is asked for. Degraded: no worker or beat, routes nobody
+    can decide, approved rows that wait, systems that do not answer. Then proposing and deciding
+    go on, so it stays ready and `problems` says what is wrong.
+
     Parts are checked in the order in which they depend on each other; after the first failure
-    the rest could only repeat it.
+    the rest could only repeat it. What `problems` says is at most five seconds old.
     """
     try:
         posture = _posture()
@@ -53,8 +59,14 @@ def _posture() -> dict[str, Any]:
         raise _NotReady("migrations", "Migrations wait to be applied: run manage.py migrate.")
     if not PolicyVersion.objects.filter(status=VersionStatus.PUBLISHED).exists():
         raise _NotReady("policy", "No policy version is published: every proposal is refused.")
+    wrong = problems()
+    for problem in wrong:
+        if problem.blocks:
+            raise _NotReady(problem.code, problem.reason)
     now = posture(at=timezone.now())
     return {
+        "posture": "degraded" if wrong else "well",
+        "problems": [{"code": problem.code, "reason": problem.reason} for problem in wrong],
         "policy": {"version": now.policy},
         "oldest_pending": {str(waiting.tier): waiting.since for waiting in now.oldest},
         "incidents": now.incidents,

@@ -289,7 +289,11 @@ CELERY_BEAT_SCHEDULE = {
     "sweep": {
         "task": "approvals.sweep",
         "schedule": schedule(timedelta(seconds=SWEEP_SECONDS)),
-    }
+    },
+    "watch": {
+        "task": "approvals.watch",
+        "schedule": schedule(timedelta(minutes=1)),
+    },
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 

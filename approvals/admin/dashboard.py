@@ -21,6 +21,7 @@ from approvals.selectors.landing import (
     today,
 )
 from approvals.selectors.pauses import current_pauses
+from approvals.selectors.watching import problems
 from policies.models import User
 
 _WATCHERS = frozenset({"auditor", "ops admin"})
@@ -79,6 +80,7 @@ def landing_context(request: HttpRequest) -> dict[str, Any]:
             "denied": sum(hour.denied for hour in hours),
         },
         "posture": _posture(user, groups, at),
+        "problems": problems() if user.is_active and groups & _WATCHERS else [],
         "paused": current_pauses() if user.is_active and groups & _WATCHERS else [],
         "has_place": bool(teams) or bool(groups),
     }

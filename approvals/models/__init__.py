@@ -26,12 +26,14 @@ from approvals.models.notices import Notice
 from approvals.models.requests import ActionRequest
 from approvals.models.stopping import BreakGlass, Pause
 from approvals.models.timing import Escalation
+from approvals.models.watching import Alarm, Heartbeat
 
 __all__ = [
     "ActionRequest",
     "Agent",
     "AgentBudget",
     "AgentKey",
+    "Alarm",
     "Attempt",
     "BreakGlass",
     "Compensation",
@@ -43,6 +45,7 @@ __all__ = [
     "ExecutiveInbox",
     "FinanceInbox",
     "Grant",
+    "Heartbeat",
     "LegalInbox",
     "ManagerInbox",
     "Notice",

@@ -44,10 +44,33 @@ def test_payloads_are_dropped_and_secrets_hidden() -> None:
         "Authorization: Bearer abc.def-hidden",
         "postgresql://root:hidden@db/x",
         "the key sk_live_hidden123 was used",
+        "csk_AbCd1234_hiddenhiddenhidden",
+        "key=csk_AbCd1234_hiddenhidden&x=1",
+        "password=hidden",
+        "password: hidden",
+        'Password="hidden and hidden"',
+        "{'password': 'hidden', 'user': 'ada'}",
+        '{"passwd":"hidden"}',
+        "DB_PASSWORD=hidden",
     ],
 )
 def test_secrets_inside_text_are_hidden(text: str) -> None:
     assert "hidden" not in _line("said %s", text)["event"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["the password was changed", "12 wrong passwords", "task_id of risk_tier", "tokens: none left"],
+)
+def test_ordinary_words_about_secrets_stay(text: str) -> None:
+    assert _line("said %s", text)["event"] == f"said {text}"
+
+
+@pytest.mark.parametrize("unit", ["password=", "csk_", "pass: '", 'token="', "https://a"])
+def test_redacting_takes_time_in_proportion_to_the_text(unit: str) -> None:
+    hidden = _line("%s", unit * (1_000_000 // len(unit)))
+
+    assert len(hidden["event"]) <= 2_000_000
 
 
 def test_a_traceback_keeps_its_place_and_loses_the_row_the_database_repeats() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from approvals.services.sweep import sweep
+from approvals.services.watching import watch
 
 
 class Command(BaseCommand):
@@ -16,5 +17,7 @@ class Command(BaseCommand):
         swept = sweep()
         for name, count in swept.counts.items():
             self.stdout.write(f"{name}: {count}")
+        for problem in watch():
+            self.stdout.write(f"wrong: {problem.reason}")
         if swept.failed:
             raise CommandError(f"{swept.failed} rows failed; see the log. They are tried again.")

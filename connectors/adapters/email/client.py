@@ -60,6 +60,11 @@ class SmtpClient:
         self._user, self._password = unquote(parts.username or ""), unquote(parts.password or "")
         self.sender = sender
 
+    def greet(self) -> None:
+        """Begin a session and end it; raises ConnectorError when the server takes none."""
+        with self._connected():
+            pass
+
     def send(self, to: str, subject: str, body: str, key: str) -> str:
         """Send one mail and return its Message-ID.
 

@@ -37,6 +37,11 @@ class RecordsClient:
     def __init__(self, url: str) -> None:
         self._url = with_driver(make_url(url))
 
+    def ping(self) -> None:
+        """Ask the database anything; raises ConnectorError when it does not answer."""
+        with self._reading() as connection:
+            connection.execute(select(1))
+
     def row(self, table: Table, record: str) -> Row:
         """The record as it is now; raises ConnectorError(permanent=True) when there is none."""
         with self._reading() as connection:
