@@ -209,7 +209,11 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = DEBUG or DEMO  # serve straight from the packages, no collectstatic step
 
 CACHES: dict[str, dict[str, Any]] = {
-    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    "default": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        # of Django's 300 anybody could push counts of wrong passwords out with made-up names
+        "OPTIONS": {"MAX_ENTRIES": 50_000},
+    }
 }
 if BROKER_URL.startswith(("redis://", "rediss://")):
     CACHES["default"] = {
@@ -224,6 +228,8 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_PROXY_SSL_HEADER = (
     ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", False) else None
 )
+# How many proxies of ours append to X-Forwarded-For. 0: nobody does, and it is not believed.
+PROXY_HOPS = env.int("PROXY_HOPS", 1 if SECURE_PROXY_SSL_HEADER else 0)
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", False)
 SECURE_HSTS_SECONDS = env.int("SECURE_HSTS_SECONDS", 0)
 SECURE_REFERRER_POLICY = "same-origin"
@@ -242,7 +248,10 @@ REST_FRAMEWORK: dict[str, Any] = {
     # OpenAPI document says what may be called.
     "DEFAULT_METADATA_CLASS": None,
     "DEFAULT_THROTTLE_CLASSES": ["approvals.api.throttles.AgentThrottle"],
-    "DEFAULT_THROTTLE_RATES": {"agent": env.str("AGENT_RATE", "600/min")},
+    "DEFAULT_THROTTLE_RATES": {
+        "agent": env.str("AGENT_RATE", "600/min"),
+        "wrong_key": env.str("WRONG_KEY_RATE", "30/min"),  # per address
+    },
     "EXCEPTION_HANDLER": "config.api_errors.problem_handler",
     "UNAUTHENTICATED_USER": None,
 }

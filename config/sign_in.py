@@ -1,33 +1,36 @@
-"""Signing in and changing one's own password, with a pause after too many wrong ones."""
+"""Signing in and changing one's own password, with a growing wait after wrong ones."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.contrib import messages
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 from unfold.forms import AdminOwnPasswordChangeForm, AuthenticationForm
 
+from audit.addresses import client_address, throttled_as
 from policies import throttle
 from policies.models import User
 from policies.services import passwords
 
-MOST_FAILURES = throttle.MOST_FAILURES
-PAUSE_SECONDS = throttle.PAUSE_SECONDS
-
 
 class ThrottledSignInForm(AuthenticationForm):  # type: ignore[misc]  # the theme is untyped
-    """The theme's form; ten failures in a row close the account's door for five minutes."""
+    """The theme's form; wrong passwords make this name wait at this address, and nowhere else."""
 
     def clean(self) -> dict[str, Any]:
         typed = str(self.cleaned_data.get("username", ""))
-        if throttle.is_paused(typed):
-            raise ValidationError(throttle.SENTENCE, code="throttled")
+        place = throttled_as(client_address(self.request))
+        if seconds := throttle.begin_try(typed, place):
+            raise ValidationError(throttle.sentence(seconds), code="throttled")
         try:
             cleaned: dict[str, Any] = super().clean()
         except ValidationError:
-            throttle.count_failure(typed)
+            throttle.keep_failure(typed, place)
             raise
-        throttle.forget_failures(typed)
+        failures = throttle.forget(typed, place)
+        if failures is not None:
+            messages.warning(self.request, _told(failures))
         return cleaned
 
 
@@ -36,14 +39,14 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):  # type: ignore[misc]  # the 
 
     def clean_old_password(self) -> str:
         name = self.user.get_username()
-        if throttle.is_paused(name):
-            raise ValidationError(throttle.SENTENCE, code="throttled")
+        if seconds := throttle.begin_try(name, throttle.SIGNED_IN):
+            raise ValidationError(throttle.sentence(seconds), code="throttled")
         try:
             old: str = super().clean_old_password()
         except ValidationError:
-            throttle.count_failure(name)
+            throttle.keep_failure(name, throttle.SIGNED_IN)
             raise
-        throttle.forget_failures(name)
+        throttle.forget(name, throttle.SIGNED_IN)
         return old
 
     def save(self, commit: bool = True) -> User:
@@ -51,3 +54,13 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):  # type: ignore[misc]  # the 
         changed = passwords.change_own(self.user.pk, password=self.cleaned_data["new_password1"])
         self.user.password = changed.password
         return changed
+
+
+def _told(failures: throttle.Failures) -> str:
+    number = failures.number
+    attempts = "1 failed attempt" if number == 1 else f"{number} failed attempts"
+    since = timezone.localtime(failures.since)
+    return (
+        f"{attempts} to sign in as you since {since:%-d %B, %H:%M}, the last from "
+        f"{failures.last_from}. If that was not you, tell an ops admin."
+    )

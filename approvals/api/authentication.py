@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
+from approvals.api.throttles import WrongKeyThrottle
 from approvals.models import Agent, AgentKey
 from approvals.selectors.keys import find_key
 
@@ -22,19 +23,23 @@ class AgentKeyAuthentication(BaseAuthentication):
         scheme, _, secret = get_authorization_header(request).partition(b" ")
         if not scheme:
             return None
-        if scheme.lower() != b"bearer":
-            raise AuthenticationFailed(_REFUSED)
-        try:
-            presented = secret.decode("ascii").strip()
-        except UnicodeDecodeError:
-            raise AuthenticationFailed(_REFUSED) from None
-        key = find_key(presented)
+        key = _key_of(secret) if scheme.lower() == b"bearer" else None
         if key is None:
+            wrong = WrongKeyThrottle()
+            if not wrong.allow_request(request, None):
+                raise Throttled(wrong.wait(), "Too many wrong keys from this address.")
             raise AuthenticationFailed(_REFUSED)
         return key.agent, key
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="countersign"'
+
+
+def _key_of(secret: bytes) -> AgentKey | None:
+    try:
+        return find_key(secret.decode("ascii").strip())
+    except UnicodeDecodeError:
+        return None
 
 
 class IsAgent(BasePermission):

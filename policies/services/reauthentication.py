@@ -22,18 +22,18 @@ PASSWORD = "password"  # noqa: S105 - the name of a method
 
 
 def prove(user: User, *, password: str) -> Reauthentication:
-    """Check the password and keep the proof. Wrong ones count like those at the sign-in.
+    """Check the password and keep the proof. Wrong ones make wait as at the sign-in.
 
     Raises PolicyError: throttled, wrong_password.
     """
     username = user.get_username()
-    if throttle.is_paused(username):
-        raise PolicyError("throttled", throttle.SENTENCE)
+    if seconds := throttle.begin_try(username, throttle.SIGNED_IN):
+        raise PolicyError("throttled", throttle.sentence(seconds))
     known = authenticate(username=username, password=password)
     if known is None or known.pk != user.pk:
-        throttle.count_failure(username)
+        throttle.keep_failure(username, throttle.SIGNED_IN)
         raise PolicyError("wrong_password", "That is not your password.")
-    throttle.forget_failures(username)
+    throttle.forget(username, throttle.SIGNED_IN)
     with transaction.atomic():
         return Reauthentication.objects.create(user=user, method=PASSWORD, at=clock.now())
 

@@ -1,17 +1,21 @@
-"""Signing in: guessing is slow, and tells nothing."""
+"""Signing in: guessing is slow, tells nothing, and locks nobody else out."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.core.cache import cache
 from django.test import Client
 
-from config.sign_in import MOST_FAILURES
+from policies import throttle
+from policies.throttle import LONGEST_WAIT, MOST_FAILURES, begin_try
 from tests.approvals.make import PASSWORD, make_house, make_person
 
 pytestmark = pytest.mark.django_db
+
+HERE, ELSEWHERE = "192.0.2.1", "198.51.100.7"
 
 
 @pytest.fixture(autouse=True)
@@ -21,38 +25,112 @@ def _empty_cache() -> Iterator[None]:
     cache.clear()
 
 
-def _sign_in(username: str, password: str) -> tuple[int, str]:
-    answer = Client().post("/admin/login/", {"username": username, "password": password})
-    return answer.status_code, answer.content.decode()
-
-
-def test_the_right_password_lets_in() -> None:
+@pytest.fixture(autouse=True)
+def _mona() -> None:
     make_house()
     make_person("mona", "manager")
 
+
+def _sign_in(
+    username: str, password: str, address: str = HERE, *, follow: bool = False
+) -> tuple[int, str]:
+    browser = Client(REMOTE_ADDR=address)
+    form = {"username": username, "password": password}
+    answer = browser.post("/admin/login/", form, follow=follow)
+    return answer.status_code, answer.content.decode()
+
+
+def _guess(times: int, username: str = "mona", address: str = HERE) -> str:
+    page = ""
+    for _ in range(times):
+        page = _sign_in(username, "wrong", address)[1]
+    return page
+
+
+def _time_passes(username: str = "mona", address: str = HERE) -> None:
+    """The wait that was said is over."""
+    cache.delete(throttle._wait(username, address))
+
+
+def test_the_right_password_lets_in() -> None:
     assert _sign_in("mona", PASSWORD)[0] == 302
 
 
 @pytest.mark.parametrize("name", ["mona", "nobody"])
-def test_after_ten_wrong_ones_even_the_right_one_waits(name: str) -> None:
-    make_house()
-    make_person("mona", "manager")
+def test_after_some_wrong_ones_this_address_waits_whether_the_name_is_known_or_not(
+    name: str,
+) -> None:
+    assert "Too many" not in _guess(MOST_FAILURES + 1, name)
 
-    for _ in range(MOST_FAILURES):
-        assert "Too many" not in _sign_in(name, "wrong")[1]
     status, page = _sign_in(name.upper(), PASSWORD)
 
     assert status == 200
-    assert "Too many wrong passwords" in page
+    assert "Too many wrong passwords from here. Wait" in page
+    assert "seconds and try again" in page
+
+
+def test_thirty_wrong_ones_from_elsewhere_lock_nobody_out() -> None:
+    _guess(30, address=ELSEWHERE)
+
+    assert _sign_in("mona", PASSWORD, ELSEWHERE)[0] == 200
+    assert _sign_in("mona", PASSWORD, HERE)[0] == 302
+
+
+def test_the_wait_grows_and_has_an_end() -> None:
+    _guess(MOST_FAILURES)
+    waits = []
+    for _ in range(12):
+        _time_passes()
+        assert begin_try("mona", HERE) == 0
+        waits.append(begin_try("mona", HERE))
+
+    assert waits[:4] == [5, 10, 20, 40]
+    assert waits[-1] == LONGEST_WAIT
+
+
+def test_clicking_while_one_waits_does_not_make_it_longer() -> None:
+    _guess(MOST_FAILURES + 1)
+    _guess(20)
+
+    _time_passes()
+
+    assert _sign_in("mona", PASSWORD)[0] == 302
+
+
+def test_many_tries_at_once_are_no_way_around_the_wait() -> None:
+    with ThreadPoolExecutor(16) as pool:
+        waits = list(pool.map(lambda _: begin_try("mona", HERE), range(64)))
+
+    assert waits.count(0) == MOST_FAILURES + 1
 
 
 def test_a_right_one_in_between_starts_the_count_again() -> None:
-    make_house()
-    make_person("mona", "manager")
-
-    for _ in range(MOST_FAILURES - 1):
-        _sign_in("mona", "wrong")
+    _guess(MOST_FAILURES - 1)
     assert _sign_in("mona", PASSWORD)[0] == 302
-    _sign_in("mona", "wrong")
+    _guess(MOST_FAILURES - 1)
 
     assert _sign_in("mona", PASSWORD)[0] == 302
+
+
+def test_an_address_that_guesses_many_names_is_slowed_to_one_try_a_second() -> None:
+    for number in range(throttle.MOST_FROM_ONE_ADDRESS):
+        throttle.begin_try(f"name{number}", ELSEWHERE)
+        throttle.keep_failure(f"name{number}", ELSEWHERE)
+
+    assert [begin_try(f"other{n}", ELSEWHERE) for n in range(3)] == [0, 1, 1]
+    assert begin_try("mona", HERE) == 0
+
+
+def test_the_owner_of_the_name_is_told_once() -> None:
+    _guess(3, address=ELSEWHERE)
+
+    _, page = _sign_in("mona", PASSWORD, HERE, follow=True)
+    _, again = _sign_in("mona", PASSWORD, HERE, follow=True)
+
+    assert "3 failed attempts to sign in as you since" in page
+    assert ELSEWHERE in page
+    assert "failed attempt" not in again
+
+
+def test_a_stranger_is_told_nothing_about_anybody() -> None:
+    assert "failed attempt" not in _guess(3)
