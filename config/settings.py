@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from config import logs
 from config.env import BASE_DIR, VAR_DIR, env
 from config.openapi import OPENAPI
+from config.systems import systems_from_environment
 from config.theme import UNFOLD as UNFOLD
 
 # --- What differs between deployments -------------------------------------------------------
@@ -83,45 +84,8 @@ BIND_HOST: str = env.str("BIND_HOST", "127.0.0.1")
 PORT = env.int("PORT", 8000)
 BASE_URL: str = env.str("BASE_URL", f"http://127.0.0.1:{PORT}")
 
-# Addresses and credentials of the systems connectors talk to. Agents never hold these. What is
-# left out or empty is a system this installation does not have, and offers no action types; with
-# DEBUG or DEMO what is left out leads to the sandbox.
 SANDBOX_PORT_BASE = env.int("SANDBOX_PORT_BASE", PORT + 11)
-
-
-def _of_system(name: str, sandbox: str) -> str:
-    value: str = env.str(name, sandbox if DEBUG or DEMO else "")
-    return value
-
-
-def _sandbox_at(offset: int, scheme: str = "http") -> str:
-    return f"{scheme}://127.0.0.1:{SANDBOX_PORT_BASE + offset}"
-
-
-CONNECTORS: dict[str, dict[str, Any]] = {
-    "payments": {
-        "base_url": _of_system("PAYMENTS_URL", _sandbox_at(0)),
-        "api_key": _of_system("PAYMENTS_API_KEY", "sk_test_sandbox"),
-    },
-    "email": {
-        "url": _of_system("SMTP_URL", _sandbox_at(1, "smtp")),
-        "sender": _of_system("SMTP_SENDER", "service@retailer.example"),
-        "archive_url": _of_system("MAIL_ARCHIVE_URL", _sandbox_at(2)),
-    },
-    "records": {"url": _of_system("RECORDS_URL", f"sqlite:///{VAR_DIR / 'records.sqlite3'}")},
-    "directory": {
-        "base_url": _of_system("DIRECTORY_URL", _sandbox_at(3)),
-        "token": _of_system("DIRECTORY_TOKEN", "directory-sandbox"),
-    },
-    "changes": {
-        "base_url": _of_system("CHANGES_URL", _sandbox_at(4)),
-        "token": _of_system("CHANGES_TOKEN", "changes-sandbox"),
-    },
-    "logistics": {
-        "base_url": _of_system("LOGISTICS_URL", _sandbox_at(5)),
-        "token": _of_system("LOGISTICS_TOKEN", "logistics-sandbox"),
-    },
-}
+CONNECTORS = systems_from_environment(sandbox=DEBUG or DEMO, first_port=SANDBOX_PORT_BASE)
 CONNECTOR_TIMEOUT = timedelta(seconds=env.int("CONNECTOR_TIMEOUT_SECONDS", 8))
 
 # --- Django -----------------------------------------------------------------------------------
