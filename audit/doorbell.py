@@ -37,18 +37,35 @@ def ring_once(task: str, row_id: UUID | int) -> None:
 
     Messages do not expire by themselves: that would be by the workers' clocks.
     """
-    if cache.add(f"errand:{task}:{row_id}", True, timeout=ERRAND_AGAIN_AFTER):
-        ring(task, row_id)
+    if cache.add(_sent(task, row_id), True, timeout=ERRAND_AGAIN_AFTER):
+        transaction.on_commit(partial(_send_or_allow_again, task, row_id), robust=True)
 
 
-def _send(task: str, ids: list[str]) -> None:
+def allow_again(task: str, row_id: UUID | int | str) -> None:
+    """Let the next sweep send the message again at once: the last one has done nothing."""
+    cache.delete(_sent(task, row_id))
+
+
+def _sent(task: str, row_id: UUID | int | str) -> str:
+    return f"errand:{task}:{row_id}"
+
+
+def _send_or_allow_again(task: str, row_id: UUID | int) -> None:
+    if not _send(task, [str(row_id)]):
+        allow_again(task, row_id)
+
+
+def _send(task: str, ids: list[str]) -> bool:
+    """Whether the broker took the message."""
     # A broker that hangs costs the person who just decided its whole timeout: once, not for
     # every message of every click. The sweeper is late by no more than it is anyway.
     global _quiet_until
     if time.monotonic() < _quiet_until:
-        return
+        return False
     try:
         current_app.send_task(task, args=ids, retry=False)
     except (OperationalError, OSError):
         _quiet_until = time.monotonic() + QUIET_SECONDS
         logger.warning("broker unreachable, the sweeper will carry on", extra={"task": task})
+        return False
+    return True

@@ -7,7 +7,11 @@ from typing import Any
 
 import structlog
 from celery import Celery
-from celery.signals import beat_init, setup_logging, task_prerun, worker_init
+from celery.signals import beat_init, setup_logging, task_failure, task_prerun, worker_init
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, close_old_connections
+
+from audit.doorbell import allow_again
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -34,7 +38,25 @@ def _name_the_work(task: Any, args: Any, **kwargs: Any) -> None:
         structlog.contextvars.bind_contextvars(action_id=str(args[0]))
 
 
+def _drop_dead_connections(task: Any, **kwargs: Any) -> None:
+    """Before a task, as Django does before a request: a connection that died is replaced.
+
+    Celery keeps connections from task to task here and never looks at them. A file cannot hang
+    up, and opening SQLite anew costs more than most tasks.
+    """
+    if settings.IS_POSTGRES and not task.request.is_eager:
+        close_old_connections()
+
+
+def _let_sweep_send_again(sender: Any, exception: Any, args: Any, **kwargs: Any) -> None:
+    """A task that met no database has done nothing: the next sweep need not wait to repeat it."""
+    if args and isinstance(exception, (InterfaceError, OperationalError)):
+        allow_again(sender.name, args[0])
+
+
 setup_logging.connect(_keep_our_logging)
 worker_init.connect(_refuse_unsafe_start)
 beat_init.connect(_refuse_unsafe_start)
 task_prerun.connect(_name_the_work)
+task_prerun.connect(_drop_dead_connections)
+task_failure.connect(_let_sweep_send_again)

@@ -44,6 +44,9 @@ DATABASES: dict[str, dict[str, Any]] = {
 }
 _database = DATABASES["default"]
 IS_POSTGRES = _database["ENGINE"].endswith("postgresql")
+# Threads of one web process; long polls may take half. On PostgreSQL no more than the connections
+# of a pool, else a thread waits for one.
+WEB_THREADS = 4 if IS_POSTGRES else 8
 if IS_POSTGRES:
     # Prepared statements halve the database's CPU; turn off behind a transaction pooler.
     _database["OPTIONS"] = {
@@ -51,10 +54,12 @@ if IS_POSTGRES:
         "connect_timeout": 5,
     }
     if env.bool("DATABASE_POOL", False):
-        _database["OPTIONS"]["pool"] = True
+        # A worker's process needs one. After a restart of the database the pool throws dead ones
+        # away more and more slowly: four of them cost seven seconds.
+        _database["OPTIONS"]["pool"] = {"min_size": 1, "max_size": WEB_THREADS}
     else:
         _database["CONN_MAX_AGE"] = env.int("DATABASE_CONN_MAX_AGE", 60)
-        _database["CONN_HEALTH_CHECKS"] = True
+    _database["CONN_HEALTH_CHECKS"] = True  # a connection that died is found before it is used
 else:
     # IMMEDIATE takes the write lock first, which is what FOR UPDATE means on SQLite;
     # recursive_triggers lets no INSERT OR REPLACE pass the append-only triggers.
@@ -68,10 +73,6 @@ else:
     # A file, not memory: threads and child processes of the tests must be able to meet in it.
     _database["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}
     VAR_DIR.mkdir(parents=True, exist_ok=True)
-
-# Threads of one web process; long polls may take half. On PostgreSQL no more than the connections
-# of psycopg's pool, else a thread waits for one.
-WEB_THREADS = 4 if IS_POSTGRES else 8
 
 BROKER_URL: str = env.str("BROKER_URL", "filesystem://")
 
@@ -255,7 +256,8 @@ CELERY_TASK_REJECT_ON_WORKER_LOST = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_TIME_LIMIT = env.int("TASK_TIME_LIMIT_SECONDS", 50)  # under EXECUTION_LEASE
-CELERY_DB_REUSE_MAX = 1000  # Celery closes the connection around every task otherwise
+# Celery closes the connection around every task otherwise; `config.celery` replaces dead ones.
+CELERY_DB_REUSE_MAX = 1000
 CELERY_TASK_PUBLISH_RETRY = False  # the row is the outbox: a lost message loses nothing
 SWEEP_SECONDS = env.float("SWEEP_SECONDS", 5.0)
 CELERY_BEAT_SCHEDULE = {

@@ -9,8 +9,10 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
+
 from tests import programs
-from tests.faults.processes import free_port
+from tests.faults.processes import free_port, until
 
 
 @dataclass
@@ -47,14 +49,35 @@ class Cluster:
         log = str(self.folder / "log")
         self._run("pg_ctl", "start", "--wait", "--log", log, "--options", f"{options} -F")
 
+    def stop(self) -> None:
+        """As an administrator does: every session is ended, nothing committed is lost."""
+        self._run("pg_ctl", "stop", "--mode", "fast")
+
     def crash(self) -> None:
         """As a power cut would: no checkpoint, every session gone."""
         self._run("pg_ctl", "stop", "--mode", "immediate")
 
     def restart(self) -> None:
-        """As an administrator does: every session is ended, nothing committed is lost."""
-        self._run("pg_ctl", "stop", "--mode", "fast")
+        """Stop it and start it again."""
+        self.stop()
         self.start()
+
+    def sessions(self) -> set[int]:
+        """The server's processes that serve others than the caller."""
+        with psycopg.connect(self.url, autocommit=True) as admin:
+            found = admin.execute(
+                "SELECT pid FROM pg_stat_activity"
+                " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            )
+            return {pid for (pid,) in found}
+
+    def end_sessions(self) -> None:
+        """Hang up on everybody, as a firewall or an impatient administrator does."""
+        ended = self.sessions()
+        with psycopg.connect(self.url, autocommit=True) as admin:
+            for pid in ended:
+                admin.execute("SELECT pg_terminate_backend(%s)", [pid])
+        until("they are gone", lambda: not ended & self.sessions())
 
     def remove(self) -> None:
         """End it, however it stands, and leave nothing behind."""

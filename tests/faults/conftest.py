@@ -17,7 +17,9 @@ from psycopg import sql
 from pytest_django.fixtures import Settings
 from pytest_django.plugin import DjangoDbBlocker
 
+from tests import programs
 from tests.faults.broker import Broker
+from tests.faults.cluster import Cluster
 from tests.faults.processes import free_block
 
 if TYPE_CHECKING:
@@ -115,6 +117,37 @@ def world(database: str, broker: Broker, tmp_path: Path, settings: Settings) -> 
     url = postgres_url(database, connection.settings_dict)
     with a_world(url, broker, tmp_path, settings) as made:
         yield made
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    """A database server of this test's own."""
+    if programs.postgres_folder() is None:
+        pytest.skip("needs PostgreSQL's initdb")
+    made = Cluster.in_temporary_folder()
+    try:
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture
+def fragile(
+    cluster: Cluster,
+    broker: Broker,
+    tmp_path: Path,
+    settings: Settings,
+    django_db_blocker: DjangoDbBlocker,
+) -> Iterator[World]:
+    """A world on a database that may crash."""
+    from tests.faults.make import furnish
+
+    there = {"HOST": "127.0.0.1", "PORT": str(cluster.port), "USER": "root", "PASSWORD": ""}
+    with using_database("postgres", django_db_blocker, **there):
+        call_command("migrate", verbosity=0)
+        furnish()
+        with a_world(cluster.url, broker, tmp_path, settings) as made:
+            yield made
 
 
 @contextmanager

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from django.core.management import call_command
 from django.db import OperationalError, connection
-from pytest_django.fixtures import Settings
-from pytest_django.plugin import DjangoDbBlocker
 
 from approvals.models import ActionRequest, Decision
 from approvals.services.decide import approve
 from policies.models import User
-from tests import programs
 from tests.approvals.make import look_at
-from tests.faults.broker import Broker
 from tests.faults.cluster import Cluster
-from tests.faults.conftest import a_world, using_database
-from tests.faults.make import allowed_refund, decided, furnish, large_refund
+from tests.faults.make import allowed_refund, decided, large_refund
 from tests.faults.processes import until
 from tests.faults.world import (
     World,
@@ -32,34 +23,6 @@ from tests.faults.world import (
 )
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis, pytest.mark.slow]
-
-
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    if programs.postgres_folder() is None:
-        pytest.skip("needs PostgreSQL's initdb")
-    made = Cluster.in_temporary_folder()
-    try:
-        yield made
-    finally:
-        made.remove()
-
-
-@pytest.fixture
-def fragile(
-    cluster: Cluster,
-    broker: Broker,
-    tmp_path: Path,
-    settings: Settings,
-    django_db_blocker: DjangoDbBlocker,
-) -> Iterator[World]:
-    """A world on a database that may crash."""
-    there = {"HOST": "127.0.0.1", "PORT": str(cluster.port), "USER": "root", "PASSWORD": ""}
-    with using_database("postgres", django_db_blocker, **there):
-        call_command("migrate", verbosity=0)
-        furnish()
-        with a_world(cluster.url, broker, tmp_path, settings) as made:
-            yield made
 
 
 def test_a_database_that_crashes_during_the_call_loses_no_effect_and_repeats_none(

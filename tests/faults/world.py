@@ -102,10 +102,15 @@ class World:
         with Celery("watch", broker=self.broker.url, set_as_current=False) as watch:
 
             def idle() -> bool:
-                active = watch.control.inspect(timeout=0.5).active()
+                with watch.connection() as fresh:  # a pooled one may date from before a restart
+                    active = watch.control.inspect(timeout=0.5, connection=fresh).active()
                 return not self.messages and active is not None and not any(active.values())
 
             until("all workers rest", idle)
+
+    def was_sent(self, task: str, request: ActionRequest) -> bool:
+        """Whether the sweep has sent a worker after the request, and will not again for a while."""
+        return bool(self.broker.client.keys(f"*errand:{task}:{request.pk}"))
 
     @property
     def messages(self) -> int:
