@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from html.parser import HTMLParser
 from typing import Any
 
@@ -137,7 +136,9 @@ class _FormReader(HTMLParser):
         if self._open is not None and self._area:
             # browsers drop the line break that follows the opening tag
             so_far = self._open.fields[self._area] + data
-            self._open.fields[self._area] = re.sub(r"\A\r?\n", "", so_far)
+            self._open.fields[self._area] = (
+                so_far[2:] if so_far.startswith("\r\n") else so_far.removeprefix("\n")
+            )
 
 
 def _forms(html: str) -> list[_Form]:

@@ -7,23 +7,18 @@ typed by a customer.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from urllib.parse import urlsplit
 
 from approvals.choices import Origin
-from approvals.inspection import Flag, inspect, reveal
+from approvals.inspection import Flag, inspect, reveal, stated_amounts
 from approvals.models import EvidenceItem, TargetReading
 from audit.canonical import JsonObject, JsonValue, canonical
-from audit.money import Money, MoneyError, exponent
+from audit.money import Money
 
-_SYMBOLS = {"€": "EUR", "$": "USD", "£": "GBP", "¥": "JPY"}
-_NUMBER = r"[0-9](?:[0-9.,\u00a0\u202f' ]*[0-9])?"
-_WITH_CURRENCY = re.compile(
-    rf"(?P<before>[€$£¥]|\b[A-Z]{{3}})\s?(?P<a>{_NUMBER})|(?P<b>{_NUMBER})\s?(?P<after>[€$£¥]|[A-Z]{{3}}\b)"
-)
 _FLAG_WORDS = {
     Flag.BIDI: "text direction tricks",
     Flag.INVISIBLE: "invisible characters",
@@ -147,28 +142,13 @@ def other_amounts(text: str, amount: Money | None) -> tuple[str, ...]:
     """
     if amount is None:
         return ()
-    found = []
-    for match in _WITH_CURRENCY.finditer(text):
-        code = match["before"] or match["after"] or ""
-        money = _money(match["a"] or match["b"] or "", _SYMBOLS.get(code, code))
-        if money is not None and money != amount and str(money) not in found:
-            found.append(str(money))
-    return tuple(found)
-
-
-def _money(number: str, currency: str) -> Money | None:
-    try:
-        places = exponent(currency)
-    except MoneyError:
-        return None
-    digits = re.sub(r"[^0-9.,]", "", number)
-    whole, mark, fraction = digits.rpartition("." if digits.rfind(".") > digits.rfind(",") else ",")
-    if not mark or len(fraction) == 3:  # no decimals; a last group of three is a thousand
-        whole, fraction = digits, ""
-    whole = re.sub(r"[.,]", "", whole)
-    if len(fraction) > places or len(whole) > 15:
-        return None
-    return Money(int(whole + fraction.ljust(places, "0")), currency)
+    wanted = (Decimal(amount.decimal), amount.currency)
+    others = (
+        f"{number:,f} {code or 'dollars'}"
+        for number, code in stated_amounts(text, currency=amount.currency)
+        if (number, code or amount.currency) != wanted
+    )
+    return tuple(dict.fromkeys(others))
 
 
 def _safe_link(uri: str) -> tuple[str, str]:

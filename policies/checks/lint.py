@@ -45,6 +45,7 @@ VOCABULARY: Mapping[str, tuple[str, ...]] = {
 LONGEST_STANDING = timedelta(days=366)
 EXPIRES_SOON = timedelta(days=30)
 _STRICTNESS = {verdict: rank for rank, verdict in enumerate(Verdict)}
+_ID = re.compile(r"\bid:\s*+[\"']?([^\s\"',}#]+)[\"']?\s*+(?:[,}#]|$)")
 _ORDER = {severity: rank for rank, severity in enumerate(Severity)}
 
 
@@ -187,8 +188,12 @@ def _line(text: str, what: str) -> int:
     """Where the document says `id: the-rule`; 0 when that is not to be found."""
     if not text or not what.startswith("rule "):
         return 0
-    spelled = re.compile(
-        r"\bid:\s*[\"']?" + re.escape(what.removeprefix("rule ")) + r"[\"']?\s*(?:[,}#]|$)"
+    rule = what.removeprefix("rule ")
+    return next(
+        (
+            number
+            for number, line in enumerate(text.splitlines(), 1)
+            if any(found[1] == rule for found in _ID.finditer(line))
+        ),
+        0,
     )
-    lines = text.splitlines()
-    return next((number for number, line in enumerate(lines, 1) if spelled.search(line)), 0)

@@ -26,14 +26,17 @@ _EMPTY = ("''", '""', "''''''", '""""""')
 
 
 def _strings() -> str:
+    """A text without an end is one all the same, for CEL to refuse: nothing is read twice."""
     raw, plain = [], []
     for quote in _QUOTES:
         if len(quote) == 3:
-            raw.append(rf"{quote}[\s\S]*?{quote}")
-            plain.append(rf"{quote}(?:\\[\s\S]|[^\\])*?{quote}")
+            one = quote[0]
+            inside = rf"{one}(?!{one}{one})"
+            raw.append(rf"{quote}(?:[^{one}]|{inside})*+(?:{quote})?")
+            plain.append(rf"{quote}(?:\\[\s\S]|[^\\{one}]|{inside})*+(?:{quote})?")
         else:
-            raw.append(rf"{quote}[^{quote}\r\n]*{quote}")
-            plain.append(rf"{quote}(?:\\.|[^{quote}\\\r\n])*{quote}")
+            raw.append(rf"{quote}[^{quote}\r\n]*+{quote}?")
+            plain.append(rf"{quote}(?:\\.|[^{quote}\\\r\n])*+{quote}?")
     return rf"(?:[rR][bB]?|[bB][rR])(?:{'|'.join(raw)})|[bB]?(?:{'|'.join(plain)})"
 
 

@@ -67,3 +67,12 @@ def test_what_cannot_be_seen_is_written_out() -> None:
     shown = reveal("a\u202eb\u200bc\x07" + "\n" * 9 + "end")
 
     assert shown == "a[U+202E]b[U+200B]c[U+0007]\n[9 line breaks]\nend"
+
+
+def test_blank_lines_are_announced_where_they_stand() -> None:
+    wall = " \n" * 5
+
+    assert reveal(f"{wall}top{wall}\tbottom") == "\n[5 line breaks]\ntop\n[5 line breaks]\n\tbottom"
+    assert reveal("a\n\n\nb \n c") == "a\n\n\nb \n c"
+    assert reveal("\n" * 4) == "\n[4 line breaks]\n"
+    assert reveal("a\r\n\r\n\r\n\r\nb") == "a\n[4 line breaks]\nb"
