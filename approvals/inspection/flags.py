@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
-from approvals.inspection.characters import BIDI, INVISIBLE, visible
+from approvals.inspection.characters import BIDI, misplaced, visible
 from approvals.inspection.instructions import gives_instructions
+from approvals.inspection.lookalikes import has_lookalikes
 
 
 class Flag(StrEnum):
@@ -22,18 +22,17 @@ class Flag(StrEnum):
 
 
 _LONG = 4000
-_MIXABLE = ("LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE")
 
 
 def inspect(text: str) -> tuple[Flag, ...]:
     """The flags of one piece of agent text, sorted."""
     found: set[Flag] = set()
-    characters = set(text)
-    if not characters.isdisjoint(BIDI):
+    odd = {text[at] for at in misplaced(text)}
+    if odd & BIDI:
         found.add(Flag.BIDI)
-    if not characters.isdisjoint(INVISIBLE):
+    if odd - BIDI:
         found.add(Flag.INVISIBLE)
-    if not text.isascii() and _mixes_scripts(text):
+    if has_lookalikes(visible(text)):
         found.add(Flag.LOOK_ALIKE)
     if gives_instructions(visible(text)):
         found.add(Flag.INJECTION)
@@ -58,26 +57,3 @@ def strings_in(value: object) -> Iterator[str]:
     elif isinstance(value, (list, tuple)):
         for item in value:
             yield from strings_in(item)
-
-
-def _mixes_scripts(text: str) -> bool:
-    """Are there letters of two scripts in one word?"""
-    script_of = {char: _script(char) for char in set(text)}
-    seen = ""
-    for char in text:
-        script = script_of[char]
-        if script == " ":
-            seen = ""
-        elif script:
-            if seen and script != seen:
-                return True
-            seen = script
-    return False
-
-
-def _script(char: str) -> str:
-    """One of the scripts whose letters pass for each other's; " " between words; or ""."""
-    if not char.isalpha():
-        return "" if char.isalnum() or char == "_" else " "
-    name = unicodedata.name(char, "")
-    return next((script for script in _MIXABLE if name.startswith(script)), "")

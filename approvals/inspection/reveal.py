@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from approvals.inspection.characters import is_hidden
+from approvals.inspection.characters import is_control, misplaced
 
 _BLANK = " \t\r"
 _FEWEST = 4
@@ -10,13 +10,28 @@ _FEWEST = 4
 
 
 def reveal(text: str) -> str:
-    """The text with bidi and invisible characters written out as code points: [U+202E].
+    """The text with control characters, and bidi and invisible ones that its writing does not
+    need, written out as code points: [U+202E].
 
     Runs of blank lines are collapsed and announced.
     """
-    hidden = {ord(char): f"[U+{ord(char):04X}]" for char in set(text) if is_hidden(char)}
-    shown = text.translate(hidden) if hidden else text
+    odd = misplaced(text)
+    shown = _written_out(text, odd) if odd else text
+    controls = {ord(char): _code_point(char) for char in set(shown) if is_control(char)}
+    shown = shown.translate(controls) if controls else shown
     return _without_walls(shown) if shown.count("\n") >= _FEWEST else shown
+
+
+def _written_out(text: str, odd: list[int]) -> str:
+    pieces, end = [], 0
+    for at in odd:
+        pieces += [text[end:at], _code_point(text[at])]
+        end = at + 1
+    return "".join([*pieces, text[end:]])
+
+
+def _code_point(char: str) -> str:
+    return f"[U+{ord(char):04X}]"
 
 
 def _without_walls(text: str) -> str:
