@@ -52,10 +52,17 @@ class IdempotencyMismatch(ApprovalError):
 
 
 class StillRunning(ApprovalError):
-    """The first request with this key has not been answered yet."""
+    """The first request with this key has not been answered yet.
+
+    `retry_after` is in how many seconds it has been, or somebody else takes it over.
+    """
 
     code = "in_progress"
     status = 409
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class WrongState(ApprovalError):

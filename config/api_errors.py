@@ -9,7 +9,7 @@ from django.http import Http404, HttpResponse
 from rest_framework import exceptions as drf
 from rest_framework.views import set_rollback
 
-from approvals.exceptions import ApprovalError, FieldProblem, InvalidProposal
+from approvals.exceptions import ApprovalError, FieldProblem, InvalidProposal, StillRunning
 from config.problems import problem_response
 
 _CODES: tuple[tuple[type[drf.APIException], str], ...] = (
@@ -31,11 +31,15 @@ def problem_handler(exception: Exception, context: dict[str, Any]) -> HttpRespon
     if isinstance(exception, ApprovalError):
         set_rollback()
         problems = exception.problems if isinstance(exception, InvalidProposal) else ()
+        headers = {}
+        if isinstance(exception, StillRunning):
+            headers["Retry-After"] = str(exception.retry_after)
         return problem_response(
             status=exception.status,
             code=exception.code,
             detail=exception.message,
             errors=problems,
+            headers=headers,
         )
     if isinstance(exception, Http404):
         exception = drf.NotFound()

@@ -24,7 +24,7 @@ from approvals.api.serializers import (
     StrictSerializer,
     supplied,
 )
-from approvals.api.waiting import LONGEST_WAIT, wait_for_change
+from approvals.api.waiting import LONGEST_WAIT, NOT_WAITED, wait_for_change
 from approvals.choices import ENDED
 from approvals.models import ActionRequest, Agent
 from approvals.selectors.requests import request_of_agent
@@ -46,7 +46,11 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     description="One per action, kept as long as the request. 1 to 200 printable ASCII characters.",
 )
 WAIT = OpenApiParameter(
-    "wait", OpenApiTypes.INT, description=f"Seconds to wait for a change, up to {LONGEST_WAIT:g}."
+    "wait",
+    OpenApiTypes.INT,
+    description=f"Seconds to wait for a change, up to {LONGEST_WAIT:g}. One wait per agent at a "
+    "time. When no place is free it is answered at once, with `Countersign-Waited: no` and "
+    "`Retry-After`: wait that long before asking again.",
 )
 
 
@@ -137,9 +141,10 @@ class ActionView(APIView):
     def get(self, request: Request, request_id: UUID) -> Response:
         found = request_of_agent(request_id, agent_of(request))
         seconds = _wait_of(request)
+        waited = True
         if seconds and found.state not in ENDED:
-            wait_for_change(found.pk, found.state, seconds, agent_id=found.agent_id)
-        return Response(_story(found.pk))
+            waited = wait_for_change(found.pk, found.state, seconds, agent_id=found.agent_id)
+        return Response(_story(found.pk), headers=None if waited else NOT_WAITED)
 
 
 class WithdrawView(APIView):

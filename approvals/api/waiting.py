@@ -15,23 +15,27 @@ from approvals.models import ActionRequest
 LONGEST_WAIT = 30.0  # seconds
 PLACES: int = settings.WEB_THREADS // 2
 """Half the threads of a web process may wait; the others always answer."""
+NOT_WAITED = {"Retry-After": "15", "Countersign-Waited": "no"}
+"""Headers of the answer to whoever found no place: to ask again at once would find none either."""
 _PAUSE = 0.25
 
 _waiting: set[int] = set()
 _lock = threading.Lock()
 
 
-def wait_for_change(request_id: UUID, state: str, seconds: float, *, agent_id: int) -> None:
-    """Return when the request has left `state`, or the time is over, or nowhere is free to wait."""
+def wait_for_change(request_id: UUID, state: str, seconds: float, *, agent_id: int) -> bool:
+    """Return when the request has left `state`, or the time is over; False, at once, when no place
+    is free to wait in."""
     with place_for(agent_id) as found:
         if not found:
-            return
+            return False
         end = time.monotonic() + min(seconds, LONGEST_WAIT)
         while time.monotonic() < end:
             now = ActionRequest.objects.filter(pk=request_id).values_list("state", flat=True)
             if now.first() != state:
-                return
+                break
             time.sleep(_PAUSE)
+        return True
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 
 from django.db import IntegrityError, transaction
 
@@ -101,8 +102,13 @@ def _known(agent: Agent, idempotency_key: str, body_digest: str) -> Proposed | N
             "This Idempotency-Key was used with another body. Use a new key for a new action."
         )
     claimed = request.intake_claimed_until
-    if request.state == State.REQUESTED and claimed is not None and claimed > clock.now():
-        raise StillRunning("The first request with this key is still being worked on; try again.")
+    if request.state == State.REQUESTED and claimed is not None:
+        left = (claimed - clock.now()).total_seconds()
+        if left > 0:
+            raise StillRunning(
+                "The first request with this key is still being worked on; try again.",
+                retry_after=ceil(left),
+            )
     return Proposed(request, True)
 
 

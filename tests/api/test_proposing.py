@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.test import Client
 
-from approvals.models import ActionRequest, RequestContent
+from approvals.models import ActionRequest, Agent, RequestContent
 from tests.api.make import AgentClient, a_proposal
 from tests.approvals.make import (
+    half_open,
     make_agent,
     make_key,
     make_person,
@@ -45,6 +47,17 @@ def test_the_same_key_and_body_answers_the_first_request(client: AgentClient) ->
     assert again.headers["Idempotency-Replayed"] == "true"
     assert again.json()["id"] == first.json()["id"]
     assert ActionRequest.objects.count() == 1
+
+
+def test_a_proposal_still_being_taken_in_says_when_to_try_again(client: AgentClient) -> None:
+    """Its web process died between storing it and carrying it on."""
+    half_open(SimpleNamespace(agent=Agent.objects.get()))  # type: ignore[arg-type]
+
+    answer = client.propose(a_proposal(), key="crashed")
+
+    assert answer.status_code == 409
+    assert answer.json()["code"] == "in_progress"
+    assert 1 <= int(answer["Retry-After"]) <= 30
 
 
 def test_key_order_and_spacing_make_no_other_body(client: AgentClient) -> None:

@@ -75,3 +75,19 @@ def test_whoever_finds_no_place_is_answered_at_once(client: AgentClient) -> None
 
     assert others == [True] * PLACES + [False]
     assert took < 2
+
+
+def test_whoever_did_not_wait_is_told_so_and_when_to_ask_again(client: AgentClient) -> None:
+    found = _pending(client)
+    agent = ActionRequest.objects.get(pk=found["id"]).agent_id
+
+    with place_for(agent):
+        refused = client.get(f"actions/{found['id']}/", wait="5")
+    waited = client.get(f"actions/{found['id']}/", wait="1")
+    plain = client.get(f"actions/{found['id']}/")
+
+    assert refused.status_code == 200
+    assert (refused["Countersign-Waited"], refused["Retry-After"]) == ("no", "15")
+    for answer in (waited, plain):
+        assert "Countersign-Waited" not in answer
+        assert "Retry-After" not in answer
