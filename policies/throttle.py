@@ -20,11 +20,12 @@ from audit.canonical import digest
 from audit.counting import count
 
 MOST_FAILURES = 5
-"""Tries without waiting; then 5 seconds, 10, 20, ... up to LONGEST_WAIT."""
+"""Forgiven without waiting. After the next 5 seconds, then 10, 20, ... up to LONGEST_WAIT."""
 FIRST_WAIT = 5
 LONGEST_WAIT = 900
 MOST_FROM_ONE_ADDRESS = 100
 ADDRESS_PERIOD = 600  # seconds
+ADDRESS_WAIT = 1
 FORGOTTEN_AFTER = 24 * 3600  # seconds
 TOLD_FOR = 30 * 24 * 3600  # seconds
 SIGNED_IN = "signed in"
@@ -50,12 +51,18 @@ def begin_try(name: str, place: str) -> int:
     tries = count(_pair(name, place), seconds=FORGOTTEN_AFTER)
     if tries > MOST_FAILURES:
         # the one that gets this in may try; until then nobody else from there
-        delay = min(FIRST_WAIT * 2 ** min(tries - MOST_FAILURES - 1, 20), LONGEST_WAIT)
+        delay = wait_before(tries + 1)
         if not cache.add(_wait(name, place), time.time() + delay, delay):
             return _left(_wait(name, place)) or 1
     if place != SIGNED_IN and cache.get(_address(place), 0) >= MOST_FROM_ONE_ADDRESS:
-        return 0 if cache.add(f"{_address(place)}:slot", 1, 1) else 1
+        return 0 if cache.add(f"{_address(place)}:next", 1, ADDRESS_WAIT) else ADDRESS_WAIT
     return 0
+
+
+def wait_before(tries: int) -> int:
+    """Seconds between a try and the one before it, the first being 1."""
+    doublings = tries - MOST_FAILURES - 2
+    return min(FIRST_WAIT * 2 ** min(doublings, 20), LONGEST_WAIT) if doublings >= 0 else 0
 
 
 def keep_failure(name: str, place: str) -> None:

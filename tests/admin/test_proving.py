@@ -15,6 +15,7 @@ from approvals.models import ActionRequest
 from approvals.selectors import clock
 from approvals.services import decide
 from approvals.services.edit import approve_with_edits
+from policies import throttle
 from policies.exceptions import PolicyError
 from policies.models import Reauthentication, User
 from policies.services.reauthentication import prove
@@ -150,7 +151,10 @@ def test_the_service_takes_no_stale_no_future_and_nobody_elses_proof(house: Hous
     assert codes(request) == [*known, *["decision.refused"] * 2 * len(proofs)]
 
 
-def test_guessing_here_is_slowed_and_locks_nobody_out_of_signing_in(house: House) -> None:
+def test_guessing_here_is_slowed_and_locks_nobody_out_of_signing_in(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(throttle, "FIRST_WAIT", 600)
     for _ in range(MOST_FAILURES + 1):
         with pytest.raises(PolicyError) as refused:
             prove(house.sam, password="wrong")
