@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -23,10 +24,10 @@ from config import guard
 
 STOP_SECONDS = 8.0
 """How long children may take to stop; a call to the outside that is cut off keeps its lease."""
-_FIRST_BACKOFF = 0.5
-_LONGEST_BACKOFF = 15.0
-_STEADY_SECONDS = 20.0
-_MOST_QUICK_DEATHS = 5
+STEADY_SECONDS = 20.0
+"""What has run for as long as this has recovered: its next death counts as its first."""
+_WAITS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
+_FIRST_TRIES = 5
 _TICK = 0.1
 
 
@@ -40,6 +41,19 @@ class Child:
     once: bool = False
 
 
+class Restarts:
+    """How long to wait before the next start: longer with every death in a row, up to a cap."""
+
+    def __init__(self) -> None:
+        self.deaths = 0
+        """In a row, with no steady run between them."""
+
+    def wait_after(self, lived: float) -> float:
+        """Count one death after so many seconds of life; the seconds until the next start."""
+        self.deaths = 1 if lived >= STEADY_SECONDS else self.deaths + 1
+        return _WAITS[min(self.deaths, len(_WAITS)) - 1]
+
+
 class _Running:
     """A child and its luck so far."""
 
@@ -49,12 +63,18 @@ class _Running:
         self.pump: threading.Thread | None = None
         self.started_at = 0.0
         self.start_at = 0.0
-        self.quick_deaths = 0
+        self.restarts = Restarts()
         self.done = False
 
 
 class Supervisor:
-    """Runs the children until told to stop, or until one of them cannot stay up."""
+    """Runs the children until told to stop.
+
+    A child that dies is started again for as long as it takes, and none of the others is touched:
+    people go on deciding while there is no worker. Only a start that never became ready is given
+    up, after a few tries: then something is misconfigured, nobody uses the system yet, and whoever
+    started it is better told so by an exit status than by a log.
+    """
 
     def __init__(self, children: Sequence[Child], *, out: IO[str] | None = None) -> None:
         self._all = [_Running(child) for child in children]
@@ -62,22 +82,24 @@ class Supervisor:
         self._writing = threading.Lock()
         self._stopping = threading.Event()
         self._guard: subprocess.Popen[str] | None = None
+        self._was_ready = False
         self._width = max(len(child.name) for child in children)
 
     def run(self, *, is_ready: Callable[[], bool], when_ready: Callable[[], None]) -> int:
-        """Supervise until SIGTERM, SIGINT or a child that cannot stay up; 0 or 1.
+        """Supervise until SIGTERM or SIGINT: 0; or until the start has failed: 1.
 
         `when_ready` is called once, after `is_ready` has first said yes.
         """
         handlers = {n: signal.signal(n, self._told_to_stop) for n in _stop_signals()}
-        announced = False
         try:
             self._start_guard()
             while not self._stopping.is_set():
-                if not self._look_after_children():
+                self._look_after_guard()
+                self._look_after_children()
+                if not self._was_ready and self._cannot_start():
                     return 1
-                if not announced and is_ready():
-                    announced = True
+                if not self._was_ready and is_ready():
+                    self._was_ready = True
                     when_ready()
                 self._stopping.wait(_TICK)
             return 0
@@ -98,17 +120,24 @@ class Supervisor:
     def _told_to_stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping.set()
 
-    def _look_after_children(self) -> bool:
-        """Start what should run; False when one has died too often."""
+    def _look_after_children(self) -> None:
+        """Start what should run, and plan the return of what has ended."""
         for running in self._all:
             if running.done:
                 continue
             if running.process is None:
                 if time.monotonic() >= running.start_at:
                     self._start(running)
-            elif running.process.poll() is not None and not self._has_ended(running):
-                return False
-        return True
+            elif running.process.poll() is not None:
+                self._has_ended(running, running.process)
+
+    def _cannot_start(self) -> bool:
+        """Whether a child the others need has died too often before anything was ready."""
+        for running in self._all:
+            if running.restarts.deaths >= _FIRST_TRIES and not running.child.once:
+                self.say("up", f"{running.child.name} cannot stay up: stopping everything.")
+                return True
+        return False
 
     def _start_guard(self) -> None:
         self._guard = subprocess.Popen(  # noqa: S603  # our own file
@@ -117,27 +146,47 @@ class Supervisor:
             text=True,
             start_new_session=True,
         )
+        for running in self._all:
+            if running.process is not None:
+                self._tell_guard(f"+{running.process.pid}")
+
+    def _look_after_guard(self) -> None:
+        """The guard may die as well, and must not be missing when it is needed."""
+        if self._guard is not None and self._guard.poll() is not None:
+            self._close_guard()
+            self._start_guard()
 
     def _tell_guard(self, line: str) -> None:
         if self._guard is not None and self._guard.stdin is not None:
-            self._guard.stdin.write(f"{line}\n")
-            self._guard.stdin.flush()
+            with suppress(BrokenPipeError):  # it has just died; its successor is told everything
+                self._guard.stdin.write(f"{line}\n")
+                self._guard.stdin.flush()
+
+    def _close_guard(self) -> None:
+        if self._guard is not None and self._guard.stdin is not None:
+            with suppress(BrokenPipeError):
+                self._guard.stdin.close()
+            self._guard.wait()
 
     def _start(self, running: _Running) -> None:
         child = running.child
-        process = subprocess.Popen(  # noqa: S603  # commands come from our own list
-            list(child.command),
-            env={**os.environ, **child.env, "PYTHONUNBUFFERED": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
+        running.started_at = time.monotonic()
+        try:
+            process = subprocess.Popen(  # noqa: S603  # commands come from our own list
+                list(child.command),
+                env={**os.environ, **child.env, "PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                errors="replace",
+                start_new_session=True,
+            )
+        except OSError as error:  # no memory or no process left for one more: the others go on
+            self._start_later(running, f"could not be started ({error.strerror})")
+            return
         self._tell_guard(f"+{process.pid}")
         running.process = process
-        running.started_at = time.monotonic()
         running.pump = threading.Thread(
             target=self._pass_on, args=(child.name, process.stdout), daemon=True
         )
@@ -148,33 +197,27 @@ class Supervisor:
             for line in lines:
                 self.say(name, line)
 
-    def _has_ended(self, running: _Running) -> bool:
-        """A child is gone: take its workers along and plan its return; False to give up."""
-        process, child = running.process, running.child
-        if process is None:
-            return True
-        code = process.returncode
+    def _has_ended(self, running: _Running, process: subprocess.Popen[str]) -> None:
+        """A child is gone: take its workers along and plan its return."""
         guard.end_groups([process.pid], grace=0)
         self._tell_guard(f"-{process.pid}")
         running.process = None
-        if child.once and code == 0:
+        if running.child.once and process.returncode == 0:
             running.done = True
-            return True
-        steady = time.monotonic() - running.started_at >= _STEADY_SECONDS
-        running.quick_deaths = 1 if steady else running.quick_deaths + 1
-        if running.quick_deaths >= _MOST_QUICK_DEATHS and child.once:
-            self.say("up", f"{child.name} failed (exit code {code}); all else goes on without it.")
-            running.done = True
-            return True
-        if running.quick_deaths >= _MOST_QUICK_DEATHS:
-            self.say("up", f"{child.name} cannot stay up (exit code {code}): stopping everything.")
-            return False
-        wait = min(_FIRST_BACKOFF * 2 ** (running.quick_deaths - 1), _LONGEST_BACKOFF)
+        else:
+            self._start_later(running, f"ended with exit code {process.returncode}")
+
+    def _start_later(self, running: _Running, what_happened: str) -> None:
+        """Say what became of a child and when it is tried again."""
+        child, restarts = running.child, running.restarts
+        wait = restarts.wait_after(time.monotonic() - running.started_at)
         running.start_at = time.monotonic() + wait
-        self.say(
-            "up", f"{child.name} ended with exit code {code}; starting it again in {wait:g} s."
-        )
-        return True
+        if child.once and restarts.deaths >= _FIRST_TRIES:
+            self.say("up", f"{child.name} {what_happened}; all else goes on without it.")
+            running.done = True
+            return
+        row = f", {restarts.deaths} times in a row" if restarts.deaths > 1 else ""
+        self.say("up", f"{child.name} {what_happened}{row}; starting it again in {wait:g} s.")
 
     def _stop_all(self) -> None:
         """Leave nobody behind, within STOP_SECONDS and a moment."""
@@ -186,11 +229,9 @@ class Supervisor:
         for running in self._all:
             if running.pump is not None:
                 running.pump.join(timeout=1)
-        if self._guard is not None and self._guard.stdin is not None:
-            for process in alive:
-                self._tell_guard(f"-{process.pid}")
-            self._guard.stdin.close()
-            self._guard.wait()
+        for process in alive:
+            self._tell_guard(f"-{process.pid}")
+        self._close_guard()
 
 
 def _stop_signals() -> list[signal.Signals]:

@@ -62,9 +62,11 @@ def supervise(directory: Path, *roles: str) -> None:
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
     from config.supervisor import Child, Supervisor
 
+    commands = {role: (sys.executable, __file__, role, str(directory)) for role in roles}
+    if "missing" in commands:
+        commands["missing"] = (str(directory / "no-such-program"),)
     children = [
-        Child(role, (sys.executable, __file__, role, str(directory)), once=role.endswith("errand"))
-        for role in roles
+        Child(role, command, once=role.endswith("errand")) for role, command in commands.items()
     ]
     _sign(directory, "supervisor")
     raise SystemExit(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from config.supervisor import STEADY_SECONDS, Restarts
 from tests.config import children
 
 pytestmark = [pytest.mark.slow, pytest.mark.once]
@@ -110,14 +111,70 @@ def test_a_killed_supervisor_leaves_nobody_behind(tmp_path: Path) -> None:
         _eventually(lambda: _living(everybody) == set(), within=10)
 
 
-def test_a_child_that_cannot_stay_up_stops_everything(tmp_path: Path) -> None:
-    with _supervised(tmp_path, "serve", "hopeless") as supervisor:
-        said, _ = supervisor.communicate(timeout=30)
+@pytest.mark.parametrize("part", ["hopeless", "missing"])
+def test_a_part_that_keeps_dying_stops_no_other(tmp_path: Path, part: str) -> None:
+    with _supervised(tmp_path, "serve", part) as supervisor:
+        said = _lines_until("5 times in a row; starting it again in 8 s.", supervisor)
+
+        assert supervisor.poll() is None
+        assert len(_living(_pids(tmp_path, "leader"))) == 1
+        assert len(_pids(tmp_path, "leader")) == 1  # and it was not started anew meanwhile
+        waits = [line.rpartition(" in ")[2] for line in said if "starting it again" in line]
+        assert waits == ["0.5 s.\n", "1 s.\n", "2 s.\n", "4 s.\n", "8 s.\n"]
+
+
+def test_waits_grow_to_a_cap_and_begin_anew_after_a_steady_run() -> None:
+    restarts = Restarts()
+
+    waits = [restarts.wait_after(lived=0.1) for _ in range(2000)]
+    after_a_steady_run = restarts.wait_after(lived=STEADY_SECONDS)
+
+    assert waits[:7] == [0.5, 1, 2, 4, 8, 15, 15]
+    assert waits[-1] == 15  # for as long as it takes
+    assert after_a_steady_run == 0.5
+    assert restarts.wait_after(lived=0.1) == 1
+
+
+def test_a_start_that_never_became_ready_is_given_up(tmp_path: Path) -> None:
+    with _supervised(tmp_path, "stubborn", "hopeless") as supervisor:
+        said, _ = supervisor.communicate(timeout=60)
 
         assert supervisor.returncode == 1
-        assert "hopeless cannot stay up (exit code 3)" in said
-        assert len(_pids(tmp_path, "hopeless")) == 5
+        assert "hopeless ended with exit code 3, 5 times in a row" in said
+        assert "hopeless cannot stay up: stopping everything." in said
+        assert not (tmp_path / "announced").exists()
         assert _living(_pids(tmp_path)) == set()
+
+
+def test_a_guard_that_was_killed_is_replaced_and_guards_everybody(tmp_path: Path) -> None:
+    with _supervised(tmp_path, "serve") as supervisor:
+        _eventually(lambda: len(_pids(tmp_path, "worker")) == 1, within=10)
+        (first,) = _guards(supervisor.pid)
+
+        os.kill(first, signal.SIGKILL)
+        _eventually(lambda: _guards(supervisor.pid) - {first} != set(), within=10)
+        everybody = _pids(tmp_path)
+        supervisor.kill()
+
+        _eventually(lambda: _living(everybody) == set(), within=10)
+
+
+def _guards(supervisor: int) -> set[int]:
+    children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+    return {
+        int(pid) for pid in children if b"guard.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    }
+
+
+def _lines_until(words: str, supervisor: subprocess.Popen[str]) -> list[str]:
+    """What it says up to and with the line that holds the words."""
+    assert supervisor.stdout is not None
+    said: list[str] = []
+    for line in supervisor.stdout:
+        said.append(line)
+        if words in line:
+            return said
+    raise AssertionError(f"It never said {words!r} but: {''.join(said)}")
 
 
 def test_an_errand_that_is_done_is_not_repeated_and_lines_carry_names(tmp_path: Path) -> None:
