@@ -64,6 +64,7 @@ class Program:
                 start_new_session=True,
             )
         self.pid = self._process.pid
+        self.name = log.stem
 
     @property
     def log(self) -> str:
