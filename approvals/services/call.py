@@ -22,6 +22,8 @@ class Claim:
     action: Action
     provider_key: str
     granted_at: datetime
+    looks_first: bool = False
+    """It may have happened already: look it up, and call only when the target does not show it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +36,13 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The call went out and no trustworthy answer came back."""
+    """The call went out and no trustworthy answer came back.
+
+    `is_final`: the same call again would tell no more.
+    """
 
     reason: str
+    is_final: bool = False
 
 
 Outcome = Receipt | Refused | Lost
@@ -48,6 +54,13 @@ def call(claim: Claim) -> Outcome:
     Pauses are asked once more just before it: one that began since the claim stops it, and
     nothing is sent.
     """
+    if claim.looks_first:
+        try:
+            found = look_up(claim)
+        except (ConnectorError, OutcomeUnknown) as error:
+            return Refused(f"Not called: the target could not be asked first. {error}", False)
+        if found is not None:
+            return found
     request = ActionRequest.objects.select_related("agent").get(pk=claim.request_id)
     stop = stopped_since(request, claim.granted_at)
     if stop is not None:
@@ -59,6 +72,12 @@ def call(claim: Claim) -> Outcome:
         return Refused(str(error), error.permanent)
     except OutcomeUnknown as error:
         return Lost(str(error))
+
+
+def look_up(claim: Claim) -> Receipt | None:
+    """The receipt of the claim's key if the target shows it. Raises what the connector raises."""
+    connector = connector_for(action_type(claim.action.type))
+    return connector.look_up(claim.action, idempotency_key=claim.provider_key)
 
 
 def describe(outcome: Outcome) -> str:

@@ -8,7 +8,7 @@ The second keeps the result, if the fence and the lease still say it counts.
 from __future__ import annotations
 
 import logging
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from django.conf import settings
@@ -25,6 +25,7 @@ from approvals.services.evidence import read_target
 from approvals.services.grants import revoke_grant
 from approvals.services.moves import EXECUTOR, move
 from approvals.services.reopen import reopen
+from approvals.services.retries import may_repeat, pause_before_next
 from approvals.services.route import keep_policy_decision
 from approvals.services.verify import read_back
 from audit.canonical import digest_of
@@ -34,9 +35,6 @@ from connectors.base import Action, Preview, Receipt
 from policies.services.evaluation import may_begin
 
 logger = logging.getLogger(__name__)
-
-RETRY_AFTER = timedelta(seconds=15)
-"""Pause before the same call is made again after a target that could not be reached."""
 
 
 def execute(request_id: UUID) -> None:
@@ -139,7 +137,12 @@ def _claim(request_id: UUID, preview: Preview) -> Claim | None:
 
 
 def open_attempt(
-    request: ActionRequest, execution: Execution, action: Action, *, at: datetime
+    request: ActionRequest,
+    execution: Execution,
+    action: Action,
+    *,
+    at: datetime,
+    looks_first: bool = False,
 ) -> Claim:
     """Write the next attempt: a higher fence than anyone before, and a lease on it."""
     execution.fence += 1
@@ -158,6 +161,7 @@ def open_attempt(
         action,
         execution.provider_key,
         execution.grant.created_at,
+        looks_first,
     )
 
 
@@ -207,12 +211,21 @@ def settle(claim: Claim, outcome: Outcome) -> None:
         case Refused(permanent=True):
             fail(request, execution, attempt, outcome.reason, at)
         case Refused():
-            attempt.outcome, attempt.detail = AttemptOutcome.RETRY, outcome.reason
-            attempt.save(update_fields=["outcome", "detail", "finished_at"])
-            execution.lease_until = at + RETRY_AFTER
-            execution.save(update_fields=["lease_until"])
+            _call_again_later(execution, attempt, AttemptOutcome.RETRY, outcome.reason, at)
+        case Lost(is_final=False) if may_repeat(request, execution, at):
+            _call_again_later(execution, attempt, AttemptOutcome.UNKNOWN, outcome.reason, at)
         case Lost():
             lose_track(request, execution, attempt, outcome.reason, at)
+
+
+def _call_again_later(
+    execution: Execution, attempt: Attempt, outcome: AttemptOutcome, reason: str, at: datetime
+) -> None:
+    """Keep how the attempt ended; once its pause is over the sweeper finds the execution."""
+    attempt.outcome, attempt.detail = outcome, reason
+    attempt.save(update_fields=["outcome", "detail", "finished_at"])
+    execution.lease_until = at + pause_before_next(execution)
+    execution.save(update_fields=["lease_until"])
 
 
 def finish(

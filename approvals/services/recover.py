@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum, auto
 from uuid import UUID
 
@@ -16,18 +16,19 @@ from approvals.models import ActionRequest, Attempt, Execution
 from approvals.selectors import clock
 from approvals.selectors.pauses import Stop, stopped_since
 from approvals.selectors.requests import action_of
-from approvals.services.call import Claim, Lost, Outcome, Refused, call
+from approvals.services.call import Claim, Lost, Outcome, Refused, call, look_up
 from approvals.services.execute import fail, lose_track, open_attempt, settle
 from approvals.services.moves import EXECUTOR
+from approvals.services.retries import key_still_known, nothing_happened
 from approvals.services.verify import read_back
 from audit.events import AuditCode
 from audit.services import record
-from connectors.base import Connector, ConnectorError, OutcomeUnknown
+from connectors.base import ConnectorError, OutcomeUnknown
 from connectors.registry import action_type, connector_for
 
 
 class _Way(Enum):
-    REPEAT = auto()  # the same call with the same key
+    REPEAT = auto()  # the same call with the same key, unless the target shows the effect
     READ = auto()  # ask the target whether it happened
     GIVE_UP = auto()
 
@@ -41,18 +42,21 @@ class _Plan:
 def recover(request_id: UUID) -> None:
     """Carry on an execution whose lease has expired. Does nothing to any other.
 
-    The same key again where the target keeps keys; a read where it can be asked; otherwise
-    `outcome_unknown` for a person. Never a blind retry.
+    The same key again where the target keeps keys and does not show the effect; a read where it
+    can be asked; otherwise `outcome_unknown` for a person. Never a blind retry.
     """
     plan = _take_over(request_id)
     if plan is None:
         return
-    outcome = _look_up(plan.claim) if plan.way is _Way.READ else call(plan.claim)
-    if isinstance(outcome, Refused) and not _nothing_happened(
+    outcome = _read(plan.claim) if plan.way is _Way.READ else call(plan.claim)
+    if isinstance(outcome, Refused) and not nothing_happened(
         plan.claim.execution_id, before=plan.claim.fence
     ):
         # it speaks of this call only; the one before may have had its effect already
-        outcome = Lost(f"An earlier call may have had its effect; this one: {outcome.reason}")
+        outcome = Lost(
+            f"An earlier call may have had its effect; this one: {outcome.reason}",
+            is_final=outcome.permanent,
+        )
     settle(plan.claim, outcome)
     read_back(request_id)
 
@@ -90,7 +94,9 @@ def _take_over(request_id: UUID) -> _Plan | None:
         # leaves the sweeper's list and waits for a person
         lose_track(request, execution, last, broken.message, at)
         return None
-    claim = open_attempt(request, execution, action, at=at)
+    repeats = way is _Way.REPEAT and not nothing_happened(execution.pk)
+    can_look_up = connector_for(action_type(request.action_type)).can_look_up
+    claim = open_attempt(request, execution, action, at=at, looks_first=repeats and can_look_up)
     record(
         AuditCode.EXECUTION_RETRIED,
         actor=EXECUTOR,
@@ -105,49 +111,33 @@ def _way(request: ActionRequest, execution: Execution, stop: Stop | None, at: da
     connector = connector_for(action_type(request.action_type))
     if execution.fence >= settings.EXECUTION_MAX_ATTEMPTS:
         return _Way.GIVE_UP
-    if _nothing_happened(execution.pk):
+    if nothing_happened(execution.pk):
         return _Way.GIVE_UP if stop else _Way.REPEAT
     if stop is not None:
         return _Way.READ if connector.can_look_up else _Way.GIVE_UP
-    if connector.idempotent and _in_key_window(connector, execution, at):
+    if connector.idempotent and key_still_known(connector, execution, at):
         return _Way.REPEAT
     return _Way.READ if connector.can_look_up else _Way.GIVE_UP
-
-
-def _nothing_happened(execution_id: int, *, before: int | None = None) -> bool:
-    """Did every attempt so far (every one with a fence below `before`) certainly do nothing?
-
-    Only then is repeating safe for any length of time, and a refusal the whole truth.
-    """
-    attempts = Attempt.objects.filter(execution_id=execution_id)
-    if before is not None:
-        attempts = attempts.filter(fence__lt=before)
-    return not attempts.exclude(outcome=AttemptOutcome.RETRY).exists()
-
-
-def _in_key_window(connector: Connector, execution: Execution, at: datetime) -> bool:
-    window = connector.key_window_seconds
-    return window == 0 or at - execution.started_at < timedelta(seconds=window)
 
 
 def _give_up(
     request: ActionRequest, execution: Execution, last: Attempt, stop: Stop | None, at: datetime
 ) -> None:
-    if _nothing_happened(execution.pk):
+    if nothing_happened(execution.pk):
         if stop is not None:
             fail(request, execution, last, f"Nothing was sent. {stop.for_agents}", at)
             return
         fail(request, execution, last, f"Given up after {last.fence} attempts: {last.detail}", at)
     else:
-        lose_track(request, execution, last, "The worker was lost during the call.", at)
+        why = last.detail or "The worker was lost during the call."
+        lose_track(request, execution, last, why, at)
 
 
-def _look_up(claim: Claim) -> Outcome:
-    connector = connector_for(action_type(claim.action.type))
+def _read(claim: Claim) -> Outcome:
     try:
-        receipt = connector.look_up(claim.action, idempotency_key=claim.provider_key)
+        receipt = look_up(claim)
     except (ConnectorError, OutcomeUnknown) as error:
         return Lost(f"The target could not be asked: {error}")
     if receipt is None:
-        return Lost("The worker was lost during the call; the target does not show it yet.")
+        return Lost("A call was lost; the target does not show its effect yet.")
     return receipt

@@ -17,6 +17,7 @@ from approvals.services.verify import read_back
 from audit.canonical import digest
 from connectors.sandbox.faults import Fault
 from connectors.sandbox.server import Sandbox
+from tests.approvals.executing import plan, taken_over
 from tests.approvals.make import (
     Cast,
     approve,
@@ -112,11 +113,6 @@ def test_a_definite_refusal_of_the_target_is_failed(cast: Cast, sandbox: Sandbox
     assert sandbox.effects("payments") == []
 
 
-def plan(sandbox: Sandbox, fault: Fault) -> None:
-    payments = next(w.system for w in sandbox._web if w.system.name == "payments")
-    payments.faults.plan(fault)
-
-
 def test_an_effect_nobody_answered_for_is_found_by_reading_and_not_repeated(
     cast: Cast, sandbox: Sandbox
 ) -> None:
@@ -124,15 +120,11 @@ def test_an_effect_nobody_answered_for_is_found_by_reading_and_not_repeated(
     plan(sandbox, Fault(mode="apply_then_500", method="POST", times=9))
 
     execute(request.pk)
-    assert fresh(request).state == "outcome_unknown"
-    sweep()
+    assert fresh(request).state == "executing"
+    taken_over(request)
 
     assert len(sandbox.effects("payments")) == 1
-    assert_story(
-        request,
-        "audited",
-        [*ALLOWED, *DONE[:2], "request.outcome_unknown", "request.verified", "request.signed_off"],
-    )
+    assert_story(request, "audited", [*ALLOWED, *DONE[:2], "execution.retried", *DONE[2:]])
 
 
 def test_an_effect_that_differs_is_an_incident_a_person_resolves(

@@ -20,6 +20,7 @@ from approvals.services.recover import recover
 from approvals.services.sweep import sweep
 from approvals.services.undo import propose_undo
 from connectors.sandbox.server import Sandbox
+from tests.approvals.executing import claimed, taken_over
 from tests.approvals.make import (
     INSTALLER,
     Cast,
@@ -30,7 +31,6 @@ from tests.approvals.make import (
 from tests.approvals.story import DECIDED, ROUTED, assert_story, codes
 from tests.approvals.test_drift import BACK, events
 from tests.approvals.test_pauses import SCOPES, stop
-from tests.approvals.test_recovery import claimed, taken_over
 
 
 def stop_and_go(cast: Cast, what: str) -> None:

@@ -10,25 +10,14 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from approvals.models import ActionRequest, Attempt, Execution
-from approvals.selectors import clock
-from approvals.services.call import Claim, call
-from approvals.services.evidence import read_target
-from approvals.services.execute import _claim, _due_action, execute
-from approvals.services.recover import recover
-from approvals.services.sweep import sweep
+from approvals.services.call import call
+from approvals.services.execute import execute
 from audit.models import AuditEvent
 from connectors.sandbox.server import Sandbox
+from tests.approvals.executing import attempts, claimed, taken_over
 from tests.approvals.make import Cast, fresh, make_request
 
 NOWHERE = "http://127.0.0.1:9"
-
-
-def claimed(request: ActionRequest) -> Claim:
-    action = _due_action(request.pk)
-    assert action is not None
-    claim = _claim(request.pk, read_target(action))
-    assert claim is not None
-    return claim
 
 
 def killed_after_the_call(request: ActionRequest) -> None:
@@ -36,21 +25,10 @@ def killed_after_the_call(request: ActionRequest) -> None:
     call(claimed(request))
 
 
-def taken_over(request: ActionRequest) -> None:
-    """The lease ends, and another worker carries on."""
-    Execution.objects.filter(request=request).update(lease_until=clock.now())
-    recover(request.pk)
-
-
 def payments(settings: Settings, **changes: Any) -> None:
     """The payment system as Countersign is told to reach it from now on."""
     known = settings.CONNECTORS
     settings.CONNECTORS = {**known, "payments": {**known["payments"], **changes}}
-
-
-def attempts(request: ActionRequest) -> list[str]:
-    found = Attempt.objects.filter(execution__request=request).order_by("fence")
-    return list(found.values_list("outcome", flat=True))
 
 
 @pytest.mark.parametrize(
@@ -66,10 +44,10 @@ def test_a_refused_repeat_proves_nothing_about_the_call_before_it(
     payments(settings, **trouble)
     taken_over(request)
 
-    assert fresh(request).state == "outcome_unknown"
+    assert fresh(request).state == "executing"
     assert attempts(request) == ["lease_expired", "unknown"]
     settings.CONNECTORS = healthy
-    sweep()
+    taken_over(request)
     assert fresh(request).state == "audited"
     assert len(sandbox.effects("payments")) == 1
 

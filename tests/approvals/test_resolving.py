@@ -38,7 +38,7 @@ def undo(cast: Cast, original: ActionRequest) -> ActionRequest:
     claim = _claim(undo.pk, read_target(action))
     assert claim is not None
     call(claim)
-    settle(claim, Lost("connection reset"))
+    settle(claim, Lost("connection reset", is_final=True))
     assert fresh(undo).state == "outcome_unknown"
     return undo
 

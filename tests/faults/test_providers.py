@@ -21,7 +21,8 @@ from tests.faults.world import (
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis, pytest.mark.slow]
 
-UNKNOWN = ["grant.consumed", "request.execution_begun", "request.outcome_unknown"]
+BEGUN = ["grant.consumed", "request.execution_begun"]
+UNKNOWN = [*BEGUN, "request.outcome_unknown"]
 VERIFIED = ["request.verified", "request.signed_off"]
 
 
@@ -35,15 +36,16 @@ def test_an_effect_nobody_confirmed_is_found_by_reading(world: World, mode: str)
     sweep()
 
     assert attempts_of(request) == ["unknown"]
+    world.fault("refuse", path="/v1/refunds", method="POST")  # who calls again, meets it
     world.sweep_until("audited", request)
     one_effect(world, request)
-    assert attempts_of(request) == ["unknown"]  # read, not called again
-    assert trail_of(request) == [*UNKNOWN, *VERIFIED]
+    assert attempts_of(request) == ["unknown", "receipt"]
+    assert trail_of(request) == [*BEGUN, "execution.retried", "request.executed", *VERIFIED]
     assert_trail_is_whole()
 
 
 @pytest.mark.parametrize("mode", ["error_500", "reset"])
-def test_an_effect_that_never_happened_stays_unknown_and_is_not_tried_blindly(
+def test_an_effect_that_never_happened_is_asked_for_again_under_the_same_key(
     world: World, mode: str
 ) -> None:
     request = allowed_refund()
@@ -51,12 +53,14 @@ def test_an_effect_that_never_happened_stays_unknown_and_is_not_tried_blindly(
 
     for _ in range(3):
         sweep()
+    waiting = state_of(request), attempts_of(request)
 
-    assert state_of(request) == "outcome_unknown"
-    assert world.effects() == []
-    assert attempts_of(request) == ["unknown"]
-    assert trail_of(request) == UNKNOWN
-    assert request.executions.get().problem == "The target does not show it."
+    world.sweep_until("audited", request)
+    assert waiting == ("executing", ["unknown"])
+    one_effect(world, request)
+    assert attempts_of(request) == ["unknown", "receipt"]
+    assert trail_of(request) == [*BEGUN, "execution.retried", "request.executed", *VERIFIED]
+    assert_trail_is_whole()
 
 
 def test_a_definite_refusal_ends_it_without_effect(world: World) -> None:

@@ -1,0 +1,48 @@
+"""Executions to be carried on: claimed, called, taken over, and what their attempts came to."""
+
+from __future__ import annotations
+
+from approvals.models import ActionRequest, Attempt, Execution
+from approvals.selectors import clock
+from approvals.services.call import Claim
+from approvals.services.evidence import read_target
+from approvals.services.execute import _claim, _due_action
+from approvals.services.recover import recover
+from connectors.sandbox.faults import Fault
+from connectors.sandbox.server import Sandbox
+from tests.approvals.make import Cast, approve, make_person, make_request
+
+
+def plan(sandbox: Sandbox, fault: Fault, *, system: str = "payments") -> None:
+    """Plan one fault of an outside system."""
+    found = next(web.system for web in sandbox._web if web.system.name == system)
+    found.faults.plan(fault)
+
+
+def claimed(request: ActionRequest) -> Claim:
+    """The right to call out once, as a worker gets it."""
+    action = _due_action(request.pk)
+    assert action is not None
+    claim = _claim(request.pk, read_target(action))
+    assert claim is not None
+    return claim
+
+
+def taken_over(request: ActionRequest) -> None:
+    """The lease ends, and another worker carries on."""
+    Execution.objects.filter(request=request).update(lease_until=clock.now())
+    recover(request.pk)
+
+
+def attempts(request: ActionRequest) -> list[str]:
+    """How each attempt ended, oldest first."""
+    found = Attempt.objects.filter(execution__request=request).order_by("fence")
+    return list(found.values_list("outcome", flat=True))
+
+
+def approved_mail(cast: Cast, to: str = "customer1002@mail.example") -> ActionRequest:
+    """A mail that support approved: the kind of effect that cannot be repeated."""
+    params = {"to": to, "subject": "Your lamp", "body": "Dear customer,\nwe are sorry.\n"}
+    request = make_request(cast.agent, params, action_type="email.send")
+    approve(request, make_person(f"sam-{request.pk.hex[-6:]}", "support"))
+    return request

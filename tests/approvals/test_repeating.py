@@ -1,0 +1,171 @@
+"""A plain failure of a target that keeps keys: looked up, then repeated under the same key."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from approvals.choices import PauseScope
+from approvals.models import ActionRequest, Execution
+from approvals.selectors import clock
+from approvals.services.execute import execute
+from approvals.services.pauses import pause
+from approvals.services.recover import recover
+from approvals.services.sweep import sweep
+from audit.actors import Actor
+from connectors.adapters.payments.connector import PaymentsConnector
+from connectors.sandbox.faults import Fault
+from connectors.sandbox.server import Sandbox
+from tests.approvals.executing import approved_mail, attempts, plan, taken_over
+from tests.approvals.make import Cast, fresh, make_request
+from tests.approvals.story import ALLOWED, DONE, assert_story
+
+PLAIN_FAILURES = ["error_500", "reset"]
+
+
+def wait_of(request: ActionRequest) -> timedelta:
+    """How long nobody calls again."""
+    lease = Execution.objects.values_list("lease_until", flat=True).get(request=request)
+    assert lease is not None
+    return lease - clock.now()
+
+
+@pytest.mark.parametrize("mode", PLAIN_FAILURES)
+def test_a_plain_failure_is_repeated_under_the_same_key_until_it_works(
+    cast: Cast, sandbox: Sandbox, mode: str
+) -> None:
+    request = make_request(cast.agent)
+    plan(sandbox, Fault(mode=mode, path="/v1/refunds", method="POST", times=2))
+
+    execute(request.pk)
+    first = fresh(request).state
+    taken_over(request)
+    taken_over(request)
+
+    assert first == "executing"
+    assert attempts(request) == ["unknown", "unknown", "receipt"]
+    (effect,) = sandbox.effects("payments")
+    assert effect["idempotency_key"] == request.executions.get().provider_key
+    told = [*ALLOWED, *DONE[:2], "execution.retried", "execution.retried", *DONE[2:]]
+    assert_story(request, "audited", told)
+
+
+def test_between_repeats_the_target_is_left_alone_longer_every_time(
+    cast: Cast, sandbox: Sandbox, settings: Settings
+) -> None:
+    request = make_request(cast.agent)
+    plan(sandbox, Fault(mode="error_500", path="/v1/refunds", method="POST", times=99))
+
+    execute(request.pk)
+    waits = [wait_of(request)]
+    for _ in range(settings.EXECUTION_MAX_ATTEMPTS - 2):
+        taken_over(request)
+        waits.append(wait_of(request))
+    before = attempts(request)
+    sweep()  # the pause of the last one is not over
+
+    assert waits == sorted(waits)
+    assert waits[-1] > timedelta(minutes=1)
+    assert attempts(request) == before
+
+
+def test_repeating_is_bounded_and_people_have_it_in_the_end(
+    cast: Cast, sandbox: Sandbox, settings: Settings
+) -> None:
+    request = make_request(cast.agent)
+    plan(sandbox, Fault(mode="error_500", path="/v1/refunds", method="POST", times=99))
+
+    execute(request.pk)
+    for _ in range(settings.EXECUTION_MAX_ATTEMPTS - 1):
+        taken_over(request)
+
+    assert fresh(request).state == "outcome_unknown"
+    assert attempts(request) == ["unknown"] * settings.EXECUTION_MAX_ATTEMPTS
+    assert "500" in request.executions.get().problem
+    assert sandbox.effects("payments") == []
+
+
+def test_an_effect_the_target_shows_is_not_asked_for_again(cast: Cast, sandbox: Sandbox) -> None:
+    request = make_request(cast.agent)
+    plan(sandbox, Fault(mode="apply_then_500", path="/v1/refunds", method="POST"))
+    execute(request.pk)
+    plan(sandbox, Fault(mode="refuse", path="/v1/refunds", method="POST"))  # who calls, meets it
+
+    taken_over(request)
+
+    assert attempts(request) == ["unknown", "receipt"]
+    assert fresh(request).state == "audited"
+    assert len(sandbox.effects("payments")) == 1
+
+
+def test_past_the_window_of_its_key_nothing_is_repeated(cast: Cast, sandbox: Sandbox) -> None:
+    request = make_request(cast.agent)
+    plan(sandbox, Fault(mode="error_500", path="/v1/refunds", method="POST"))
+    execute(request.pk)
+    window = timedelta(seconds=PaymentsConnector.key_window_seconds)
+    # the key is still known while this is asked, and forgotten by the time a call could arrive
+    Execution.objects.filter(request=request).update(
+        started_at=clock.now() - window + timedelta(seconds=5)
+    )
+
+    taken_over(request)
+
+    assert fresh(request).state == "outcome_unknown"
+    assert attempts(request) == ["unknown", "unknown"]
+    assert sandbox.effects("payments") == []
+
+
+def test_a_pause_ends_the_repeating(cast: Cast, sandbox: Sandbox) -> None:
+    request = make_request(cast.agent)
+    plan(sandbox, Fault(mode="error_500", path="/v1/refunds", method="POST"))
+    execute(request.pk)
+    pause(PauseScope.ALL, actor=Actor.human(cast.ada), reason="odd numbers")
+
+    taken_over(request)
+
+    assert fresh(request).state == "outcome_unknown"
+    assert sandbox.effects("payments") == []
+
+
+def test_a_definite_refusal_of_a_repeat_goes_to_people_and_is_not_called_a_failure(
+    cast: Cast, sandbox: Sandbox
+) -> None:
+    request = make_request(cast.agent)
+    plan(sandbox, Fault(mode="error_500", path="/v1/refunds", method="POST"))
+    execute(request.pk)
+    plan(sandbox, Fault(mode="refuse", path="/v1/refunds", method="POST"))
+
+    taken_over(request)
+
+    assert fresh(request).state == "outcome_unknown"
+    assert "An earlier call may have had its effect" in request.executions.get().problem
+
+
+def test_a_target_that_cannot_be_asked_is_not_called_either(cast: Cast, sandbox: Sandbox) -> None:
+    request = make_request(cast.agent)
+    plan(sandbox, Fault(mode="error_500", path="/v1/refunds", method="POST"))
+    execute(request.pk)
+    plan(sandbox, Fault(mode="error_500", path="/v1/refunds", method="GET"))
+
+    taken_over(request)
+
+    assert fresh(request).state == "executing"
+    assert sandbox.effects("payments") == []
+    taken_over(request)
+    assert fresh(request).state == "audited"
+    assert len(sandbox.effects("payments")) == 1
+
+
+def test_a_mail_is_never_sent_again(cast: Cast, sandbox: Sandbox) -> None:
+    request = approved_mail(cast)
+    plan(sandbox, Fault(mode="reset", path="/smtp"), system="email")
+
+    execute(request.pk)
+    recover(request.pk)
+    sweep()
+
+    assert fresh(request).state == "outcome_unknown"
+    assert attempts(request) == ["unknown"]
+    assert sandbox.effects("email") == []
