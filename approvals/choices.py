@@ -102,6 +102,7 @@ class AttemptOutcome(models.TextChoices):
     RECEIPT = "receipt"
     REFUSED = "refused"
     RETRY = "retry", "nothing happened, may be repeated"
+    UNASKED = "unasked", "not sent: the target could not be asked first"
     UNKNOWN = "unknown"
     LEASE_EXPIRED = "lease_expired", "lease expired"
 

@@ -68,6 +68,7 @@ class AuditCode(StrEnum):
     LEASE_EXPIRED = "execution.lease_expired"
     LATE_RESULT = "execution.late_result"
     EXECUTION_RETRIED = "execution.retried"
+    EFFECT_FOUND = "execution.effect_found"
     UNDO_PROPOSED = "compensation.proposed"
     UNDO_ENDED = "compensation.ended"
 
@@ -177,6 +178,7 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.LEASE_EXPIRED: _Meaning("Attempt {attempt} lost its lease", Personal.NONE),
     _C.LATE_RESULT: _Meaning("Attempt {attempt} reported after its lease", Personal.FREE_TEXT),
     _C.EXECUTION_RETRIED: _Meaning("Attempt {attempt} began with the same key", Personal.NONE),
+    _C.EFFECT_FOUND: _Meaning("Not sent: the target shows it already, {receipt}", Personal.NONE),
     _C.UNDO_PROPOSED: _Meaning("{actor} proposed undoing it with {by}", Personal.STAFF),
     _C.UNDO_ENDED: _Meaning("The undo {by} ended as {outcome}", Personal.NONE),
     _C.AGENT_REGISTERED: _Meaning("{actor} registered agent {name}", Personal.STAFF),

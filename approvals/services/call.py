@@ -45,7 +45,21 @@ class Lost:
     is_final: bool = False
 
 
-Outcome = Receipt | Refused | Lost
+@dataclass(frozen=True, slots=True)
+class Unasked:
+    """Nothing was sent: the target could not be asked first whether it has happened already."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Nothing was sent: the target shows the effect already."""
+
+    receipt: Receipt
+
+
+Outcome = Receipt | Found | Refused | Unasked | Lost
 
 
 def call(claim: Claim) -> Outcome:
@@ -58,9 +72,9 @@ def call(claim: Claim) -> Outcome:
         try:
             found = look_up(claim)
         except (ConnectorError, OutcomeUnknown) as error:
-            return Refused(f"Not called: the target could not be asked first. {error}", False)
+            return Unasked(f"Not sent: the target could not be asked first. {error}")
         if found is not None:
-            return found
+            return Found(found)
     request = ActionRequest.objects.select_related("agent").get(pk=claim.request_id)
     stop = stopped_since(request, claim.granted_at)
     if stop is not None:
@@ -85,6 +99,10 @@ def describe(outcome: Outcome) -> str:
     match outcome:
         case Receipt():
             return f"receipt {outcome.reference}: {outcome.summary}"
+        case Found():
+            return f"found at the target, receipt {outcome.receipt.reference}"
+        case Unasked():
+            return outcome.reason
         case Refused():
             return f"refused: {outcome.reason}"
         case Lost():

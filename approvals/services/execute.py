@@ -19,13 +19,22 @@ from approvals.models import ActionRequest, Attempt, Execution, Grant, PolicyDec
 from approvals.selectors import clock
 from approvals.selectors.requests import action_of, held_agent, usable_grant_of
 from approvals.services import compensate, notify
-from approvals.services.call import Claim, Lost, Outcome, Refused, call, describe
+from approvals.services.call import (
+    Claim,
+    Found,
+    Lost,
+    Outcome,
+    Refused,
+    Unasked,
+    call,
+    describe,
+)
 from approvals.services.drift import Judgement, judge_again
 from approvals.services.evidence import read_target
 from approvals.services.grants import revoke_grant
 from approvals.services.moves import EXECUTOR, move
 from approvals.services.reopen import reopen
-from approvals.services.retries import may_repeat, pause_before_next
+from approvals.services.retries import looks_first, may_repeat, pause_before_next
 from approvals.services.route import keep_policy_decision
 from approvals.services.verify import read_back
 from audit.canonical import digest_of
@@ -114,7 +123,8 @@ def _claim(request_id: UUID, preview: Preview) -> Claim | None:
         ),
         started_at=at,
     )
-    claim = open_attempt(request, execution, action, at=at)
+    looks = looks_first(request, at)
+    claim = open_attempt(request, execution, action, at=at, looks_first=looks)
     record(
         AuditCode.GRANT_CONSUMED,
         actor=EXECUTOR,
@@ -208,10 +218,20 @@ def settle(claim: Claim, outcome: Outcome) -> None:
     match outcome:
         case Receipt():
             finish(request, execution, attempt, outcome, at)
+        case Found(receipt):
+            record(
+                AuditCode.EFFECT_FOUND,
+                actor=EXECUTOR,
+                subject=request,
+                data={"receipt": receipt.reference, "attempt": attempt.fence},
+            )
+            finish(request, execution, attempt, receipt, at)
         case Refused(permanent=True):
             fail(request, execution, attempt, outcome.reason, at)
         case Refused():
             _call_again_later(execution, attempt, AttemptOutcome.RETRY, outcome.reason, at)
+        case Unasked():
+            _call_again_later(execution, attempt, AttemptOutcome.UNASKED, outcome.reason, at)
         case Lost(is_final=False) if may_repeat(request, execution, at):
             _call_again_later(execution, attempt, AttemptOutcome.UNKNOWN, outcome.reason, at)
         case Lost():
@@ -224,7 +244,7 @@ def _call_again_later(
     """Keep how the attempt ended; once its pause is over the sweeper finds the execution."""
     attempt.outcome, attempt.detail = outcome, reason
     attempt.save(update_fields=["outcome", "detail", "finished_at"])
-    execution.lease_until = at + pause_before_next(execution)
+    execution.lease_until = at + pause_before_next(execution, after=outcome)
     execution.save(update_fields=["lease_until"])
 
 

@@ -16,10 +16,10 @@ from approvals.models import ActionRequest, Attempt, Execution
 from approvals.selectors import clock
 from approvals.selectors.pauses import Stop, stopped_since
 from approvals.selectors.requests import action_of
-from approvals.services.call import Claim, Lost, Outcome, Refused, call, look_up
+from approvals.services.call import Claim, Lost, Outcome, Refused, Unasked, call, look_up
 from approvals.services.execute import fail, lose_track, open_attempt, settle
 from approvals.services.moves import EXECUTOR
-from approvals.services.retries import key_still_known, nothing_happened
+from approvals.services.retries import key_still_known, looks_first, nothing_happened
 from approvals.services.verify import read_back
 from audit.events import AuditCode
 from audit.services import record
@@ -49,13 +49,13 @@ def recover(request_id: UUID) -> None:
     if plan is None:
         return
     outcome = _read(plan.claim) if plan.way is _Way.READ else call(plan.claim)
-    if isinstance(outcome, Refused) and not nothing_happened(
+    if isinstance(outcome, Refused | Unasked) and not nothing_happened(
         plan.claim.execution_id, before=plan.claim.fence
     ):
         # it speaks of this call only; the one before may have had its effect already
         outcome = Lost(
             f"An earlier call may have had its effect; this one: {outcome.reason}",
-            is_final=outcome.permanent,
+            is_final=isinstance(outcome, Refused) and outcome.permanent,
         )
     settle(plan.claim, outcome)
     read_back(request_id)
@@ -94,9 +94,8 @@ def _take_over(request_id: UUID) -> _Plan | None:
         # leaves the sweeper's list and waits for a person
         lose_track(request, execution, last, broken.message, at)
         return None
-    repeats = way is _Way.REPEAT and not nothing_happened(execution.pk)
-    can_look_up = connector_for(action_type(request.action_type)).can_look_up
-    claim = open_attempt(request, execution, action, at=at, looks_first=repeats and can_look_up)
+    looks = _looks_first(request, execution, at)
+    claim = open_attempt(request, execution, action, at=at, looks_first=looks)
     record(
         AuditCode.EXECUTION_RETRIED,
         actor=EXECUTOR,
@@ -115,15 +114,23 @@ def _way(request: ActionRequest, execution: Execution, stop: Stop | None, at: da
         return _Way.GIVE_UP if stop else _Way.REPEAT
     if stop is not None:
         return _Way.READ if connector.can_look_up else _Way.GIVE_UP
-    if connector.idempotent and key_still_known(connector, execution, at):
+    if connector.idempotent and key_still_known(connector, execution.started_at, at):
         return _Way.REPEAT
     return _Way.READ if connector.can_look_up else _Way.GIVE_UP
+
+
+def _looks_first(request: ActionRequest, execution: Execution, at: datetime) -> bool:
+    if nothing_happened(execution.pk):
+        return looks_first(request, at)
+    return connector_for(action_type(request.action_type)).can_look_up
 
 
 def _give_up(
     request: ActionRequest, execution: Execution, last: Attempt, stop: Stop | None, at: datetime
 ) -> None:
-    if nothing_happened(execution.pk):
+    if last.outcome == AttemptOutcome.UNASKED and stop is None:
+        lose_track(request, execution, last, last.detail, at)
+    elif nothing_happened(execution.pk):
         if stop is not None:
             fail(request, execution, last, f"Nothing was sent. {stop.for_agents}", at)
             return

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from approvals.models import ActionRequest, Attempt, Execution
 from approvals.selectors import clock
 from approvals.services.call import Claim
@@ -46,3 +48,10 @@ def approved_mail(cast: Cast, to: str = "customer1002@mail.example") -> ActionRe
     request = make_request(cast.agent, params, action_type="email.send")
     approve(request, make_person(f"sam-{request.pk.hex[-6:]}", "support"))
     return request
+
+
+def time_until_next_attempt(request: ActionRequest) -> timedelta:
+    """How long nobody calls again."""
+    lease = Execution.objects.values_list("lease_until", flat=True).get(request=request)
+    assert lease is not None
+    return lease - clock.now()

@@ -113,6 +113,9 @@ def test_a_definite_refusal_of_the_target_is_failed(cast: Cast, sandbox: Sandbox
     assert sandbox.effects("payments") == []
 
 
+FOUND = ["execution.retried", "execution.effect_found"]
+
+
 def test_an_effect_nobody_answered_for_is_found_by_reading_and_not_repeated(
     cast: Cast, sandbox: Sandbox
 ) -> None:
@@ -124,7 +127,7 @@ def test_an_effect_nobody_answered_for_is_found_by_reading_and_not_repeated(
     taken_over(request)
 
     assert len(sandbox.effects("payments")) == 1
-    assert_story(request, "audited", [*ALLOWED, *DONE[:2], "execution.retried", *DONE[2:]])
+    assert_story(request, "audited", [*ALLOWED, *DONE[:2], *FOUND, *DONE[2:]])
 
 
 def test_an_effect_that_differs_is_an_incident_a_person_resolves(

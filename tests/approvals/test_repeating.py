@@ -8,7 +8,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from approvals.choices import PauseScope
-from approvals.models import ActionRequest, Execution
+from approvals.models import Execution
 from approvals.selectors import clock
 from approvals.services.execute import execute
 from approvals.services.pauses import pause
@@ -18,18 +18,17 @@ from audit.actors import Actor
 from connectors.adapters.payments.connector import PaymentsConnector
 from connectors.sandbox.faults import Fault
 from connectors.sandbox.server import Sandbox
-from tests.approvals.executing import approved_mail, attempts, plan, taken_over
+from tests.approvals.executing import (
+    approved_mail,
+    attempts,
+    plan,
+    taken_over,
+    time_until_next_attempt,
+)
 from tests.approvals.make import Cast, fresh, make_request
 from tests.approvals.story import ALLOWED, DONE, assert_story
 
 PLAIN_FAILURES = ["error_500", "reset"]
-
-
-def wait_of(request: ActionRequest) -> timedelta:
-    """How long nobody calls again."""
-    lease = Execution.objects.values_list("lease_until", flat=True).get(request=request)
-    assert lease is not None
-    return lease - clock.now()
 
 
 @pytest.mark.parametrize("mode", PLAIN_FAILURES)
@@ -59,10 +58,10 @@ def test_between_repeats_the_target_is_left_alone_longer_every_time(
     plan(sandbox, Fault(mode="error_500", path="/v1/refunds", method="POST", times=99))
 
     execute(request.pk)
-    waits = [wait_of(request)]
+    waits = [time_until_next_attempt(request)]
     for _ in range(settings.EXECUTION_MAX_ATTEMPTS - 2):
         taken_over(request)
-        waits.append(wait_of(request))
+        waits.append(time_until_next_attempt(request))
     before = attempts(request)
     sweep()  # the pause of the last one is not over
 
