@@ -123,5 +123,14 @@ class PauseScope(models.TextChoices):
     """What a pause stops. Agents are paused on their own row."""
 
     ALL = "all", "everything"
+    RESTORED = "restored", "everything after a restore"
     ACTION_TYPE = "action_type", "action type"
     CONNECTOR = "connector"
+
+
+class RestoreFinding(models.TextChoices):
+    """What the target said of a request that a restored database believes not carried out."""
+
+    FOUND = "found", "done already"
+    ABSENT = "absent", "not done"
+    UNCLEAR = "unclear", "could not be asked"

@@ -12,7 +12,7 @@ from celery import shared_task
 
 from approvals.models import Heartbeat
 from approvals.services import execute as executing
-from approvals.services import intake, notify, watching
+from approvals.services import intake, notify, restores, watching
 from approvals.services import recover as recovering
 from approvals.services import sweep as sweeping
 from approvals.services import verify as verifying
@@ -46,6 +46,12 @@ def verify(request_id: str) -> None:
 def reconcile(request_id: str) -> None:
     """Find out what became of a call nobody answered."""
     verifying.reconcile(UUID(request_id))
+
+
+@shared_task(name="approvals.look_up_after_restore")
+def look_up_after_restore(request_id: str) -> None:
+    """Ask the target whether a request was carried out before the database was restored."""
+    restores.look_up(UUID(request_id))
 
 
 @shared_task(name="approvals.send_notices")

@@ -83,6 +83,7 @@ class AuditCode(StrEnum):
     # What is stopped, and what was done alone in an emergency.
     PAUSED = "pause.begun"
     RESUMED = "pause.lifted"
+    RESTORE_CHECKED = "restore.checked"
     GLASS_BROKEN = "glass.broken"
     GLASS_REVIEWED = "glass.reviewed"
     GLASS_REVIEW_OVERDUE = "glass.review_overdue"
@@ -189,6 +190,9 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.KEY_REVOKED: _Meaning("{actor} revoked key {prefix}", Personal.STAFF),
     _C.PAUSED: _Meaning("{actor} paused {what}: {reason}", Personal.FREE_TEXT),
     _C.RESUMED: _Meaning("{actor} lifted the pause of {what}", Personal.STAFF),
+    _C.RESTORE_CHECKED: _Meaning(
+        "After a restore the target was asked whether it was done: {finding}", Personal.NONE
+    ),
     _C.GLASS_BROKEN: _Meaning("{actor} broke the glass: {reason}", Personal.FREE_TEXT),
     _C.GLASS_REVIEWED: _Meaning("{actor} reviewed it: {outcome}", Personal.FREE_TEXT),
     _C.GLASS_REVIEW_OVERDUE: _Meaning("Nobody reviewed it in time", Personal.NONE),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
@@ -14,6 +15,8 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 from audit.doorbell import allow_again
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+logger = logging.getLogger(__name__)
 
 app = Celery("countersign")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -28,6 +31,20 @@ def _refuse_unsafe_start(**kwargs: Any) -> None:
     from config.checks import refuse_unsafe_start  # the settings exist only now
 
     refuse_unsafe_start()
+
+
+def _notice_a_restore(**kwargs: Any) -> None:
+    """Before the first message: it may be for something that was done before a restore."""
+    from django.db import Error, connections
+
+    from approvals.services import restores
+
+    try:
+        restores.notice()
+    except Error:
+        logger.exception("not known whether the database was restored; the first sweep looks")
+    finally:
+        connections.close_all()  # children are forked from here and must not share one
 
 
 def _name_the_work(task: Any, args: Any, **kwargs: Any) -> None:
@@ -56,6 +73,7 @@ def _let_sweep_send_again(sender: Any, exception: Any, args: Any, **kwargs: Any)
 
 setup_logging.connect(_keep_our_logging)
 worker_init.connect(_refuse_unsafe_start)
+worker_init.connect(_notice_a_restore)
 beat_init.connect(_refuse_unsafe_start)
 task_prerun.connect(_name_the_work)
 task_prerun.connect(_drop_dead_connections)

@@ -81,6 +81,7 @@ def _pauses() -> dict[str, Any]:
     scopes = [pause.scope for pause in current_pauses()]
     return {
         "everything": PauseScope.ALL in scopes,
+        "restored": PauseScope.RESTORED in scopes,
         "action_types": scopes.count(PauseScope.ACTION_TYPE),
         "connectors": scopes.count(PauseScope.CONNECTOR),
     }

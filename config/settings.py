@@ -276,6 +276,10 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 EXECUTION_LEASE = timedelta(seconds=env.int("EXECUTION_LEASE_SECONDS", 60))
 EXECUTION_MAX_ATTEMPTS = env.int("EXECUTION_MAX_ATTEMPTS", 5)
 
+# The newest event, remembered outside the database, so that a restored backup is noticed. On
+# another disk than the database: what is restored together with it remembers nothing.
+NEWEST_EVENT_FILE = env.str("NEWEST_EVENT_FILE", str(VAR_DIR / "newest-event.json"))
+
 # What amounts of several currencies are added up in (ISO 4217); changing it changes old sums.
 BASE_CURRENCY = env.str("BASE_CURRENCY", "EUR")
 

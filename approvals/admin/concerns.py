@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from approvals.selectors.glass import overdue_reviews, unreviewed
 from approvals.selectors.pauses import stops_in_force
+from approvals.selectors.restores import freeze_in_force
 from policies.models import AuthorityChange, PolicyVersion, User
 from policies.models.authority import ChangeStatus
 from policies.models.versions import VersionStatus
@@ -35,7 +36,7 @@ def concerns_of(user: User, groups: set[str], *, at: datetime) -> list[Concern]:
     if groups & {RISK_OWNER, CONFIGURING_ROLE}:
         found += _versions(user)
     if CONFIGURING_ROLE in groups:
-        found += [*_changes(user, at), *_stops(), *_rates(at)]
+        found += [*_restore(), *_changes(user, at), *_stops(), *_rates(at)]
     if groups & {CONFIGURING_ROLE, *GLASS_REVIEWERS}:
         found += _emergencies(user, at)
     return found
@@ -69,8 +70,16 @@ def _changes(user: User, at: datetime) -> list[Concern]:
     return [Concern(text, f"{url}?status={ChangeStatus.WAITING}") for text in found]
 
 
+def _restore() -> list[Concern]:
+    freeze = freeze_in_force()
+    if freeze is None:
+        return []
+    text = "Restored from a backup: nothing runs until it is known what was done before."
+    return [Concern(text, reverse("admin:approvals_pause_change", args=[freeze.pk]))]
+
+
 def _stops() -> list[Concern]:
-    stops = stops_in_force()
+    stops = [stop for stop in stops_in_force() if not stop.is_restore]
     by_page = (
         ("approvals_pause", "an ops admin lifts it", [s.what for s in stops if not s.is_agent]),
         ("approvals_agent", "somebody lets it go on", [s.what for s in stops if s.is_agent]),

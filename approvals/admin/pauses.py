@@ -13,6 +13,12 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 from approvals.choices import PauseScope
 from approvals.exceptions import ApprovalError, InvalidProposal
 from approvals.models import Pause
+from approvals.selectors.restores import (
+    MOST_SHOWN,
+    carried_out_of,
+    checks_of,
+    progress_of,
+)
 from approvals.services import pauses
 from audit.doors import ReasonForm, ServiceAdminWithDoors
 from audit.filters import one_of
@@ -105,11 +111,13 @@ class PauseAdmin(ServiceAdminWithDoors):
         pause = context.get("original")
         context["may_lift"] = self.has_change_permission(request, pause)
         context["show_save"] = pause is None
+        if isinstance(pause, Pause) and pause.scope == PauseScope.RESTORED:
+            context |= _reconciliation(pause)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def lift(self, request: HttpRequest, pause: Pause, form: forms.Form) -> str:
         pauses.lift(pause.pk, actor=actor_at(request), reason=form.cleaned_data["reason"])
-        return f"{pause} goes on. What was approved before is looked at again."
+        return f"{str(pause).capitalize()} goes on. What was approved before is looked at again."
 
     @display(description="what")  # type: ignore[untyped-decorator]
     def what(self, pause: Pause) -> str:
@@ -120,6 +128,18 @@ class PauseAdmin(ServiceAdminWithDoors):
     )
     def status(self, pause: Pause) -> str:
         return "in force" if pause.lifted_at is None else "lifted"
+
+
+def _reconciliation(freeze: Pause) -> dict[str, Any]:
+    """What a person needs who ends the freeze after a restore. No targets, no personal data."""
+    progress = progress_of(freeze)
+    return {
+        "progress": progress,
+        "checks": checks_of(freeze),
+        "carried_out": carried_out_of(freeze),
+        "is_looked_up": not progress.waiting,
+        "most_shown": MOST_SHOWN,
+    }
 
 
 def may_pause(request: HttpRequest) -> bool:

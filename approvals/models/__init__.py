@@ -24,7 +24,7 @@ from approvals.models.inboxes import (
 )
 from approvals.models.notices import Notice
 from approvals.models.requests import ActionRequest
-from approvals.models.stopping import BreakGlass, Pause
+from approvals.models.stopping import BreakGlass, Pause, RestoreCheck
 from approvals.models.timing import Escalation
 from approvals.models.watching import Alarm, Heartbeat
 
@@ -54,6 +54,7 @@ __all__ = [
     "PolicyDecision",
     "RequestContent",
     "Requirement",
+    "RestoreCheck",
     "SecurityInbox",
     "ShownContent",
     "SupportInbox",

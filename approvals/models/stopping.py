@@ -1,4 +1,4 @@
-"""Pauses of everything, of an action type, or of a connector; and broken glass."""
+"""Pauses, what was looked up after a restore, and broken glass."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import ClassVar
 from django.conf import settings
 from django.db import models
 
-from approvals.choices import PauseScope
+from approvals.choices import PauseScope, RestoreFinding
 from approvals.models.deciding import Decision
 from approvals.models.requests import ActionRequest
 from audit.models import Chained
@@ -36,7 +36,10 @@ class Pause(Chained):
             ),
             models.CheckConstraint(
                 condition=models.Q(scope__in=PauseScope.values)
-                & (models.Q(scope="all", key="") | (~models.Q(scope="all") & ~models.Q(key=""))),
+                & (
+                    models.Q(scope__in=("all", "restored"), key="")
+                    | (~models.Q(scope__in=("all", "restored")) & ~models.Q(key=""))
+                ),
                 name="approvals_pause_has_scope",
             ),
         ]
@@ -46,6 +49,30 @@ class Pause(Chained):
 
     def __str__(self) -> str:
         return f"{self.get_scope_display().lower()} {self.key}".strip()
+
+
+class RestoreCheck(models.Model):
+    """What the target last said of one request, while everything was frozen after a restore."""
+
+    pause = models.ForeignKey(Pause, on_delete=models.PROTECT, related_name="checks")
+    request = models.ForeignKey(
+        ActionRequest, on_delete=models.PROTECT, related_name="restore_checks"
+    )
+    state_before = models.CharField(max_length=24)
+    finding = models.CharField(max_length=7, choices=RestoreFinding.choices)
+    detail = models.CharField(max_length=300, blank=True)
+    looked_up_at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["pause", "request"], name="approvals_restore_check_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_finding_display()}: {self.request_id}"
 
 
 class BreakGlass(models.Model):

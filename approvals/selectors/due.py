@@ -9,6 +9,7 @@ from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F,
 
 from approvals.choices import EscalationStep, ExecutionState, State
 from approvals.models import ActionRequest, BreakGlass, Escalation, Execution, Requirement
+from approvals.selectors.restores import due_for_look_up, freeze_in_force
 from policies.models import User
 from policies.services.absences import absent_persons
 
@@ -37,6 +38,8 @@ def interrupted_intakes(at: datetime) -> list[UUID]:
 
 def unclaimed_approvals(at: datetime) -> list[UUID]:
     """Approved, inside its time, and started where a person has to start it."""
+    if freeze_in_force():
+        return []
     return list(
         ActionRequest.objects.filter(
             state=State.APPROVED,
@@ -70,7 +73,12 @@ def unverified(at: datetime, *, state: State) -> list[UUID]:
 
 
 def run_out(at: datetime) -> list[UUID]:
-    """Open requests whose running clock is past its end."""
+    """Open requests whose running clock is past its end.
+
+    None while everything is frozen after a restore: what was done already is no such thing.
+    """
+    if freeze_in_force():
+        return []
     return list(
         ActionRequest.objects.filter(
             Q(state=State.PENDING_APPROVAL, decide_by__lte=at)
@@ -80,6 +88,11 @@ def run_out(at: datetime) -> list[UUID]:
         .order_by("id")
         .values_list("pk", flat=True)[:BATCH]
     )
+
+
+def unchecked_after_restore(at: datetime) -> list[UUID]:
+    """What the targets still have to be asked about before a freeze can end."""
+    return due_for_look_up(at, BATCH)
 
 
 def left_by_absent(at: datetime) -> list[UUID]:

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, When
 
 from approvals.choices import PauseScope
 from approvals.models import ActionRequest, Agent, Pause
 from audit.events import AuditCode
 from audit.selectors import events_of
+
+_WIDEST = {PauseScope.RESTORED.value: 0, PauseScope.ALL.value: 1}
+_RESTORES_FIRST = Case(When(scope=PauseScope.RESTORED, then=0), default=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,8 @@ class Stop:
     reason: str
     is_over: bool = False
     is_agent: bool = False
+    is_restore: bool = False
+    """The database was restored: what it believes not done may have been done before."""
 
     @property
     def for_people(self) -> str:
@@ -67,24 +72,58 @@ def stopped_since(request: ActionRequest, at: datetime) -> Stop | None:
     An approval given before it, or while it was being made, never runs. `lifted_at` is what
     counts: an approval that could not see a pause is older than the end of that pause.
     """
+    return stops_since(request, at).newest
+
+
+@dataclass(frozen=True, slots=True)
+class Stops:
+    """What has stood in a request's way since some moment."""
+
+    newest: Stop | None
+    is_frozen: bool
+    """Everything stands still after a restore, now."""
+    restored: bool
+    """The database was restored since the request was made, long ago perhaps."""
+
+
+def stops_since(request: ActionRequest, at: datetime) -> Stops:
+    """`stopped_since`, and what restores there were in the request's life, in the same query."""
     by_person = request.requested_by_id is not None
-    pause = (
+    restored = Q(scope=PauseScope.RESTORED, paused_at__gte=request.created_at)
+    pauses = list(
         _covering(request.action_type, request.system, by_person=by_person)
-        .filter(Q(lifted_at=None) | Q(lifted_at__gte=at))
-        .order_by(F("lifted_at").desc(nulls_first=True))
-        .first()
+        .filter(Q(lifted_at=None) | Q(lifted_at__gte=at) | restored)
+        .order_by(_RESTORES_FIRST, F("lifted_at").desc(nulls_first=True))
     )
-    if pause is not None and pause.lifted_at is None:
+    standing = [pause for pause in pauses if pause.lifted_at is None or pause.lifted_at >= at]
+    return Stops(
+        newest=_newest(request, standing, at, by_person=by_person),
+        is_frozen=any(_is_restore(pause) and pause.lifted_at is None for pause in pauses),
+        restored=any(
+            _is_restore(pause) and pause.paused_at >= request.created_at for pause in pauses
+        ),
+    )
+
+
+def _newest(
+    request: ActionRequest, pauses: list[Pause], at: datetime, *, by_person: bool
+) -> Stop | None:
+    pause = pauses[0] if pauses else None
+    if pause is not None and (pause.lifted_at is None or _is_restore(pause)):
         return _of_pause(pause)
     if not by_person and (stop := _agent_stopped_since(request.agent, at)):
         return stop
     return _of_pause(pause) if pause else None
 
 
+def _is_restore(pause: Pause) -> bool:
+    return pause.scope == PauseScope.RESTORED
+
+
 def current_pauses() -> list[Pause]:
     """Every pause in force, the widest first, then the oldest; agents' own are on their rows."""
     found = Pause.objects.filter(lifted_at=None).order_by("paused_at", "id")
-    return sorted(found, key=lambda pause: pause.scope != PauseScope.ALL)
+    return sorted(found, key=lambda pause: _WIDEST.get(pause.scope, len(_WIDEST)))
 
 
 def paused_agents() -> list[Agent]:
@@ -95,7 +134,13 @@ def paused_agents() -> list[Agent]:
 def stops_in_force() -> list[Stop]:
     """What every page tells: pauses, the widest first, then paused agents by name."""
     stops = [
-        Stop(str(pause), pause.paused_by, pause.paused_at, pause.reason)
+        Stop(
+            str(pause),
+            pause.paused_by,
+            pause.paused_at,
+            pause.reason,
+            is_restore=_is_restore(pause),
+        )
         for pause in current_pauses()
     ]
     for agent in paused_agents():
@@ -105,7 +150,8 @@ def stops_in_force() -> list[Stop]:
 
 
 def _covering(action_type: str, system: str, *, by_person: bool) -> QuerySet[Pause]:
-    covers = Q(scope=PauseScope.ALL, key="") | Q(scope=PauseScope.CONNECTOR, key=system)
+    covers = Q(scope__in=(PauseScope.ALL, PauseScope.RESTORED), key="")
+    covers |= Q(scope=PauseScope.CONNECTOR, key=system)
     if not by_person:
         covers |= Q(scope=PauseScope.ACTION_TYPE, key=action_type)
     return Pause.objects.filter(covers).order_by("paused_at", "id")
@@ -142,4 +188,5 @@ def _of_pause(pause: Pause) -> Stop:
         pause.paused_at,
         pause.reason,
         is_over=pause.lifted_at is not None,
+        is_restore=_is_restore(pause),
     )

@@ -54,7 +54,12 @@ def content_of(request: ActionRequest) -> RequestContent:
 
 def action_of(request: ActionRequest) -> Action:
     """The current version's action, from its checked bytes."""
-    stored: dict[str, Any] = json.loads(content_of(request).action)
+    return action_in(content_of(request))
+
+
+def action_in(content: RequestContent) -> Action:
+    """The action of one version, whose bytes the caller has checked or only looks up with."""
+    stored: dict[str, Any] = json.loads(content.action)
     return Action(type=stored["action_type"], params=stored["params"])
 
 

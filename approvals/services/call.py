@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -10,6 +11,14 @@ from approvals.models import ActionRequest
 from approvals.selectors.pauses import stopped_since
 from connectors.base import Action, ConnectorError, OutcomeUnknown, Receipt
 from connectors.registry import action_type, connector_for
+
+
+@dataclass(frozen=True, slots=True)
+class Possible:
+    """One call that may have been made already: with this action, under this key."""
+
+    action: Action
+    provider_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +31,8 @@ class Claim:
     action: Action
     provider_key: str
     granted_at: datetime
-    looks_first: bool = False
-    """It may have happened already: look it up, and call only when the target does not show it."""
+    may_be_done: tuple[Possible, ...] = ()
+    """What the target is asked for first; the call is made only when it shows none of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +77,20 @@ def call(claim: Claim) -> Outcome:
     Pauses are asked once more just before it: one that began since the claim stops it, and
     nothing is sent.
     """
-    if claim.looks_first:
+    if claim.may_be_done:
         try:
-            found = look_up(claim)
+            found = look_up(claim.may_be_done)
         except (ConnectorError, OutcomeUnknown) as error:
             return Unasked(f"Not sent: the target could not be asked first. {error}")
+        if found is not None and found.call.action == claim.action:
+            return Found(found.receipt)
         if found is not None:
-            return Found(found)
+            return Lost(f"Not sent: an earlier version was done. {found.receipt.summary}", True)
     request = ActionRequest.objects.select_related("agent").get(pk=claim.request_id)
     stop = stopped_since(request, claim.granted_at)
     if stop is not None:
+        if stop.is_restore:  # nothing was sent by this worker; nobody knows what was sent before
+            return Lost(f"Not sent: restored from a backup. {stop.for_agents}", is_final=True)
         return Refused(f"Nothing was sent. {stop.for_agents}", permanent=True)
     connector = connector_for(action_type(claim.action.type))
     try:
@@ -88,10 +101,22 @@ def call(claim: Claim) -> Outcome:
         return Lost(str(error))
 
 
-def look_up(claim: Claim) -> Receipt | None:
-    """The receipt of the claim's key if the target shows it. Raises what the connector raises."""
-    connector = connector_for(action_type(claim.action.type))
-    return connector.look_up(claim.action, idempotency_key=claim.provider_key)
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A call the target shows, and its receipt."""
+
+    call: Possible
+    receipt: Receipt
+
+
+def look_up(calls: Iterable[Possible]) -> Done | None:
+    """The first of the calls that the target shows. Raises what the connector raises."""
+    for possible in calls:
+        connector = connector_for(action_type(possible.action.type))
+        receipt = connector.look_up(possible.action, idempotency_key=possible.provider_key)
+        if receipt is not None:
+            return Done(possible, receipt)
+    return None
 
 
 def describe(outcome: Outcome) -> str:

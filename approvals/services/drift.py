@@ -16,7 +16,7 @@ from approvals.selectors.authority import (
 )
 from approvals.selectors.case import case_of
 from approvals.selectors.held import hold_grounds_of
-from approvals.selectors.pauses import stopped_since
+from approvals.selectors.pauses import Stop, stops_since
 from approvals.selectors.requests import content_of, requirements_of
 from approvals.services.derive import demand_intact
 from approvals.services.judge import judge_stored
@@ -49,6 +49,8 @@ class Judgement:
     evaluation: Evaluation
     facts: Facts
     drift: Drift | None = None  # None when everything still holds
+    is_frozen: bool = False  # after a restore: neither run nor sent back until people end it
+    restored: bool = False  # at some time since the request was made
 
     @property
     def is_denied(self) -> bool:
@@ -68,8 +70,9 @@ def judge_again(
     hold_grounds_of(request)
     judged = judge_stored(request, preview, now=at)
     evaluation = judged.evaluation
+    stops = stops_since(request, grant.created_at)
     drift = (
-        _grant_drift(request, grant, content.digest)
+        _grant_drift(request, grant, content.digest, stops.newest)
         or _policy_denial(evaluation)
         or _target_drift(grant, preview)
         or (
@@ -79,13 +82,16 @@ def judge_again(
         )
         or _starter_drift(request, grant)
     )
-    return Judgement(judged.policy, evaluation, judged.facts, drift)
+    return Judgement(
+        judged.policy, evaluation, judged.facts, drift, stops.is_frozen, stops.restored
+    )
 
 
-def _grant_drift(request: ActionRequest, grant: Grant, digest: str) -> Drift | None:
+def _grant_drift(
+    request: ActionRequest, grant: Grant, digest: str, stop: Stop | None
+) -> Drift | None:
     if grant.digest != digest or grant.version != request.version:
         return Drift("The action is not the one the grant was issued for.")
-    stop = stopped_since(request, grant.created_at)
     if stop is not None:
         paused = "It was paused since it was approved."
         return Drift(f"{paused} {stop.for_people}", f"{paused} {stop.for_agents}")

@@ -24,6 +24,7 @@ from approvals.services.call import (
     Found,
     Lost,
     Outcome,
+    Possible,
     Refused,
     Unasked,
     call,
@@ -34,10 +35,10 @@ from approvals.services.evidence import read_target
 from approvals.services.grants import revoke_grant
 from approvals.services.moves import EXECUTOR, move
 from approvals.services.reopen import reopen
-from approvals.services.retries import looks_first, may_repeat, pause_before_next
+from approvals.services.retries import may_be_done, may_repeat, pause_before_next, provider_key
 from approvals.services.route import keep_policy_decision
 from approvals.services.verify import read_back
-from audit.canonical import digest_of
+from audit.canonical import JsonObject, digest_of
 from audit.events import AuditCode
 from audit.services import record
 from connectors.base import Action, Preview, Receipt
@@ -96,6 +97,8 @@ def _claim(request_id: UUID, preview: Preview) -> Claim | None:
         return None
     request.agent = held_agent(request.agent_id)
     judgement = judge_again(request, grant, preview, at=at)
+    if judgement.is_frozen:
+        return None
     if judgement.drift is not None:
         _send_back(request, judgement, judgement.drift.for_people, preview, at)
         return None
@@ -111,6 +114,24 @@ def _claim(request_id: UUID, preview: Preview) -> Claim | None:
         purpose=PolicyDecision.Purpose.EXECUTION,
         at=at,
     )
+    return begin(
+        request,
+        grant,
+        at=at,
+        before=preview.before,
+        possible=may_be_done(request, at, restored=judgement.restored),
+    )
+
+
+def begin(
+    request: ActionRequest,
+    grant: Grant,
+    *,
+    at: datetime,
+    before: JsonObject,
+    possible: tuple[Possible, ...] = (),
+) -> Claim:
+    """Consume the grant and write the first attempt, on a locked request that may run."""
     action = action_of(request)
     grant.consumed_at = at
     grant.save(update_fields=["consumed_at"])
@@ -118,13 +139,10 @@ def _claim(request_id: UUID, preview: Preview) -> Claim | None:
         request=request,
         grant=grant,
         state=ExecutionState.RUNNING,
-        provider_key=digest_of(
-            {"request": str(request.pk), "version": request.version, "digest": request.digest}
-        ),
+        provider_key=provider_key(request, request.version, request.digest),
         started_at=at,
     )
-    looks = looks_first(request, at)
-    claim = open_attempt(request, execution, action, at=at, looks_first=looks)
+    claim = open_attempt(request, execution, action, at=at, possible=possible)
     record(
         AuditCode.GRANT_CONSUMED,
         actor=EXECUTOR,
@@ -140,7 +158,7 @@ def _claim(request_id: UUID, preview: Preview) -> Claim | None:
             "attempt": claim.fence,
             "digest": request.digest,
             "provider_key": claim.provider_key,
-            "pre_image_digest": digest_of(preview.before),
+            "pre_image_digest": digest_of(before),
         },
     )
     return claim
@@ -152,7 +170,7 @@ def open_attempt(
     action: Action,
     *,
     at: datetime,
-    looks_first: bool = False,
+    possible: tuple[Possible, ...] = (),
 ) -> Claim:
     """Write the next attempt: a higher fence than anyone before, and a lease on it."""
     execution.fence += 1
@@ -171,7 +189,7 @@ def open_attempt(
         action,
         execution.provider_key,
         execution.grant.created_at,
-        looks_first,
+        possible,
     )
 
 

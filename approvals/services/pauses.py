@@ -19,6 +19,7 @@ from approvals.exceptions import (
 )
 from approvals.models import Pause
 from approvals.selectors import clock
+from approvals.selectors.restores import waiting_for_look_up
 from audit.actors import Actor
 from audit.canonical import JsonObject
 from audit.events import AuditCode
@@ -59,8 +60,9 @@ def pause(scope: PauseScope, key: str = "", *, actor: Actor, reason: str) -> Pau
 def lift(pause_id: int, *, actor: Actor, reason: str = "") -> Pause:
     """Let it go on. What was approved before or during the pause is looked at again.
 
-    Stopping is easy, starting again takes an ops admin. Raises NotAuthorised, NotFound and
-    ApprovalError (already_lifted).
+    Stopping is easy, starting again takes an ops admin. The freeze after a restore ends with a
+    reason, and once every target has been asked. Raises NotAuthorised, NotFound, ReasonRequired
+    and ApprovalError (already_lifted, not_reconciled).
     """
     found = Pause.objects.select_for_update().filter(pk=pause_id).first()
     _demand(may_configure(actor), "Only an ops admin lifts a pause.")
@@ -68,6 +70,8 @@ def lift(pause_id: int, *, actor: Actor, reason: str = "") -> Pause:
         raise NotFound("There is no such pause.")
     if found.lifted_at is not None:
         raise ApprovalError(f"{found.lifted_by} lifted this already.", code="already_lifted")
+    if found.scope == PauseScope.RESTORED:
+        _demand_reconciled(found, reason)
     found.lifted_by, found.lifted_at = actor.name, clock.now()
     found.save(update_fields=["lifted_by", "lifted_at"])
     record(AuditCode.RESUMED, actor=actor, subject=found, data=_data(found, reason.strip()))
@@ -89,6 +93,18 @@ def _check(scope: PauseScope, key: str) -> None:
         what = PauseScope(scope).label
         right = f"One of: {', '.join(known)}." if any(known) else "Everything has no name."
         raise InvalidProposal([FieldProblem("key", f"There is no {what} of that name. {right}")])
+
+
+def _demand_reconciled(freeze: Pause, reason: str) -> None:
+    """Nothing of it runs by itself afterwards, so one ops admin is enough: approvers look again."""
+    if not reason.strip():
+        raise ReasonRequired("Write what was reconciled, and how.")
+    waiting = waiting_for_look_up(freeze).count()
+    if waiting:
+        raise ApprovalError(
+            f"{waiting} requests have not been looked up yet: workers are at it.",
+            code="not_reconciled",
+        )
 
 
 def _data(pause: Pause, reason: str) -> JsonObject:

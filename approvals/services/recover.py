@@ -16,10 +16,11 @@ from approvals.models import ActionRequest, Attempt, Execution
 from approvals.selectors import clock
 from approvals.selectors.pauses import Stop, stopped_since
 from approvals.selectors.requests import action_of
-from approvals.services.call import Claim, Lost, Outcome, Refused, Unasked, call, look_up
+from approvals.selectors.restores import restored_since
+from approvals.services.call import Claim, Lost, Outcome, Possible, Refused, Unasked, call, look_up
 from approvals.services.execute import fail, lose_track, open_attempt, settle
 from approvals.services.moves import EXECUTOR
-from approvals.services.retries import key_still_known, looks_first, nothing_happened
+from approvals.services.retries import key_still_known, may_be_done, nothing_happened, this_call
 from approvals.services.verify import read_back
 from audit.events import AuditCode
 from audit.services import record
@@ -94,8 +95,8 @@ def _take_over(request_id: UUID) -> _Plan | None:
         # leaves the sweeper's list and waits for a person
         lose_track(request, execution, last, broken.message, at)
         return None
-    looks = _looks_first(request, execution, at)
-    claim = open_attempt(request, execution, action, at=at, looks_first=looks)
+    possible = _may_be_done(request, execution, at)
+    claim = open_attempt(request, execution, action, at=at, possible=possible)
     record(
         AuditCode.EXECUTION_RETRIED,
         actor=EXECUTOR,
@@ -110,7 +111,7 @@ def _way(request: ActionRequest, execution: Execution, stop: Stop | None, at: da
     connector = connector_for(action_type(request.action_type))
     if execution.fence >= settings.EXECUTION_MAX_ATTEMPTS:
         return _Way.GIVE_UP
-    if nothing_happened(execution.pk):
+    if nothing_happened(execution.pk) and not (stop and stop.is_restore):
         return _Way.GIVE_UP if stop else _Way.REPEAT
     if stop is not None:
         return _Way.READ if connector.can_look_up else _Way.GIVE_UP
@@ -119,16 +120,21 @@ def _way(request: ActionRequest, execution: Execution, stop: Stop | None, at: da
     return _Way.READ if connector.can_look_up else _Way.GIVE_UP
 
 
-def _looks_first(request: ActionRequest, execution: Execution, at: datetime) -> bool:
+def _may_be_done(
+    request: ActionRequest, execution: Execution, at: datetime
+) -> tuple[Possible, ...]:
     if nothing_happened(execution.pk):
-        return looks_first(request, at)
-    return connector_for(action_type(request.action_type)).can_look_up
+        return may_be_done(request, at, restored=restored_since(request.created_at))
+    can_look_up = connector_for(action_type(request.action_type)).can_look_up
+    return (this_call(request),) if can_look_up else ()
 
 
 def _give_up(
     request: ActionRequest, execution: Execution, last: Attempt, stop: Stop | None, at: datetime
 ) -> None:
-    if last.outcome == AttemptOutcome.UNASKED and stop is None:
+    if stop is not None and stop.is_restore:
+        lose_track(request, execution, last, f"Not repeated. {stop.for_people}", at)
+    elif last.outcome == AttemptOutcome.UNASKED and stop is None:
         lose_track(request, execution, last, last.detail, at)
     elif nothing_happened(execution.pk):
         if stop is not None:
@@ -142,9 +148,9 @@ def _give_up(
 
 def _read(claim: Claim) -> Outcome:
     try:
-        receipt = look_up(claim)
+        done = look_up([Possible(claim.action, claim.provider_key)])
     except (ConnectorError, OutcomeUnknown) as error:
         return Lost(f"The target could not be asked: {error}")
-    if receipt is None:
+    if done is None:
         return Lost("A call was lost; the target does not show its effect yet.")
-    return receipt
+    return done.receipt

@@ -9,6 +9,9 @@ from django.conf import settings
 from approvals.choices import AttemptOutcome
 from approvals.models import ActionRequest, Attempt, Execution
 from approvals.selectors.pauses import stopped_since
+from approvals.selectors.requests import action_in, action_of
+from approvals.services.call import Possible
+from audit.canonical import digest_of
 from connectors.base import Connector
 from connectors.registry import action_type, connector_for
 
@@ -35,22 +38,57 @@ ASK_AGAIN_AFTER = (
 def pause_before_next(
     execution: Execution, *, after: AttemptOutcome = AttemptOutcome.UNKNOWN
 ) -> timedelta:
-    """How long the target is left alone after the execution's newest attempt, which ended so."""
+    """How long the target is left alone after the execution's newest attempt, which ended so.
+
+    Nothing is waited for after the last one: then people are told.
+    """
+    if execution.fence >= settings.EXECUTION_MAX_ATTEMPTS:
+        return timedelta(0)
     pauses = ASK_AGAIN_AFTER if after == AttemptOutcome.UNASKED else CALL_AGAIN_AFTER
     return pauses[min(execution.fence, len(pauses)) - 1]
 
 
-def looks_first(request: ActionRequest, at: datetime) -> bool:
-    """Must the target be asked for the effect before even the first call?
+def provider_key(request: ActionRequest, version: int, digest: str) -> str:
+    """The key of carrying out that version: the same however often, and after a restore too."""
+    return digest_of({"request": str(request.pk), "version": version, "digest": digest})
 
-    The key is the same whenever the same approved action is carried out, also by a database that
-    was restored and knows nothing of it. A target that remembers the key answers for itself; one
-    that keeps none, or may have forgotten one as old as the request, is asked.
+
+def may_be_done(request: ActionRequest, at: datetime, *, restored: bool) -> tuple[Possible, ...]:
+    """What the target is asked for before even the first call; nothing where a key vouches for it.
+
+    A target that remembers keys answers a repeated call for itself; one that keeps none, or may
+    have forgotten one as old as the request, is asked. Everybody is when the database was
+    `restored` since: then for every version, and for the next one, because sending the same
+    action back to people makes a new version of it.
     """
     connector = connector_for(action_type(request.action_type))
     if not connector.can_look_up:
-        return False
-    return not connector.idempotent or not key_still_known(connector, request.created_at, at)
+        return ()
+    if restored:
+        return calls_before_restore(request)
+    if connector.idempotent and key_still_known(connector, request.created_at, at):
+        return ()
+    return (this_call(request),)
+
+
+def this_call(request: ActionRequest) -> Possible:
+    """Carrying out the current version. Raises IntegrityBroken."""
+    key = provider_key(request, request.version, request.digest)
+    return Possible(action_of(request), key)
+
+
+def calls_before_restore(request: ActionRequest) -> tuple[Possible, ...]:
+    """Every call for the request that a life may have made which the database knows nothing of.
+
+    Raises IntegrityBroken.
+    """
+    current = action_of(request)
+    calls = [this_call(request)]
+    for content in request.contents.exclude(version=request.version).order_by("-version"):
+        key = provider_key(request, content.version, content.digest)
+        calls.append(Possible(action_in(content), key))
+    following = provider_key(request, request.version + 1, request.digest)
+    return (*calls, Possible(current, following))
 
 
 def nothing_happened(execution_id: int, *, before: int | None = None) -> bool:

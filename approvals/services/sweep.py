@@ -14,7 +14,7 @@ from django.db import transaction
 
 from approvals.choices import State
 from approvals.selectors import clock, due
-from approvals.services import assign, break_glass, clocks, dispatch, notify
+from approvals.services import assign, break_glass, clocks, dispatch, notify, restores
 from approvals.services.execute import execute
 from approvals.services.intake import continue_intake
 from approvals.services.recover import recover
@@ -42,6 +42,12 @@ ERRANDS = (
     Errand("expired", due.run_out, clocks.expire),
     Errand("clock steps", due.steps_due, clocks.step_on),
     Errand("handed on", due.left_by_absent, assign.hand_on),
+    Errand(
+        "looked up after a restore",
+        due.unchecked_after_restore,
+        restores.look_up,
+        task="approvals.look_up_after_restore",
+    ),
     Errand("intakes", due.interrupted_intakes, continue_intake, task="approvals.continue_intake"),
     Errand("leases", due.expired_leases, recover, task="approvals.recover"),
     Errand("executions", due.unclaimed_approvals, execute, task="approvals.execute"),
@@ -79,6 +85,7 @@ def sweep(*, through_broker: bool = False) -> Swept:
     neighbours are not affected. Several sweeps at once are harmless: every service locks its row
     and looks again.
     """
+    restores.notice()
     counts: dict[str, int] = {}
     failed = 0
     at = clock.now()

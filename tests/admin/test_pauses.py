@@ -132,8 +132,9 @@ def test_machines_are_told_at_once(house: House) -> None:
     refused = AgentClient(key).propose(a_proposal(refund("ch_1003", "20.00")))
     after = Client().get("/readyz").json()
 
-    assert before["pauses"] == {"everything": False, "action_types": 0, "connectors": 0}
-    assert after["pauses"] == {"everything": False, "action_types": 0, "connectors": 1}
+    nothing = {"everything": False, "restored": False, "action_types": 0, "connectors": 0}
+    assert before["pauses"] == nothing
+    assert after["pauses"] == {**nothing, "connectors": 1}
     assert after["status"] == "ready"
     assert refused.status_code == 403
     assert refused["Content-Type"] == "application/problem+json"

@@ -75,7 +75,7 @@ def test_a_payment_whose_key_is_remembered_is_called_without_a_look(
 ) -> None:
     request = make_request(cast.agent)
 
-    assert not claimed(request).looks_first
+    assert claimed(request).may_be_done == ()
 
 
 def test_a_mail_waits_for_an_archive_that_does_not_answer(cast: Cast, sandbox: Sandbox) -> None:
@@ -99,16 +99,14 @@ def test_an_archive_that_stays_silent_is_asked_ever_more_rarely_and_then_people_
     plan(sandbox, Fault(mode="error_500", path="/messages", times=99), system="email")
 
     execute(request.pk)
-    pauses = [time_until_next_attempt(request)]
+    pauses = []
     while fresh(request).state == "executing":
+        pauses.append(round(time_until_next_attempt(request).total_seconds()))
         taken_over(request)
-        if fresh(request).state == "executing":
-            pauses.append(time_until_next_attempt(request))
 
     assert fresh(request).state == "outcome_unknown"
     assert attempts(request) == ["unasked"] * (settings.EXECUTION_MAX_ATTEMPTS - 1) + ["unknown"]
-    assert pauses == sorted(pauses)
-    assert pauses[-2] > timedelta(minutes=10)
+    assert pauses == [15, 60, 300, 900, 0]  # seconds
     assert sandbox.effects("email") == []
 
 

@@ -37,7 +37,12 @@ def test_a_complete_installation_is_ready_and_shows_its_posture(client: Client) 
     assert answer.json()["policy"] == {"version": version.label}
     assert answer.json()["oldest_pending"] == {}
     assert answer.json()["paused_agents"] == 0
-    assert answer.json()["pauses"] == {"everything": False, "action_types": 0, "connectors": 0}
+    assert answer.json()["pauses"] == {
+        "everything": False,
+        "restored": False,
+        "action_types": 0,
+        "connectors": 0,
+    }
 
 
 @pytest.mark.django_db

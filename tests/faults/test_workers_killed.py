@@ -31,6 +31,7 @@ ONE_CALL = ["grant.consumed", "request.execution_begun", "request.executed"]
 VERIFIED = ["request.verified", "request.signed_off"]
 TAKEN_OVER = ["grant.consumed", "request.execution_begun", "execution.lease_expired"]
 """The trail of an attempt whose worker was never heard of again."""
+FOUND = ["execution.retried", "execution.effect_found"]
 
 
 def begun(request: ActionRequest) -> None:
@@ -116,7 +117,7 @@ def test_a_call_still_on_its_way_when_its_worker_dies_has_one_effect(world: Worl
 
 
 @pytest.mark.parametrize("whom", ["the whole worker", "the child that works"])
-def test_a_worker_killed_after_the_effect_and_before_the_commit_repeats_with_the_same_key(
+def test_what_a_worker_killed_before_its_commit_has_done_is_found_by_its_key(
     world: World, whom: str
 ) -> None:
     worker = world.worker()
@@ -133,7 +134,7 @@ def test_a_worker_killed_after_the_effect_and_before_the_commit_repeats_with_the
     world.sweep_until("audited", request)
     one_effect(world, request)
     assert attempts_of(request) == ["lease_expired", "receipt"]
-    assert trail_of(request) == [*TAKEN_OVER, "execution.retried", "request.executed", *VERIFIED]
+    assert trail_of(request) == [*TAKEN_OVER, *FOUND, "request.executed", *VERIFIED]
     assert_trail_is_whole()
 
 

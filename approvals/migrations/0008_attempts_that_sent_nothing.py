@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("approvals", "0006_find_what_was_done_for_a_counterparty"),
+        ("approvals", "0007_the_order_requests_are_counted_in"),
     ]
 
     operations = [
