@@ -23,7 +23,7 @@ from approvals.services.call import look_up as ask
 from approvals.services.execute import begin, settle
 from approvals.services.moves import EXECUTOR
 from approvals.services.pauses import pause
-from approvals.services.retries import calls_before_restore
+from approvals.services.retries import calls_of_every_version
 from approvals.services.verify import read_back
 from audit import outside
 from audit.actors import Actor
@@ -79,7 +79,7 @@ def look_up(request_id: UUID) -> None:
     done, detail = None, ""
     try:
         if connector_for(action_type(request.action_type)).can_look_up:
-            done = ask(calls_before_restore(request))
+            done = ask(calls_of_every_version(request))
         else:
             detail = "This system cannot look anything up: people find out there."
     except (ConnectorError, OutcomeUnknown, IntegrityBroken, LookupError) as problem:

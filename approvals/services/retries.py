@@ -57,15 +57,15 @@ def may_be_done(request: ActionRequest, at: datetime, *, restored: bool) -> tupl
     """What the target is asked for before even the first call; nothing where a key vouches for it.
 
     A target that remembers keys answers a repeated call for itself; one that keeps none, or may
-    have forgotten one as old as the request, is asked. Everybody is when the database was
-    `restored` since: then for every version, and for the next one, because sending the same
-    action back to people makes a new version of it.
+    have forgotten one as old as the request, is asked. So is every target when the database was
+    `restored` since, and about every request that was sent back to people or edited: a new
+    version has a new key, which says nothing of what an unnoticed restore made it forget.
     """
     connector = connector_for(action_type(request.action_type))
     if not connector.can_look_up:
         return ()
-    if restored:
-        return calls_before_restore(request)
+    if restored or request.version > 1:
+        return calls_of_every_version(request)
     if connector.idempotent and key_still_known(connector, request.created_at, at):
         return ()
     return (this_call(request),)
@@ -77,10 +77,10 @@ def this_call(request: ActionRequest) -> Possible:
     return Possible(action_of(request), key)
 
 
-def calls_before_restore(request: ActionRequest) -> tuple[Possible, ...]:
-    """Every call for the request that a life may have made which the database knows nothing of.
+def calls_of_every_version(request: ActionRequest) -> tuple[Possible, ...]:
+    """Every call for the request that may have been made and forgotten, the next version's too.
 
-    Raises IntegrityBroken.
+    Sending the same action back to people makes a new version of it. Raises IntegrityBroken.
     """
     current = action_of(request)
     calls = [this_call(request)]

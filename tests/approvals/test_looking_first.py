@@ -23,7 +23,7 @@ from tests.approvals.executing import (
     taken_over,
     time_until_next_attempt,
 )
-from tests.approvals.make import Cast, fresh, make_request
+from tests.approvals.make import Cast, approve, fresh, make_request, manager_refund
 from tests.approvals.story import codes
 from tests.database import triggers_off
 
@@ -76,6 +76,23 @@ def test_a_payment_whose_key_is_remembered_is_called_without_a_look(
     request = make_request(cast.agent)
 
     assert claimed(request).may_be_done == ()
+
+
+def test_a_payment_sent_back_to_people_is_asked_for_under_the_keys_of_all_its_versions(
+    cast: Cast, sandbox: Sandbox
+) -> None:
+    request = make_request(cast.agent, manager_refund())
+    approve(request, cast.mona)
+    done_in_a_life_that_was_lost(request)
+
+    execute(request.pk)  # the charge is not what she saw any more: it is refunded
+    again = fresh(request)
+    approve(again, cast.mona)
+    execute(request.pk)
+
+    assert (again.state, again.version) == ("pending_approval", 2)
+    assert fresh(request).state == "audited"
+    assert len(sandbox.effects("payments")) == 1
 
 
 def test_a_mail_waits_for_an_archive_that_does_not_answer(cast: Cast, sandbox: Sandbox) -> None:
