@@ -17,8 +17,9 @@ from approvals.selectors import clock
 from approvals.selectors.pauses import Stop, stopped_since
 from approvals.selectors.requests import action_of
 from approvals.selectors.restores import restored_since
+from approvals.services.attempts import open_attempt
 from approvals.services.call import Claim, Lost, Outcome, Possible, Refused, Unasked, call, look_up
-from approvals.services.execute import fail, lose_track, open_attempt, settle
+from approvals.services.execute import fail, lose_track, settle
 from approvals.services.moves import EXECUTOR
 from approvals.services.retries import key_still_known, may_be_done, nothing_happened, this_call
 from approvals.services.verify import read_back

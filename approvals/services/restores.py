@@ -18,9 +18,10 @@ from approvals.models import ActionRequest, Pause, RestoreCheck
 from approvals.selectors import clock
 from approvals.selectors.requests import usable_grant_of
 from approvals.selectors.restores import LOOKED_UP, freeze_in_force
+from approvals.services.attempts import begin
 from approvals.services.call import Done, Found, Lost
 from approvals.services.call import look_up as ask
-from approvals.services.execute import begin, settle
+from approvals.services.execute import settle
 from approvals.services.moves import EXECUTOR
 from approvals.services.pauses import pause
 from approvals.services.retries import calls_of_every_version

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("approvals", "0008_attempts_that_sent_nothing"),
+        ("approvals", "0009_attempts_that_sent_nothing"),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("approvals", "0007_the_order_requests_are_counted_in"),
+        ("approvals", "0008_heartbeats_and_alarms"),
     ]
 
     operations = [
