@@ -17,10 +17,8 @@ import sys
 import time
 from collections.abc import Collection, Iterable
 
-GRACE_SECONDS = 7.0
 
-
-def main(lines: Iterable[str]) -> None:
+def main(lines: Iterable[str], *, grace: float) -> None:
     """Keep the list; when the pipe ends, end every group that is still on it."""
     groups: set[int] = set()
     for line in lines:
@@ -29,7 +27,7 @@ def main(lines: Iterable[str]) -> None:
             groups.add(group)
         else:
             groups.discard(group)
-    end_groups(groups, grace=GRACE_SECONDS)
+    end_groups(groups, grace=grace)
 
 
 def end_groups(groups: Collection[int], *, grace: float) -> None:
@@ -63,4 +61,4 @@ def _signal(send: object, target: int, number: int) -> bool:
 
 
 if __name__ == "__main__":
-    main(sys.stdin)
+    main(sys.stdin, grace=float(sys.argv[1]))

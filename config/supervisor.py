@@ -22,8 +22,9 @@ from typing import IO
 
 from config import guard
 
-STOP_SECONDS = 8.0
-"""How long children may take to stop; a call to the outside that is cut off keeps its lease."""
+STOP_SECONDS = 40.0
+"""How long children may take to stop: longer than web gives the requests it is still answering
+(`config.web_server`). A call to the outside that is cut off keeps its lease."""
 STEADY_SECONDS = 20.0
 """What has run for as long as this has recovered: its next death counts as its first."""
 _WAITS = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
@@ -76,7 +77,14 @@ class Supervisor:
     started it is better told so by an exit status than by a log.
     """
 
-    def __init__(self, children: Sequence[Child], *, out: IO[str] | None = None) -> None:
+    def __init__(
+        self,
+        children: Sequence[Child],
+        *,
+        out: IO[str] | None = None,
+        stop_seconds: float = STOP_SECONDS,
+    ) -> None:
+        self._stop_seconds = stop_seconds
         self._all = [_Running(child) for child in children]
         self._out = out or sys.stdout
         self._writing = threading.Lock()
@@ -141,7 +149,7 @@ class Supervisor:
 
     def _start_guard(self) -> None:
         self._guard = subprocess.Popen(  # noqa: S603  # our own file
-            [sys.executable, "-I", str(Path(guard.__file__))],
+            [sys.executable, "-I", str(Path(guard.__file__)), str(self._stop_seconds)],
             stdin=subprocess.PIPE,
             text=True,
             start_new_session=True,
@@ -220,11 +228,11 @@ class Supervisor:
         self.say("up", f"{child.name} {what_happened}{row}; starting it again in {wait:g} s.")
 
     def _stop_all(self) -> None:
-        """Leave nobody behind, within STOP_SECONDS and a moment."""
+        """Leave nobody behind, within `stop_seconds` and a moment."""
         alive = [r.process for r in self._all if r.process is not None]
         reaper = threading.Thread(target=lambda: [p.wait() for p in alive], daemon=True)
         reaper.start()  # a zombie leader would count as a living group
-        guard.end_groups([p.pid for p in alive], grace=STOP_SECONDS)
+        guard.end_groups([p.pid for p in alive], grace=self._stop_seconds)
         reaper.join()
         for running in self._all:
             if running.pump is not None:

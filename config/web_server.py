@@ -7,6 +7,8 @@ one waiting thread.
 from __future__ import annotations
 
 import os
+import signal
+from types import FrameType
 from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -18,10 +20,26 @@ worker_class = "gthread"
 # SQLite has one writer: more processes would only queue for it.
 workers = 2 if settings.IS_POSTGRES else 1
 threads = settings.WEB_THREADS
-graceful_timeout = 5
+# Longer than the longest request, a full long poll; those are answered early, see below.
+graceful_timeout = 35
 timeout = 60
 max_requests = 0
 accesslog = None  # RequestIdMiddleware writes one line per request, with its id
 control_socket_disable = True
 proc_name = "countersign-web"
 logconfig_dict: dict[str, Any] = settings.LOGGING
+
+
+def post_worker_init(worker: Any) -> None:
+    """Answer the long polls as soon as this process is told to stop, so that stopping is quick."""
+    from approvals.api.waiting import end_all_waits  # the apps are set up only now
+
+    wind_down = signal.getsignal(signal.SIGTERM)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        end_all_waits()
+        if callable(wind_down):
+            wind_down(number, frame)
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.siginterrupt(signal.SIGTERM, False)  # as gunicorn has it: disturb no request

@@ -21,11 +21,19 @@ _PAUSE = 0.25
 
 _waiting: set[int] = set()
 _lock = threading.Lock()
+_stopping = threading.Event()
+
+
+def end_all_waits() -> None:
+    """Answer everybody who waits now: this process is about to stop."""
+    _stopping.set()
 
 
 def wait_for_change(request_id: UUID, state: str, seconds: float, *, agent_id: int) -> bool:
-    """Return when the request has left `state`, or the time is over; False, at once, when no place
-    is free to wait in."""
+    """Return when the request has left `state`, the time is over or the process stops.
+
+    False, at once, when no place is free to wait in.
+    """
     with place_for(agent_id) as found:
         if not found:
             return False
@@ -34,7 +42,8 @@ def wait_for_change(request_id: UUID, state: str, seconds: float, *, agent_id: i
             now = ActionRequest.objects.filter(pk=request_id).values_list("state", flat=True)
             if now.first() != state:
                 break
-            time.sleep(_PAUSE)
+            if _stopping.wait(_PAUSE):
+                break
         return True
 
 

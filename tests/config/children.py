@@ -70,7 +70,7 @@ def supervise(directory: Path, *roles: str) -> None:
     ]
     _sign(directory, "supervisor")
     raise SystemExit(
-        Supervisor(children).run(
+        Supervisor(children, stop_seconds=3).run(
             is_ready=lambda: any(directory.glob("*.leader")),
             when_ready=lambda: (directory / "announced").touch(),
         )
