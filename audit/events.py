@@ -58,6 +58,7 @@ class AuditCode(StrEnum):
     DECISION_REFUSED = "decision.refused"
     EDITED = "request.edited"
     POLICY_RECHECKED = "request.policy_rechecked"
+    INTEGRITY_BROKEN = "request.integrity_broken"
     ESCALATED = "escalation.recorded"
     REMINDED = "reminder.recorded"
     ROUTE_EMPTY = "route.empty"
@@ -166,6 +167,9 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.EDITED: _Meaning("{actor} edited {fields}", Personal.STAFF),
     _C.POLICY_RECHECKED: _Meaning(
         "Policy {policy} on the edited action: {verdict}, tier {tier}", Personal.NONE
+    ),
+    _C.INTEGRITY_BROKEN: _Meaning(
+        "Changed behind the application's back: {problem}", Personal.NONE
     ),
     _C.ESCALATED: _Meaning("Escalated to {to}: {reason}", Personal.NONE),
     _C.REMINDED: _Meaning("Reminded {group} at {step}", Personal.NONE),

@@ -33,12 +33,14 @@ from approvals.admin.proving import asks_password, fit, prove_by
 from approvals.admin.timing import countdown
 from approvals.choices import INCIDENTS, DecisionVerdict, State
 from approvals.exceptions import ApprovalError, IntegrityBroken, InvalidProposal
-from approvals.models import ActionRequest
+from approvals.models import ActionRequest, IntegrityIncident
 from approvals.selectors import clock
 from approvals.selectors.glass import may_break
 from approvals.selectors.inbox import next_to_decide
 from approvals.selectors.review import CaseFile, case_file
 from approvals.selectors.shown import seal, shown_content
+from approvals.services import integrity
+from audit.actors import Actor
 from connectors.catalogue import Reversibility
 from policies.models import User
 
@@ -151,6 +153,12 @@ def _page(
         token = seal(action_request, shown_content(action_request), user=person, at=at)
         case = case_file(action_request, viewer=person, at=at)
     except IntegrityBroken as broken:
+        integrity.report(
+            action_request.pk,
+            broken,
+            found_by=IntegrityIncident.FoundBy.REVIEW,
+            actor=Actor.human(person),
+        )
         base |= {"action_request": action_request, "broken": broken.message}
         return TemplateResponse(request, "approvals/broken.html", base, status=broken.status)
     offered = {

@@ -22,6 +22,7 @@ from approvals.models.inboxes import (
     SecurityInbox,
     SupportInbox,
 )
+from approvals.models.integrity import IntegrityIncident
 from approvals.models.notices import Notice
 from approvals.models.requests import ActionRequest
 from approvals.models.stopping import BreakGlass, Pause, RestoreCheck
@@ -46,6 +47,7 @@ __all__ = [
     "FinanceInbox",
     "Grant",
     "Heartbeat",
+    "IntegrityIncident",
     "LegalInbox",
     "ManagerInbox",
     "Notice",

@@ -18,7 +18,14 @@ from approvals.choices import (
     State,
 )
 from approvals.inspection import reveal
-from approvals.models import ActionRequest, Decision, EvidenceItem, PolicyDecision, Requirement
+from approvals.models import (
+    ActionRequest,
+    Decision,
+    EvidenceItem,
+    IntegrityIncident,
+    PolicyDecision,
+    Requirement,
+)
 from approvals.selectors import clock
 from approvals.selectors.authority import COUNTED_WITH, approval_of
 from approvals.selectors.case import amount_of
@@ -32,6 +39,7 @@ from policies.verdicts import Verdict
 MANAGER = "manager"
 MOST_COUNTED = 1_000
 RECENTLY = timedelta(days=7)
+CHANGED_LISTED_FOR = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,19 @@ def teams_of(user: User) -> tuple[str, ...]:
     return tuple(team for team in DECIDING_ROLES if team in names)
 
 
+def incidents(at: datetime, requests: QuerySet[ActionRequest]) -> QuerySet[ActionRequest]:
+    """Whose outcome somebody has to find out, and what was found changed outside of Countersign.
+
+    Nothing people do here puts the latter right, so those are listed for CHANGED_LISTED_FOR.
+    """
+    lately = _changed_outside().filter(found_at__gte=at - CHANGED_LISTED_FOR)
+    return requests.filter(Q(state__in=INCIDENTS) | Exists(lately))
+
+
+def _changed_outside() -> QuerySet[IntegrityIncident]:
+    return IntegrityIncident.objects.filter(request=OuterRef("pk")).order_by()
+
+
 def requests_of(
     team: str, requests: QuerySet[ActionRequest] | None = None
 ) -> QuerySet[ActionRequest]:
@@ -109,7 +130,8 @@ def requests_of(
     requests = ActionRequest.objects.all() if requests is None else requests
     asked = Exists(_asked(team))
     if team == MANAGER:
-        return requests.filter(asked | Q(state__in=INCIDENTS) | Q(verdict=Verdict.ALLOW.value))
+        needs_closing = Q(state__in=INCIDENTS) | Exists(_changed_outside())
+        return requests.filter(asked | needs_closing | Q(verdict=Verdict.ALLOW.value))
     return requests.filter(asked)
 
 
@@ -148,7 +170,7 @@ def in_view(
         running = Q(state__in=[State.APPROVED, State.EXECUTING, State.EXECUTED])
         return requests.filter(running | supervised)
     if view is NEEDS_CLOSING:
-        return requests.filter(state__in=INCIDENTS)
+        return incidents(at, requests)
     decided = Decision.objects.filter(
         request=OuterRef("pk"), group=team, created_at__gte=at - RECENTLY
     )

@@ -12,7 +12,7 @@ from django.db.models import Count
 from django.db.models.functions import TruncHour
 from django.utils import timezone
 
-from approvals.choices import INCIDENTS, State
+from approvals.choices import State
 from approvals.models import ActionRequest, Agent, BreakGlass
 from approvals.selectors import clock
 from approvals.selectors.glass import overdue_reviews
@@ -24,6 +24,7 @@ from approvals.selectors.inbox import (
     WAITING,
     capped,
     in_view,
+    incidents,
     requests_of,
 )
 from audit.events import AuditCode
@@ -165,7 +166,7 @@ def _posture() -> Posture:
     return Posture(
         policy=published.values_list("label", flat=True).first() or "",
         oldest=tuple(oldest),
-        incidents=capped(ActionRequest.objects.filter(state__in=INCIDENTS)),
+        incidents=capped(incidents(clock.now(), ActionRequest.objects.all())),
         paused_agents=tuple(paused.values_list("name", flat=True)[:20]),
         emergencies=BreakGlass.objects.filter(reviewed_at=None).count(),
         emergencies_overdue=overdue_reviews(clock.now()),

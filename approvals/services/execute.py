@@ -14,10 +14,11 @@ from uuid import UUID
 from django.db import transaction
 
 from approvals.choices import AttemptOutcome, ExecutionState, State
+from approvals.exceptions import IntegrityBroken
 from approvals.models import ActionRequest, Attempt, Execution, Grant, PolicyDecision
 from approvals.selectors import clock
 from approvals.selectors.requests import action_of, held_agent, usable_grant_of
-from approvals.services import compensate, notify
+from approvals.services import compensate, integrity, notify
 from approvals.services.attempts import begin
 from approvals.services.call import (
     Claim,
@@ -50,12 +51,14 @@ def execute(request_id: UUID) -> None:
 
     Safe to call any number of times, from any number of workers, at any time: it does nothing
     unless the request is approved, its grant usable and its window open. Raises IntegrityBroken
-    when the stored action is not the one that was approved.
+    when the stored action is not the one that was approved; then it has ended and people know.
     """
-    action = _due_action(request_id)
-    if action is None:
-        return
-    claim = _claim(request_id, read_target(action))
+    try:
+        action = _due_action(request_id)
+        claim = _claim(request_id, read_target(action)) if action else None
+    except IntegrityBroken as broken:
+        integrity.end_approved(request_id, broken)
+        raise
     if claim is None:
         return
     settle(claim, call(claim))

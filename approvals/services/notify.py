@@ -86,6 +86,12 @@ def incident(request: ActionRequest) -> None:
     _tell(request, [*_members(groups), request.agent.owner], "An execution needs your attention")
 
 
+def integrity_broken(request: ActionRequest) -> None:
+    """A stored request was changed by other means: whoever looks into such things learns it."""
+    everybody = _members({CONFIGURING_ROLE, "security", AUDITOR})
+    _tell(request, everybody, "INCIDENT: a stored request was changed outside of Countersign")
+
+
 def agent_paused(request: ActionRequest) -> None:
     """The agent keeps proposing what it was refused, and has been stopped."""
     _tell(request, [request.agent.owner], "Your agent was paused: it repeats what was refused")

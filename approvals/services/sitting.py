@@ -15,6 +15,7 @@ from django.db.models import Q
 from approvals.choices import FINAL_VERDICTS, DecisionVerdict, ReasonCode, State
 from approvals.exceptions import (
     AlreadyDecided,
+    IntegrityBroken,
     NotAuthorised,
     Paused,
     ReasonRequired,
@@ -24,6 +25,7 @@ from approvals.exceptions import (
 from approvals.models import (
     ActionRequest,
     Decision,
+    IntegrityIncident,
     PolicyDecision,
     Requirement,
     ShownContent,
@@ -33,7 +35,7 @@ from approvals.selectors.authority import grounds_for, people_decided
 from approvals.selectors.pauses import stop_of
 from approvals.selectors.requests import held_agent, policy_decision_of
 from approvals.selectors.shown import Seen, shown_content
-from approvals.services import notify
+from approvals.services import integrity, notify
 from approvals.services.derive import demand_intact
 from audit.actors import Actor
 from audit.events import AuditCode
@@ -83,6 +85,16 @@ def refusals_recorded(
                 decider = kwargs["decider"]
                 assert isinstance(decider, User)  # noqa: S101 - narrows for the type checker
                 _record_refusal(request_id, decider, attempted, refusal)
+                raise
+            except IntegrityBroken as broken:
+                decider = kwargs["decider"]
+                assert isinstance(decider, User)  # noqa: S101 - narrows for the type checker
+                integrity.report(
+                    request_id,
+                    broken,
+                    found_by=IntegrityIncident.FoundBy.DECISION,
+                    actor=Actor.human(decider),
+                )
                 raise
 
         return recording

@@ -8,7 +8,7 @@ from approvals.models import ActionRequest, Decision
 from approvals.services.answer import answer
 from approvals.services.decide import request_changes
 from audit.events import AuditCode
-from tests.admin.make import House, browser, door, look, page, state_of, text_of
+from tests.admin.make import House, browser, door, inbox, look, page, state_of, text_of
 from tests.admin.review import NOTHING_WRONG, codes_of, send
 from tests.approvals.make import look_at, make_limit, make_person, make_request, refund
 from tests.database import triggers_off
@@ -139,3 +139,20 @@ def test_stored_bytes_that_do_not_match_their_digest_stop_the_page(
 
     assert response.status_code == 409
     assert "Nothing can be decided here." in text_of(response)
+
+
+def test_who_opens_it_is_told_that_others_know_and_managers_find_it_among_the_incidents(
+    house: House, request_: ActionRequest
+) -> None:
+    with triggers_off():
+        request_.contents.update(action='{"action_type":"refund.issue","params":{}}')
+
+    for _ in range(3):
+        told = text_of(browser(house.fred).get(page(request_)))
+    listed = browser(house.mona).get(f"{inbox('manager')}?show=incidents")
+
+    assert "Ops admins, security and auditors have been told." in told
+    assert request_.integrity_incidents.count() == 1
+    assert listed.status_code == 200
+    assert str(request_.pk) in text_of(listed)
+    assert browser(house.mona).get(page(request_, "manager")).status_code == 409

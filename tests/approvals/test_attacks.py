@@ -86,7 +86,7 @@ def test_and_it_stops_the_execution(cast: Cast) -> None:
     with pytest.raises(IntegrityBroken):
         execute(request.pk)
 
-    assert fresh(request).state == "approved"
+    assert fresh(request).state == "denied"
 
 
 def test_whoever_configures_with_one_account_does_not_decide_with_another(cast: Cast) -> None:

@@ -99,7 +99,8 @@ def test_bytes_that_were_changed_are_refused_by_name(
         execute(request.pk)
 
     assert refused.value.code == "digest_mismatch"
-    assert_story(request, "approved", [*ROUTED, *DECIDED])
+    ended = ["request.integrity_broken", "grant.revoked", "request.denied"]
+    assert_story(request, "denied", [*ROUTED, *DECIDED, *ended])
     assert sandbox.effects("records") == []
 
 
