@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import Model
 from django.http import HttpRequest
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
@@ -81,6 +82,12 @@ class PauseAdmin(ServiceAdminWithDoors):
         """Changing a pause means lifting it: its words stay."""
         in_force = isinstance(obj, Pause) and obj.lifted_at is None
         return in_force and configures(request)
+
+    def why_over(self, request: HttpRequest, row: Model) -> str:
+        """A colleague has lifted it."""
+        if not isinstance(row, Pause) or row.lifted_at is None or not configures(request):
+            return ""
+        return f"{row.lifted_by} lifted this on {row.lifted_at:%Y-%m-%d at %H:%M} UTC."
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return ("what", "reason") if obj is None else self.shown

@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.db.models import Model
 from django.http import HttpRequest
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
@@ -78,11 +79,17 @@ class AbsenceAdmin(ServiceAdminWithDoors):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Changing an absence means calling it off."""
-        if not isinstance(obj, Absence) or not self.has_add_permission(request):
-            return False
-        is_over = obj.cancelled_at is not None or obj.ends_at <= clock.now()
-        own = obj.user.person == person_at(request).person
-        return not is_over and (own or configures(request))
+        return isinstance(obj, Absence) and not _is_over(obj) and self._may_cancel(request, obj)
+
+    def why_over(self, request: HttpRequest, row: Model) -> str:
+        """It has ended, or somebody has called it off."""
+        if not isinstance(row, Absence) or not _is_over(row) or not self._may_cancel(request, row):
+            return ""
+        return "This absence is over already."
+
+    def _may_cancel(self, request: HttpRequest, absence: Absence) -> bool:
+        own = absence.user.person == person_at(request).person
+        return self.has_add_permission(request) and (own or configures(request))
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
@@ -142,3 +149,7 @@ def _only_reads(request: HttpRequest) -> bool:
     """No role, or the auditor's alone."""
     roles = set(person_at(request).groups.values_list("name", flat=True))
     return not roles - {AUDITOR}
+
+
+def _is_over(absence: Absence) -> bool:
+    return absence.cancelled_at is not None or absence.ends_at <= clock.now()

@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from unfold.decorators import display
@@ -43,7 +43,13 @@ class AuthorityChangeAdmin(ServiceAdminWithDoors):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whether the doors are open to this reader; the services ask again."""
         waits = isinstance(obj, AuthorityChange) and obj.status == ChangeStatus.WAITING
-        return waits and (configures(request) or _is_own(request, obj))
+        return waits and _may_answer(request, obj)
+
+    def why_over(self, request: HttpRequest, row: Model) -> str:
+        """A colleague was faster, or time was."""
+        if not isinstance(row, AuthorityChange) or row.status == ChangeStatus.WAITING:
+            return ""
+        return second_person.how_it_ended(row) if _may_answer(request, row) else ""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuthorityChange]:
         rows: QuerySet[AuthorityChange] = super().get_queryset(request)
@@ -145,6 +151,10 @@ def waiting_badge(request: HttpRequest) -> str:
     waiting = AuthorityChange.objects.filter(status=ChangeStatus.WAITING, lapses_at__gt=clock.now())
     number = waiting.exclude(proposed_by__person=person_at(request).person).count()
     return str(number) if number else ""
+
+
+def _may_answer(request: HttpRequest, change: AuthorityChange) -> bool:
+    return configures(request) or _is_own(request, change)
 
 
 def _is_own(request: HttpRequest, change: AuthorityChange) -> bool:

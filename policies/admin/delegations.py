@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from unfold.decorators import display
@@ -136,9 +136,17 @@ class DelegationAdmin(MayWaitAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Whether the door is open: taking back what still counts. Nothing else ever changes."""
-        if not isinstance(obj, Delegation) or obj.revoked_at or obj.ends_at <= clock.now():
+        if not isinstance(obj, Delegation) or _how_it_ended(obj):
             return False
         return configures(request) or _is_concerned(request, obj)
+
+    def why_over(self, request: HttpRequest, row: Model) -> str:
+        """It has ended, or somebody took it back."""
+        if not isinstance(row, Delegation) or not (
+            configures(request) or _is_concerned(request, row)
+        ):
+            return ""
+        return _how_it_ended(row)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delegation]:
         rows: QuerySet[Delegation] = super().get_queryset(request)
@@ -281,3 +289,11 @@ def _decides(request: HttpRequest) -> bool:
 def _is_concerned(request: HttpRequest, delegation: Delegation) -> bool:
     person = person_at(request).person
     return person in (delegation.lender.person, delegation.delegate.person)
+
+
+def _how_it_ended(delegation: Delegation) -> str:
+    """Why there is nothing left to take back; "" while there is."""
+    if delegation.revoked_at:
+        return f"This was taken back on {delegation.revoked_at:%Y-%m-%d at %H:%M} UTC."
+    ended = delegation.ends_at <= clock.now()
+    return f"This ended on {delegation.ends_at:%Y-%m-%d at %H:%M} UTC." if ended else ""

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.db.models import Model
 from django.http import HttpRequest
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
@@ -112,7 +113,16 @@ class ApprovalLimitAdmin(MayWaitAdmin):
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """A removed limit stays as it was: decisions rest on it."""
         gone = isinstance(obj, ApprovalLimit) and not obj.valid
-        return super().has_change_permission(request, obj) and configures(request) and not gone
+        return self._may_change(request, obj) and not gone
+
+    def why_over(self, request: HttpRequest, row: Model) -> str:
+        """A colleague has removed or replaced it."""
+        if not isinstance(row, ApprovalLimit) or row.valid or not self._may_change(request, row):
+            return ""
+        return "This limit is not in force any more: it has been removed or replaced."
+
+    def _may_change(self, request: HttpRequest, obj: Any) -> bool:
+        return bool(super().has_change_permission(request, obj)) and configures(request)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:

@@ -203,9 +203,20 @@ def _waiting(change_id: int) -> AuthorityChange:
     except AuthorityChange.DoesNotExist as error:
         raise PolicyError("unknown_change", "There is no such change.") from error
     if change.status != ChangeStatus.WAITING:
-        by = f" by {change.decided_by}" if change.decided_by else ""
-        raise PolicyError("change_over", f"This has been {change.status} already{by}.")
+        raise PolicyError("change_over", how_it_ended(change))
     return change
+
+
+def how_it_ended(change: AuthorityChange) -> str:
+    """Who answered it, how and when, for whoever comes too late."""
+    when = f"{change.decided_at:%Y-%m-%d at %H:%M} UTC" if change.decided_at else "already"
+    who = change.decided_by.get_username() if change.decided_by else ""
+    return {
+        ChangeStatus.AGREED: f"{who} agreed to this on {when}. It has been done.",
+        ChangeStatus.REFUSED: f"{who} refused this on {when}. Nothing has changed.",
+        ChangeStatus.WITHDRAWN: f"{who} withdrew this on {when}. Nothing has changed.",
+        ChangeStatus.LAPSED: f"Nobody agreed in time: this lapsed on {when}. Nothing has changed.",
+    }[ChangeStatus(change.status)]
 
 
 def _person(actor: Actor) -> str:
