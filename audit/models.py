@@ -81,3 +81,25 @@ class AuditEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.subject_type} {self.subject_id} #{self.seq} {self.code}"
+
+
+class RequiredEvent(models.Model):
+    """The event that has to follow the last protected change of a subject.
+
+    Triggers write it (see `audit.protection`). A deferred foreign key leads to the event, so that
+    a transaction that changes a row and records nothing is refused when it commits.
+    """
+
+    subject_type = models.CharField(max_length=60)
+    subject_id = models.CharField(max_length=40)
+    seq = models.PositiveIntegerField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["subject_type", "subject_id"], name="audit_required_event_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.subject_type} {self.subject_id} #{self.seq}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.contrib.admin.apps import SimpleAdminConfig
 
 _ROOMS_WITH_PAGES = ("audit", "policies", "approvals")
@@ -17,9 +17,10 @@ class ConfigConfig(AppConfig):
     verbose_name = "Countersign"
 
     def ready(self) -> None:
-        from config import admin_checks, checks, logs  # noqa: F401  # importing registers checks
+        from config import admin_checks, checks, logs, protection  # noqa: F401  # registers checks
 
         logs.configure()
+        protection.connect(sender=apps.get_app_config("approvals"))
 
 
 class CountersignAdminConfig(SimpleAdminConfig):

@@ -32,8 +32,8 @@ CREATE TRIGGER approvals_actionrequest_stays
 """
 
 POSTGRES_UNDO = """
-DROP TRIGGER approvals_actionrequest_stays ON approvals_actionrequest;
-DROP TRIGGER approvals_actionrequest_state_recorded ON approvals_actionrequest;
+DROP TRIGGER IF EXISTS approvals_actionrequest_stays ON approvals_actionrequest;
+DROP TRIGGER IF EXISTS approvals_actionrequest_state_recorded ON approvals_actionrequest;
 DROP FUNCTION countersign_state_is_on_record();
 """
 
@@ -80,9 +80,9 @@ def remove(apps, schema_editor):
         return
     for name in EVENTS:
         schema_editor.execute(
-            f"DROP TRIGGER approvals_actionrequest_state_recorded_{name}", params=None
+            f"DROP TRIGGER IF EXISTS approvals_actionrequest_state_recorded_{name}", params=None
         )
-    schema_editor.execute("DROP TRIGGER approvals_actionrequest_stays", params=None)
+    schema_editor.execute("DROP TRIGGER IF EXISTS approvals_actionrequest_stays", params=None)
 
 
 class Migration(migrations.Migration):

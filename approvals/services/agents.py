@@ -136,6 +136,7 @@ def change_agent(
         return agent
     for field in changed:
         setattr(agent, field, wanted[field])
+    save_with_history(agent, actor=actor, reason=f"changed {', '.join(changed)}")
     record(
         AuditCode.AGENT_CHANGED,
         actor=actor,
@@ -145,7 +146,6 @@ def change_agent(
     if "owner_id" in changed:
         for key in agent.keys.select_for_update().filter(revoked_at=None).order_by("pk"):
             _revoke(key, agent, actor)
-    save_with_history(agent, actor=actor, reason=f"changed {', '.join(changed)}")
     return agent
 
 
@@ -160,8 +160,8 @@ def pause_agent(agent_id: int, *, actor: Actor, reason: str) -> Agent:
     if agent.is_paused:
         raise ApprovalError(f"Agent {agent.name} is paused already.", code="already_paused")
     agent.paused_at, agent.pause_reason = clock.now(), reason[:200]
-    record(AuditCode.AGENT_PAUSED, actor=actor, subject=agent, data={"reason": reason})
     save_with_history(agent, actor=actor, reason=f"paused: {reason}")
+    record(AuditCode.AGENT_PAUSED, actor=actor, subject=agent, data={"reason": reason})
     return agent
 
 
@@ -178,8 +178,8 @@ def resume_agent(agent_id: int, *, actor: Actor) -> Agent:
     if not _paused_by(agent, actor):
         demand_admin(actor, "Somebody else paused this agent: only an ops admin resumes it.")
     agent.paused_at, agent.pause_reason = None, ""
-    record(AuditCode.AGENT_RESUMED, actor=actor, subject=agent)
     save_with_history(agent, actor=actor, reason="resumed")
+    record(AuditCode.AGENT_RESUMED, actor=actor, subject=agent)
     return agent
 
 

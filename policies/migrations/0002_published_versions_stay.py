@@ -55,11 +55,11 @@ def add(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
 def remove(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     if schema_editor.connection.vendor == "postgresql":
         for name in ("words_stay", "rows_stay", "table_stays"):
-            schema_editor.execute(f"DROP TRIGGER {TABLE}_{name} ON {TABLE}", params=None)
+            schema_editor.execute(f"DROP TRIGGER IF EXISTS {TABLE}_{name} ON {TABLE}", params=None)
         schema_editor.execute(f"DROP FUNCTION {TABLE}_stays()", params=None)
         return
     for name in ("words_stay", "rows_stay"):
-        schema_editor.execute(f"DROP TRIGGER {TABLE}_{name}", params=None)
+        schema_editor.execute(f"DROP TRIGGER IF EXISTS {TABLE}_{name}", params=None)
 
 
 class Migration(migrations.Migration):

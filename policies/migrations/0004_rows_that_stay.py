@@ -46,7 +46,7 @@ _SQLITE = (
 
 def add(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     if schema_editor.connection.vendor == "postgresql":
-        schema_editor.execute(f"DROP TRIGGER {TABLE}_words_stay ON {TABLE}", params=None)
+        schema_editor.execute(f"DROP TRIGGER IF EXISTS {TABLE}_words_stay ON {TABLE}", params=None)
         statements = _POSTGRES
     else:
         for name in ("words_stay", "rows_stay"):

@@ -22,6 +22,7 @@ from tests.approvals.make import (
     make_request,
     refund,
 )
+from tests.database import triggers_off
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sandbox")]
 
@@ -99,7 +100,8 @@ def make_incident(request: ActionRequest) -> None:
     grant = usable_grant_of(request)
     assert grant is not None
     grant.consumed_at = clock.now()
-    grant.save(update_fields=["consumed_at"])
+    with triggers_off():
+        grant.save(update_fields=["consumed_at"])
     Execution.objects.create(
         request=request,
         grant=grant,

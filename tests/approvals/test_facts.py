@@ -39,6 +39,7 @@ from tests.approvals.make import (
     refund,
     reject,
 )
+from tests.database import triggers_off
 
 
 def facts_of(request: ActionRequest) -> dict[str, Any]:
@@ -304,9 +305,10 @@ def dollars(cast: Cast, sandbox: Sandbox, amount: str) -> ActionRequest:
 
 def limit_agent(cast: Cast, amount: str, currency: str = "EUR") -> None:
     ceiling = Money.parse(amount, currency)
-    Agent.objects.filter(pk=cast.agent.pk).update(
-        ceiling_minor=ceiling.minor, ceiling_currency=ceiling.currency
-    )
+    with triggers_off():
+        Agent.objects.filter(pk=cast.agent.pk).update(
+            ceiling_minor=ceiling.minor, ceiling_currency=ceiling.currency
+        )
     cast.agent.refresh_from_db()
 
 

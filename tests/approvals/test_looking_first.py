@@ -57,7 +57,7 @@ def test_a_payment_whose_key_may_be_forgotten_is_looked_up_and_not_paid_again(
     request = make_request(cast.agent)
     done_in_a_life_that_was_lost(request)
     a_day = timedelta(seconds=PaymentsConnector.key_window_seconds)
-    with triggers_off():
+    with triggers_off(), triggers_off():
         ActionRequest.objects.filter(pk=request.pk).update(
             created_at=clock.now() - a_day + timedelta(seconds=30)
         )

@@ -31,6 +31,7 @@ from tests.approvals.make import (
 from tests.approvals.story import DECIDED, ROUTED, assert_story, codes
 from tests.approvals.test_drift import BACK, events
 from tests.approvals.test_pauses import SCOPES, stop
+from tests.database import triggers_off
 
 
 def stop_and_go(cast: Cast, what: str) -> None:
@@ -96,9 +97,10 @@ def test_an_approval_that_could_not_see_the_pause_does_not_run_either(
     stop_and_go(cast, what)
     # committed in between: given after the pause began, by somebody who could not see it yet
     began = clock.now() - timedelta(minutes=2)
-    Pause.objects.update(paused_at=began)
-    cast.agent.history.filter(paused_at__isnull=False).update(paused_at=began)
-    Grant.objects.filter(request=request).update(created_at=began + timedelta(minutes=1))
+    with triggers_off():
+        Pause.objects.update(paused_at=began)
+        cast.agent.history.filter(paused_at__isnull=False).update(paused_at=began)
+        Grant.objects.filter(request=request).update(created_at=began + timedelta(minutes=1))
 
     execute(request.pk)
 

@@ -23,6 +23,7 @@ from connectors.sandbox.server import Sandbox
 from policies.models import User
 from tests.admin.make import browser, text_of
 from tests.approvals.make import Cast, half_open, make_access, make_person, make_request
+from tests.database import triggers_off
 
 pytestmark = pytest.mark.django_db
 
@@ -81,14 +82,16 @@ def test_an_approved_row_nobody_begins_is_said_after_a_minute_and_not_before(wel
     make_request(well.agent)
     assert codes() == []
 
-    Grant.objects.update(created_at=F("created_at") - timedelta(seconds=61))
+    with triggers_off():
+        Grant.objects.update(created_at=F("created_at") - timedelta(seconds=61))
 
     assert codes() == ["executions"]
 
 
 def test_one_outside_its_change_window_only_waits(well: Cast) -> None:
     make_request(well.agent)
-    Grant.objects.update(created_at=F("created_at") - timedelta(hours=1), window="never-opens")
+    with triggers_off():
+        Grant.objects.update(created_at=F("created_at") - timedelta(hours=1), window="never-opens")
 
     assert codes() == []
 
@@ -107,9 +110,10 @@ def test_a_route_nobody_can_decide_is_said_until_somebody_can(well: Cast) -> Non
 
 def test_a_proposal_that_is_not_taken_in_is_said(well: Cast) -> None:
     request = half_open(well)
-    ActionRequest.objects.filter(pk=request.pk).update(
-        created_at=F("created_at") - timedelta(minutes=2)
-    )
+    with triggers_off():
+        ActionRequest.objects.filter(pk=request.pk).update(
+            created_at=F("created_at") - timedelta(minutes=2)
+        )
 
     assert codes() == ["intakes"]
 

@@ -16,6 +16,7 @@ from policies.models import ApprovalLimit, AuthorityChange, User
 from policies.services.limits import remove_limit, set_limit
 from policies.services.people import deactivate
 from policies.services.second_person import agree, carries_out, propose_change, refuse, withdraw
+from tests.database import triggers_off
 from tests.policies.make import SYSTEM, codes, make_user
 
 pytestmark = pytest.mark.django_db
@@ -46,9 +47,10 @@ def raise_limit(actor: Actor, user: User, minor: int = 50_000, **terms: object) 
 
 
 def let_a_week_pass(change: AuthorityChange) -> None:
-    AuthorityChange.objects.filter(pk=change.pk).update(
-        lapses_at=F("lapses_at") - timedelta(days=8)
-    )
+    with triggers_off():
+        AuthorityChange.objects.filter(pk=change.pk).update(
+            lapses_at=F("lapses_at") - timedelta(days=8)
+        )
 
 
 # --- Agreeing

@@ -19,6 +19,7 @@ from approvals.selectors import clock
 from approvals.selectors.authority import grounds_for
 from policies.models import ApprovalLimit, User
 from tests.approvals.make import Cast, fresh, make_crm, make_request, manager_refund
+from tests.database import triggers_off
 from tests.races.make import at_once, losers
 from tests.races.rounds import ROUNDS
 
@@ -57,7 +58,8 @@ def test_without_the_requests_lock_approve_and_its_rival_both_win(cast: Cast, ri
 
 
 def pause(cast: Cast) -> None:
-    Agent.objects.filter(pk=cast.agent.pk).update(paused_at=clock.now())
+    with triggers_off():
+        Agent.objects.filter(pk=cast.agent.pk).update(paused_at=clock.now())
 
 
 def close_the_account(cast: Cast) -> None:
@@ -73,7 +75,8 @@ def cut_the_limit(cast: Cast) -> None:
 
 
 def put_back(cast: Cast) -> None:
-    Agent.objects.filter(pk=cast.agent.pk).update(paused_at=None)
+    with triggers_off():
+        Agent.objects.filter(pk=cast.agent.pk).update(paused_at=None)
     User.objects.filter(pk=cast.mona.pk).update(is_active=True)
     cast.mona.groups.add(Group.objects.get(name="manager"))
     ApprovalLimit.objects.filter(user=cast.mona).update(each_minor=100_000)
