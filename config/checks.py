@@ -10,9 +10,12 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 
 from audit.money import MoneyError, exponent
 from config.connection_checks import unusable_connections
+from config.database_roles import is_bounded
+from config.protection import missing
 from connectors.configuration import unusable_values
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
@@ -32,6 +35,29 @@ def check_deployment(**kwargs: Any) -> list[CheckMessage]:
         return found
     found += _keys()
     found += _demo_stays_here() if settings.DEMO else _production()
+    return found
+
+
+@register(Tags.security, deploy=True)
+def check_database(**kwargs: Any) -> list[CheckMessage]:
+    """What the database should hold by itself; asked of it by `check --deploy` only."""
+    found = []
+    if settings.IS_POSTGRES and not is_bounded(connection):
+        found.append(
+            _warning(
+                22,
+                "The application connects as a role that can switch the trail's triggers off.",
+                "Run manage.py harden_database, and set DATABASE_URL to the application's role.",
+            )
+        )
+    if gone := missing(connection):
+        found.append(
+            _warning(
+                23,
+                f"{len(gone)} triggers are missing or switched off, such as {gone[0]}.",
+                "Run manage.py migrate, which puts them back, and find out who took them away.",
+            )
+        )
     return found
 
 

@@ -43,13 +43,17 @@ DATABASES: dict[str, dict[str, Any]] = {
     "default": env.dj_db_url("DATABASE_URL", f"sqlite:///{VAR_DIR / 'countersign.sqlite3'}")
 }
 _database = DATABASES["default"]
+# Who owns the tables, for `migrate` and `harden_database` only; empty: DATABASE_URL does.
+DATABASE_OWNER: dict[str, Any] = (
+    env.dj_db_url("DATABASE_OWNER_URL") if env.str("DATABASE_OWNER_URL", "") else {}
+)
 IS_POSTGRES = _database["ENGINE"].endswith("postgresql")
 # Threads of one web process; long polls may take half. On PostgreSQL no more than the connections
 # of a pool, else a thread waits for one.
 WEB_THREADS = 4 if IS_POSTGRES else 8
 if IS_POSTGRES:
     # Prepared statements halve the database's CPU; turn off behind a transaction pooler.
-    _database["OPTIONS"] = {
+    _database["OPTIONS"] = _database.get("OPTIONS", {}) | {
         "prepare_threshold": env.int("DATABASE_PREPARE_THRESHOLD", 3),
         "connect_timeout": 5,
     }
