@@ -85,7 +85,7 @@ class EvidenceFacts:
     preview_available: bool = fact("The target could be read before deciding.", True)
     flags: tuple[str, ...] = fact(
         "What the detectors found in agent text: injection, bidi, invisible, look-alike, "
-        "contradiction, long.",
+        "contradiction, long, markup, link.",
         (),
     )
 

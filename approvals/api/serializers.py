@@ -162,7 +162,11 @@ class ProposalSerializer(StrictSerializer):
                 data["intent"],
                 data["undo_note"],
                 data["on_behalf_of"],
-                *(text for e in data["evidence"] for text in (e["title"], e["excerpt"])),
+                *(
+                    e[name]
+                    for e in data["evidence"]
+                    for name in ("title", "uri", "authority", "excerpt")
+                ),
                 *(text for a in data["alternatives"] for text in a.values()),
             ),
         )

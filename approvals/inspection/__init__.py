@@ -7,6 +7,7 @@ RE2 only, which never backtracks, and loops that look at each character a fixed 
 
 from approvals.inspection.amounts import contradicts, stated_amounts
 from approvals.inspection.flags import Flag, inspect, inspect_all, strings_in
+from approvals.inspection.markup import misleading_links
 from approvals.inspection.reveal import reveal
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "contradicts",
     "inspect",
     "inspect_all",
+    "misleading_links",
     "reveal",
     "stated_amounts",
     "strings_in",

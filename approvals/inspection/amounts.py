@@ -75,18 +75,19 @@ def _is_ascii_letter(char: str) -> bool:
 def contradicts(money: Money, *, said: Iterable[str], sources: Iterable[str]) -> bool:
     """Do the words speak of other money than the action moves?
 
-    What the agent says it wants names sums, and none of them is this one; or every sum its
-    sources name is smaller than this one. A source that names a larger one is ordinary: part of
-    an order is refunded, half an invoice is paid.
+    One text of what the agent says it wants, its intent or a text among the params, names sums, and
+    none of them is this one; or every sum its sources name is smaller than this one. A source that
+    names a larger one is ordinary: part of an order is refunded, half an invoice is paid.
     """
     wanted = Decimal(money.decimal)
 
     def same(code: str) -> bool:
         return code in (money.currency, "")
 
-    words = [a for text in said for a in stated_amounts(text, currency=money.currency)]
-    if words and not any(amount == wanted and same(code) for amount, code in words):
-        return True
+    for text in said:
+        words = stated_amounts(text, currency=money.currency)
+        if words and not any(amount == wanted and same(code) for amount, code in words):
+            return True
     named = [a for text in sources for a in stated_amounts(text, currency=money.currency)]
     comparable = [amount for amount, code in named if same(code)]
     return bool(comparable) and all(amount < wanted for amount in comparable)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from approvals.inspection.characters import BIDI, misplaced, visible
 from approvals.inspection.instructions import gives_instructions
 from approvals.inspection.lookalikes import has_lookalikes
+from approvals.inspection.markup import has_markup, misleading_links, runs_code
 
 
 class Flag(StrEnum):
@@ -17,6 +18,8 @@ class Flag(StrEnum):
     INVISIBLE = "invisible"
     LOOK_ALIKE = "look-alike"
     INJECTION = "injection"
+    MARKUP = "markup"
+    LINK = "link"
     LONG = "long"
     CONTRADICTION = "contradiction"
 
@@ -32,10 +35,15 @@ def inspect(text: str) -> tuple[Flag, ...]:
         found.add(Flag.BIDI)
     if odd - BIDI:
         found.add(Flag.INVISIBLE)
-    if has_lookalikes(visible(text)):
+    seen = visible(text)
+    if has_lookalikes(seen):
         found.add(Flag.LOOK_ALIKE)
-    if gives_instructions(visible(text)):
+    if gives_instructions(seen):
         found.add(Flag.INJECTION)
+    if has_markup(seen):
+        found.add(Flag.MARKUP)
+    if runs_code(seen) or misleading_links(seen):
+        found.add(Flag.LINK)
     if len(text) > _LONG or "\n\n\n\n" in text.replace("\r", "").replace(" ", ""):
         found.add(Flag.LONG)
     return tuple(sorted(found))

@@ -18,17 +18,19 @@ _ALTERNATIVES = (
     r"\b(?:ignorier|missacht|vergiss|ignore[zr]?|oublie|ignora|olvida|dimentica|esque)[a-z]*\b"
     rf"{_GAP}\b(?:anweisung|regel|instru[cç]|consigne|r[eè]gle|regla|istruzion|regol|regras)",
     r"\b(?:you|reviewer|approver|assistant)\b[^.!?;]{0,30}\b(?:must|should|ha(?:ve|s)\s+to|(?:are|is)\s+to)\b"
-    r"[^.!?;]{0,20}\bapprove\b",
-    r"\bauto(?:matically)?[\s-]*approve\b",
+    r"[^.!?;]{0,20}\bapprove\b\s*(?:[^\so]|$|o[^f])",  # not "approve of the colour"
+    r"\bauto(?:matically)?[\s-]*approve\b|\bapprove\s+(?:this\s+|it\s+)?automatically\b",
     # Not "already approved by the warehouse team", nor "already approved the exchange".
     r"\b(?:already|pre)[\s-]*approved\s*(?:[^\s\w]|$|so\b|just\b|please\b)",
     rf"\b(?:approved|authori[sz]ed|signed\s+off)\s+by\s+(?:the\s+|our\s+|your\s+)?{_HIGH}\b",
-    rf"\b{_HIGH}\s+(?:has\s+|have\s+)?(?:already\s+)?(?:approved|authori[sz]ed|signed\s+off)\b",
+    rf"\b{_HIGH}\s+(?:has\s+|have\s+)?(?:already\s+)?(?:approved|authori[sz]ed|signed\s+off)"
+    r"\s*(?:[^\s\w]|$|this\b|it\b|the\s+(?:payment|refund|request|transfer|transaction|action|change))",
     r"\b(?:skip(?:ping)?|bypass(?:ing)?)\s+(?:the\s+|any\s+|further\s+|human\s+|manual\s+){0,3}"
     r"(?:review|approval)",
     # Not "the customer left no review", nor "charged without approval".
     r"\bno\s+(?:further\s+|human\s+|manual\s+){0,3}(?:review|approval)s?\s+(?:is\s+|are\s+)?"
     r"(?:needed|required|necessary)\b",
+    r"\bno\s+need\s+(?:for\s+(?:a\s+|any\s+|further\s+|human\s+)?(?:review|approval)|to\s+(?:review|approve))",
     r"\b(?:needs?|requires?)\s+no\s+(?:further\s+|human\s+|manual\s+){0,3}(?:review|approval)",
     r"\b(?:pay|refund|execute|process|proceed|release|approve|run)\b[^.!?;]{0,30}\bwithout\s+"
     r"(?:any\s+|further\s+|human\s+|manual\s+){0,3}(?:review|approval)",

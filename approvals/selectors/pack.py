@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 from urllib.parse import urlsplit
 
 from approvals.choices import Origin
-from approvals.inspection import Flag, inspect, reveal, stated_amounts
+from approvals.inspection import Flag, inspect, misleading_links, reveal, stated_amounts
 from approvals.models import EvidenceItem, TargetReading
 from audit.canonical import JsonObject, JsonValue, canonical
 from audit.money import Money
@@ -24,9 +25,14 @@ _FLAG_WORDS = {
     Flag.INVISIBLE: "invisible characters",
     Flag.LOOK_ALIKE: "look-alike letters",
     Flag.INJECTION: "tries to give instructions",
+    Flag.MARKUP: "holds HTML or an image, which acts where this text is sent",
+    Flag.LINK: "holds an address that runs code or hides where it leads",
     Flag.LONG: "very long or padded",
     Flag.CONTRADICTION: "contradicts the action",
 }
+
+
+_MOST_LINKS = 5  # named beside one text
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +83,17 @@ class Source:
     text: str
 
 
-def params_as_lines(params: JsonObject) -> tuple[Line, ...]:
+def params_as_lines(params: JsonObject, amount: Money | None) -> tuple[Line, ...]:
     """Every param by key, whole; what is not a string in its canonical JSON."""
     return tuple(
-        Line(reveal(key), _shown(value), flag_words(inspect(_raw(value))))
+        Line(
+            reveal(key),
+            _shown(value),
+            (
+                *flag_words(inspect(_raw(value)), _raw(value)),
+                *(f"speaks of {sum_}, not {amount}" for sum_ in other_amounts(_raw(value), amount)),
+            ),
+        )
         for key, value in params.items()
     )
 
@@ -123,16 +136,21 @@ def source_shown(item: EvidenceItem) -> Source:
         authority=reveal(item.authority),
         retrieved_at=item.retrieved_at,
         sha256=item.sha256,
-        flags=flag_words(item.flags),
+        flags=flag_words(item.flags, item.title, item.uri, item.body),
         lines=_body_lines(item.body) if is_system else (),
         text="" if is_system else reveal(item.body),
     )
 
 
-def flag_words(flags: object) -> tuple[str, ...]:
-    """The detectors' findings in words."""
+def flag_words(flags: object, *texts: str) -> tuple[str, ...]:
+    """The detectors' findings in words, with the hosts of links in the texts that mislead."""
     found = flags if isinstance(flags, list | tuple) else ()
-    return tuple(_FLAG_WORDS.get(flag, str(flag)) for flag in found)
+    links = [link for text in texts for link in misleading_links(text)]
+    named = (
+        f"a link shows {reveal(link.shows)} but leads to {reveal(link.leads_to)}"
+        for link in dict.fromkeys(links)
+    )
+    return (*(_FLAG_WORDS.get(flag, str(flag)) for flag in found), *islice(named, _MOST_LINKS))
 
 
 def other_amounts(text: str, amount: Money | None) -> tuple[str, ...]:

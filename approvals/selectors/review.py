@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from approvals.choices import FINAL_VERDICTS
-from approvals.inspection import inspect, reveal
+from approvals.inspection import inspect, inspect_all, reveal, strings_in
 from approvals.models import (
     ActionRequest,
     Compensation,
@@ -146,7 +146,7 @@ def case_file(request: ActionRequest, *, viewer: User, at: datetime) -> CaseFile
         target=reveal(request.target),
         on_behalf_of=reveal(request.on_behalf_of),
         amount=str(amount) if amount else "",
-        params=params_as_lines(action_of(request).params),
+        params=params_as_lines(action_of(request).params, amount),
         policy=policy,
         policy_version=_policy_label(policy),
         matched=tuple(rule for rule in trace if rule.matched),
@@ -206,9 +206,10 @@ def _rule(rule: dict[str, Any]) -> RuleShown:
 def _said(request: ActionRequest) -> Said:
     proposal = proposal_of(request)
     confidence = proposal.confidence
+    texts = [proposal.intent, proposal.undo_note, *strings_in(list(proposal.alternatives))]
     return Said(
         intent=reveal(proposal.intent),
-        flags=flag_words(inspect(proposal.intent)),
+        flags=flag_words(inspect_all(texts), *texts),
         other_amounts=other_amounts(proposal.intent, amount_of(request)),
         alternatives=tuple(
             (reveal(str(a.get("summary", ""))), reveal(str(a.get("risk", ""))))
@@ -226,7 +227,7 @@ def _line(entry: ThreadEntry) -> ThreadLine:
         by=reveal(entry.actor_name),
         is_agent=is_agent,
         body=reveal(entry.body),
-        flags=flag_words(inspect(entry.body)) if is_agent else (),
+        flags=flag_words(inspect(entry.body), entry.body) if is_agent else (),
         at=entry.created_at,
     )
 

@@ -104,7 +104,11 @@ def derive(proposal: Proposal, *, agent: Agent, undoes: ActionRequest | None = N
             sorted(
                 {
                     *inspect_all([*proposal.texts, *strings_in(dict(proposal.params))]),
-                    *_contradictions(checked.amount, proposal.intent, proposal.evidence),
+                    *_contradictions(
+                        checked.amount,
+                        [proposal.intent, *strings_in(dict(proposal.params))],
+                        proposal.evidence,
+                    ),
                 }
             )
         ),
@@ -167,7 +171,8 @@ def _candidate(
     flags = {Flag(f) for item in items for f in item.flags}
     flags.update(inspect_all([*texts, *strings_in(dict(_params(content)))]))
     # held against what the agent proposed: a reviewer who corrects it contradicts nobody
-    flags.update(_contradictions(_proposed_amount(request, body), intent, sources))
+    said = [intent, *strings_in(body.get("params"))]
+    flags.update(_contradictions(_proposed_amount(request, body), said, sources))
     return Candidate(
         type=action_type(request.action_type),
         params=params,
@@ -205,12 +210,12 @@ def _proposed_amount(request: ActionRequest, body: JsonObject) -> Money | None:
 
 
 def _contradictions(
-    amount: Money | None, intent: str, sources: Iterable[SuppliedEvidence]
+    amount: Money | None, said: Iterable[str], sources: Iterable[SuppliedEvidence]
 ) -> set[Flag]:
     """Words about other money than the params move, or sources that deny each other."""
     known = tuple(sources)
     quoted = [text for source in known for text in (source.title, source.excerpt)]
-    if amount is not None and contradicts(amount, said=[intent], sources=quoted):
+    if amount is not None and contradicts(amount, said=said, sources=quoted):
         return {Flag.CONTRADICTION}
     return {Flag.CONTRADICTION} if _conflict(known) else set()
 

@@ -37,6 +37,8 @@ VOCABULARY: Mapping[str, tuple[str, ...]] = {
         "invisible",
         "look-alike",
         "contradiction",
+        "markup",
+        "link",
         "long",
     ),
 }

@@ -214,4 +214,4 @@ def test_the_naive_spelling_of_an_injection_is_caught_by_this_very_measure() -> 
 
     naive = re.compile(r"^\s*(\#+)?\s*(system)?\s*(message)?\s*:", re.MULTILINE)
 
-    assert _turn(naive, "\n" * 150, every_match=False) >= LONGEST_TURN
+    assert _turn(naive, "\n" * 90, every_match=False) >= LONGEST_TURN
