@@ -64,6 +64,7 @@ PROTECTED = (
     Protected("approvals.threadentry"),
     Protected("approvals.verification"),
     Protected("approvals.escalation"),
+    Protected("approvals.integrityincident"),
     # who must decide: asked once, closed once
     Protected(
         "approvals.requirement",

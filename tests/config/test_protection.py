@@ -13,6 +13,7 @@ from django.apps import apps
 from django.core.management import call_command
 from django.db import DatabaseError, connection, models, transaction
 
+from approvals.models import IntegrityIncident, Pause, RestoreCheck
 from config.checks import check_database
 from config.protection import FREE, PROTECTED, missing, rules
 from policies.models import ShadowVerdict
@@ -95,6 +96,17 @@ def _rows(
             reason="x", at=built.draft.created_at,
         )  # fmt: skip
         connection.check_constraints()  # every change so far has its event
+        for one in (
+            RestoreCheck(
+                pause=Pause.objects.latest("pk"), state_before="approved", finding="absent",
+                looked_up_at=built.draft.created_at,
+            ),
+            IntegrityIncident(
+                fingerprint="x", problem="x", found_by="review", found_at=built.draft.created_at
+            ),
+        ):  # fmt: skip
+            one.request = built.requests["done"]
+            one.save()
         yield
 
 
