@@ -7,7 +7,7 @@ from typing import ClassVar
 from django.conf import settings
 from django.db import models
 
-from approvals.choices import PauseScope, RestoreFinding
+from approvals.choices import PauseScope, RestoreFinding, State
 from approvals.models.deciding import Decision
 from approvals.models.requests import ActionRequest
 from audit.models import Chained
@@ -73,6 +73,11 @@ class RestoreCheck(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_finding_display()}: {self.request_id}"
+
+    @property
+    def state_in_backup(self) -> str:
+        """How the request stood when it was looked up, as people read it."""
+        return State(self.state_before).label
 
 
 class BreakGlass(models.Model):

@@ -102,7 +102,7 @@ def _demand_reconciled(freeze: Pause, reason: str) -> None:
     waiting = waiting_for_look_up(freeze).count()
     if waiting:
         raise ApprovalError(
-            f"{waiting} requests have not been looked up yet: workers are at it.",
+            f"Not looked up yet: {waiting}. Workers are at it; try again when they are done.",
             code="not_reconciled",
         )
 

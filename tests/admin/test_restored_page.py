@@ -40,7 +40,7 @@ def test_the_page_says_what_is_known_and_lets_an_ops_admin_resume(house: House) 
     ada.post(of(freeze, "lift"), {"reason": "Compared with the bank's list."})
 
     assert "still asking the systems about 1 request" in before
-    assert "1 requests have not been looked up yet" in early
+    assert "Not looked up yet: 1." in early
     assert str(request.pk) in after
     assert "not done" in after
     assert "Resume execution" in after
