@@ -120,11 +120,13 @@ class AuditCode(StrEnum):
     POLICY_DRAFTED = "policy.drafted"
     POLICY_PUBLISHED = "policy.published"
     POLICY_RETIRED = "policy.retired"
+    POLICY_UPGRADED = "policy.upgraded"
     LIMIT_SET = "limit.set"
     LIMIT_REMOVED = "limit.removed"
     ROLES_SYNCED = "roles.synced"
     USER_CREATED = "user.created"
     USER_CHANGED = "user.changed"
+    USER_LINK_ISSUED = "user.link_issued"
     USER_ROLES_CHANGED = "user.roles_changed"
     USER_DEACTIVATED = "user.deactivated"
 
@@ -228,11 +230,18 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.POLICY_DRAFTED: _Meaning("{actor} drafted version {version}", Personal.FREE_TEXT),
     _C.POLICY_PUBLISHED: _Meaning("{actor} published version {version}", Personal.FREE_TEXT),
     _C.POLICY_RETIRED: _Meaning("{actor} retired version {version}", Personal.STAFF),
+    _C.POLICY_UPGRADED: _Meaning(
+        "Version {version} is read in today's grammar, as drafted in {successor}",
+        Personal.FREE_TEXT,
+    ),
     _C.LIMIT_SET: _Meaning("{actor} set {holder} to {each} each", Personal.FREE_TEXT),
     _C.LIMIT_REMOVED: _Meaning("{actor} removed the limit of {holder}", Personal.FREE_TEXT),
     _C.ROLES_SYNCED: _Meaning("{actor} synchronised roles: {changes}", Personal.NONE),
     _C.USER_CREATED: _Meaning("{actor} created {username}", Personal.STAFF),
     _C.USER_CHANGED: _Meaning("{actor} changed {fields}", Personal.FREE_TEXT),
+    _C.USER_LINK_ISSUED: _Meaning(
+        "A link for {username} to choose a password was {delivery}", Personal.STAFF
+    ),
     _C.USER_ROLES_CHANGED: _Meaning("{actor} changed roles: {changes}", Personal.FREE_TEXT),
     _C.USER_DEACTIVATED: _Meaning("{actor} deactivated {username}", Personal.FREE_TEXT),
 }

@@ -11,7 +11,7 @@ from django.db.models import Q
 
 from policies.document import Rule
 from policies.models import PolicyVersion, User
-from policies.reading.parser import parse_document
+from policies.reading.grammar import read_stored
 from policies.reading.yaml_source import DocumentError
 
 _MOST_REMEMBERED = 256
@@ -66,6 +66,6 @@ def _rules(version_id: int, digest: str) -> Mapping[str, Rule]:
     """The version's rules by id; of a text this release no longer reads, none."""
     text = PolicyVersion.objects.values_list("document", flat=True).get(pk=version_id)
     try:
-        return MappingProxyType({rule.id: rule for rule in parse_document(text).rules})
+        return MappingProxyType({rule.id: rule for rule in read_stored(text).document.rules})
     except DocumentError:
         return MappingProxyType({})

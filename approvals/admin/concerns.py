@@ -16,6 +16,7 @@ from policies.models.versions import VersionStatus
 from policies.roles import CONFIGURING_ROLE, GLASS_REVIEWERS, RISK_OWNER
 from policies.services.publishable import hand_in
 from policies.services.rates import outdated_currencies
+from policies.services.upgrades import why_unreadable
 
 _MOST_VERSIONS = 5
 
@@ -34,12 +35,20 @@ def concerns_of(user: User, groups: set[str], *, at: datetime) -> list[Concern]:
         return []
     found: list[Concern] = []
     if groups & {RISK_OWNER, CONFIGURING_ROLE}:
-        found += _versions(user)
+        found += [*_unreadable_policy(), *_versions(user)]
     if CONFIGURING_ROLE in groups:
         found += [*_restore(), *_changes(user, at), *_stops(), *_rates(at)]
     if groups & {CONFIGURING_ROLE, *GLASS_REVIEWERS}:
         found += _emergencies(user, at)
     return found
+
+
+def _unreadable_policy() -> list[Concern]:
+    problem = why_unreadable()
+    if not problem:
+        return []
+    text = f"{problem} Until a readable version is published, people decide everything at tier 5."
+    return [Concern(text, reverse("admin:policies_policyversion_changelist"))]
 
 
 def _versions(user: User) -> list[Concern]:

@@ -23,6 +23,7 @@ from audit.services import try_to_record
 from audit.unwritable import TrailUnwritable, refuses_writes
 from policies.authority import deciders_for
 from policies.services.evaluation import may_begin
+from policies.services.upgrades import why_unreadable
 
 LATE = timedelta(minutes=1)
 """How long what is due at once may take before somebody is told."""
@@ -65,6 +66,16 @@ def _trail(at: datetime) -> Iterator[Problem]:
             "trail",
             "Nothing can be recorded in the trail, so nothing is done. Look at the database: "
             "its disk, its privileges, whether it is read-only.",
+            blocks=True,
+        )
+
+
+def _policy(at: datetime) -> Iterator[Problem]:
+    if problem := why_unreadable():
+        yield Problem(
+            "policy",
+            f"{problem} Until a readable version is published, people decide everything at the "
+            "highest tier.",
             blocks=True,
         )
 
@@ -152,6 +163,7 @@ def _systems(at: datetime) -> Iterator[Problem]:
 
 LOOKS: tuple[Callable[[datetime], Iterator[Problem]], ...] = (
     _trail,
+    _policy,
     _workers,
     _routes,
     _executions,

@@ -19,7 +19,7 @@ from approvals.services.execute import execute
 from approvals.services.intake import continue_intake
 from approvals.services.recover import recover
 from approvals.services.verify import read_back, reconcile
-from policies.services import backtests, second_person
+from policies.services import backtests, second_person, upgrades
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +65,7 @@ ERRANDS = (
     ),
     Errand("glass reviews", due.unreviewed_glass, break_glass.note_overdue),
     Errand("changes of authority", second_person.find_overdue, second_person.lapse),
+    Errand("policies in an older grammar", upgrades.find_older_grammar, upgrades.draft_successor),
     Errand("replays", backtests.find_waiting, backtests.run_backtest, task=backtests.TASK),
 )
 

@@ -1,9 +1,10 @@
-"""Looking after the installation itself: heartbeats, outside systems, telling ops admins."""
+"""Looking after the installation itself: heartbeats, outside systems, telling people."""
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Collection
 from datetime import timedelta
 from smtplib import SMTPException
 
@@ -16,12 +17,14 @@ from approvals.selectors import clock
 from approvals.selectors.watching import Problem, find_problems
 from connectors.reach import silent_systems
 from policies.models import User
-from policies.roles import CONFIGURING_ROLE
+from policies.roles import CONFIGURING_ROLE, RISK_OWNER
 
 logger = logging.getLogger(__name__)
 
 TELL_AGAIN_AFTER = timedelta(minutes=1)
 """Pause before a mail about an alarm that could not be sent is tried again."""
+_CONCERNS = {"policy": (RISK_OWNER,)}
+"""Who is told beside ops admins, by the problem's code."""
 _UNRECORDED_PAUSE = 3600.0  # seconds between alarms that could not be written down
 
 _last_unrecorded = -_UNRECORDED_PAUSE
@@ -73,7 +76,7 @@ def _due_alarms(found: list[Problem]) -> list[Alarm]:
 
 
 def _tell(alarm: Alarm) -> None:
-    if _mail(alarm.reason):
+    if _mail(alarm.reason, {CONFIGURING_ROLE, *_CONCERNS.get(alarm.code, ())}):
         Alarm.objects.filter(pk=alarm.pk).update(told_at=clock.now())
 
 
@@ -83,12 +86,12 @@ def _tell_unrecorded(found: list[Problem]) -> None:
         logger.critical("%s", problem.reason)
     if found and time.monotonic() - _last_unrecorded >= _UNRECORDED_PAUSE:
         _last_unrecorded = time.monotonic()
-        _mail("\n".join(problem.reason for problem in found))
+        _mail("\n".join(problem.reason for problem in found), {CONFIGURING_ROLE})
 
 
-def _mail(reason: str) -> bool:
-    """One mail to every ops admin; False when it was not taken and must be tried again."""
-    people = User.objects.filter(groups__name=CONFIGURING_ROLE, is_active=True).exclude(email="")
+def _mail(reason: str, roles: Collection[str]) -> bool:
+    """One mail to everybody in these roles; False when it was not taken and must be tried again."""
+    people = User.objects.filter(groups__name__in=roles, is_active=True).exclude(email="")
     addresses = sorted({user.email for user in people})
     if not addresses:
         logger.error("no ops admin has a mail address; nobody was told: %s", reason)

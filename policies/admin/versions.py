@@ -283,7 +283,9 @@ class PolicyVersionAdmin(ServiceAdminWithDoors):
 
     @display(description="written by")  # type: ignore[untyped-decorator]
     def written_by(self, version: PolicyVersion) -> str:
-        return version.author.get_username() if version.author else "installed with Countersign"
+        if version.author:
+            return version.author.get_username()
+        return "an upgrade" if version.based_on_id else "installed with Countersign"
 
     @display(description="published by", empty_value="-")  # type: ignore[untyped-decorator]
     def published_by(self, version: PolicyVersion) -> str | None:

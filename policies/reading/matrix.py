@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -42,7 +42,7 @@ _AUTOMATIC = (Pattern.NO_APPROVAL, Pattern.SAMPLED, Pattern.EXCEPTION_ONLY, Patt
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Entry:
     """One entry of the list: what it says, and where it says it."""
 
     reader: Reader
@@ -52,6 +52,18 @@ class _Entry:
 
 def read_matrix(reader: Reader, windows: Mapping[str, Window]) -> Matrix:
     before = len(reader.problems)
+    entries, matrix = entries_of(reader, windows)
+    if len(reader.problems) == before:
+        for entry in entries:
+            _check(entry, matrix)
+    return matrix
+
+
+def entries_of(reader: Reader, windows: Collection[str]) -> tuple[list[Entry], Matrix]:
+    """The entries, and what they make together; how model, pattern and people fit is not looked at.
+
+    The matrix is empty when a tier has no entry.
+    """
     entries = [_entry(item, windows) for item in reader.items(at_most=300)]
     cells: dict[int, Cell] = {}
     overrides: dict[tuple[int, str], Override] = {}
@@ -76,19 +88,15 @@ def read_matrix(reader: Reader, windows: Mapping[str, Window]) -> Matrix:
     absent = [str(tier) for tier in TIERS if tier not in cells]
     if absent:
         reader.problem(f"has no entry for tier {', '.join(absent)}; add it.")
-        return Matrix((), ())
-    matrix = Matrix(tuple(cells[tier] for tier in TIERS), tuple(overrides.values()))
-    if len(reader.problems) == before:
-        for entry in entries:
-            _check(entry, matrix)
-    return matrix
+        return entries, Matrix((), ())
+    return entries, Matrix(tuple(cells[tier] for tier in TIERS), tuple(overrides.values()))
 
 
 def read_tier(reader: Reader) -> int:
     return reader.whole(low=0, high=HIGHEST_TIER)
 
 
-def _check(entry: _Entry, matrix: Matrix) -> None:
+def _check(entry: Entry, matrix: Matrix) -> None:
     """Note where model, pattern and people, once everything is merged, contradict each other."""
     tier, keys = entry.override.tier, entry.keys
     cell = matrix.cell(tier, entry.override.action_type)
@@ -105,22 +113,22 @@ def _check(entry: _Entry, matrix: Matrix) -> None:
             f"'{cell.pattern}' lets actions run, and '{cell.operating_model}' never does; change "
             "one of them."
         )
-    misfit = _misfit(cell, cell.requirements)
-    if misfit:
-        pattern.problem(f"'{cell.pattern}' {misfit}")
+    why = misfit(cell.operating_model, cell.pattern, cell.requirements)
+    if why:
+        pattern.problem(f"'{cell.pattern}' {why}")
     if cell.pattern == Pattern.SAMPLED and not cell.sample_percent:
         pattern.problem("'sampled' needs sample_percent, from 1 to 100.")
     if "sample_percent" in keys and cell.pattern != Pattern.SAMPLED:
         keys["sample_percent"].problem(f"is for the pattern 'sampled', not '{cell.pattern}'.")
 
 
-def _misfit(cell: Cell, requirements: tuple[RequirementSpec, ...]) -> str:
+def misfit(model: str, pattern: str, requirements: tuple[RequirementSpec, ...]) -> str:
     """Why these people are not the pattern; empty when they are."""
-    match cell.pattern:
+    match pattern:
         case Pattern.NO_APPROVAL:
             return "asks nobody; remove the requirements." if requirements else ""
         case Pattern.HUMAN_SUPERVISED:
-            if cell.operating_model != OperatingModel.ASSISTED:
+            if model != OperatingModel.ASSISTED:
                 return f"is for what a person starts; write '{OperatingModel.ASSISTED}'."
             return "" if requirements else "needs at least one requirement."
         case Pattern.THRESHOLD:
@@ -140,7 +148,7 @@ _MEANING = {
 }
 
 
-def _entry(reader: Reader, windows: Mapping[str, Window]) -> _Entry:
+def _entry(reader: Reader, windows: Collection[str]) -> Entry:
     keys = reader.fields(required=("tier",), optional=("action_type", *_CELL_KEYS))
     override = Override(
         tier=keys.read("tier", read_tier, 0),
@@ -158,7 +166,7 @@ def _entry(reader: Reader, windows: Mapping[str, Window]) -> _Entry:
         pattern=keys.read("pattern", lambda item: item.one_of(Pattern, what="a pattern"), None),
         sample_percent=keys.read("sample_percent", lambda item: item.whole(low=1, high=100), None),
     )
-    return _Entry(reader, keys, override)
+    return Entry(reader, keys, override)
 
 
 def _evidence(reader: Reader) -> str:

@@ -20,7 +20,9 @@ from policies.verdicts import HIGHEST_TIER, Verdict
 
 T = TypeVar("T")
 
-_OPTIONAL = ("parameters", "categories", "windows", "business_hours", "freezes", "tests")
+GRAMMAR = 2
+"""What documents are written in now; `policies.reading.grammar` upgrades older ones."""
+_OPTIONAL = ("grammar", "parameters", "categories", "windows", "business_hours", "freezes", "tests")
 _PARAMETER = re.compile(r"\A[a-z][a-z0-9_]{0,39}\Z", re.ASCII)
 _RESERVED = frozenset(
     {"as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in",
@@ -36,6 +38,7 @@ def parse_document(text: str) -> Document:
     keys = Reader(compose(text), "", problems).fields(
         required=("rules", "tiers", "matrix"), optional=_OPTIONAL
     )
+    keys.read("grammar", _grammar, None)
     parameters = keys.read("parameters", _parameters, ())
     categories = keys.read("categories", _categories, {})
     words = Vocabulary(parameters, tuple(categories))
@@ -65,6 +68,14 @@ def parse_document(text: str) -> Document:
         parameters=parameters,
         categories=categories,
     )
+
+
+def _grammar(reader: Reader) -> None:
+    number = reader.whole(low=1, high=1_000)
+    if number > GRAMMAR:
+        reader.problem(f"grammar {number} is newer than {GRAMMAR}, which this release reads.")
+    elif number < GRAMMAR:
+        reader.problem(f"is {number}; write grammar: {GRAMMAR} and what it asks for.")
 
 
 def _list_of(read: Callable[[Reader], T], *, at_most: int) -> Callable[[Reader], tuple[T, ...]]:

@@ -17,7 +17,7 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 _DURATION = re.compile(r"\A(?:(\d{1,3})d)?(?:(\d{1,4})h)?(?:(\d{1,5})m)?\Z", re.ASCII)
-_PLAIN_WHOLE = re.compile(r"\A-?(0|[1-9][0-9_]*)\Z", re.ASCII)
+PLAIN_WHOLE = re.compile(r"\A-?(0|[1-9][0-9_]*)\Z", re.ASCII)
 _WALL_TIME = re.compile(r"\A([01]\d|2[0-3]):([0-5]\d)\Z", re.ASCII)
 _WALL_DATE = re.compile(r"\A\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):[0-5]\d\Z", re.ASCII)
 _KINDS = {
@@ -134,7 +134,7 @@ class Reader:
         """Decimal digits only: YAML reads 010 as eight, and 1:30 as ninety."""
         value = self.value()
         written = str(self.node.value) if isinstance(self.node, yaml.ScalarNode) else ""
-        if type(value) is not int or not _PLAIN_WHOLE.match(written) or not low <= value <= high:
+        if type(value) is not int or not PLAIN_WHOLE.match(written) or not low <= value <= high:
             self.problem(f"must be a whole number from {low} to {high}.")
             return low
         return value

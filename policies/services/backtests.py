@@ -28,7 +28,7 @@ from policies.exceptions import PolicyError
 from policies.models import Backtest, BacktestFlip, PolicyVersion
 from policies.models.replays import BacktestStatus
 from policies.models.versions import VersionStatus
-from policies.reading.parser import parse_document
+from policies.reading.grammar import read_stored
 from policies.reading.yaml_source import DocumentError
 from policies.replay.backtest import Flip, PastCases, Replay
 from policies.services.evaluation import active_version
@@ -167,7 +167,7 @@ def _document(order: Backtest) -> Document:
     text = PolicyVersion.objects.values_list("document", flat=True).get(pk=order.version_id)
     if digest(text) != order.digest:
         raise PolicyError("edited_since", "The version was edited since. Replay it again.")
-    return parse_document(text)
+    return read_stored(text).document
 
 
 def _carry_out(order: Backtest, document: Document) -> None:

@@ -12,6 +12,7 @@ from policies.checks.selftest import failed_tests
 from policies.exceptions import PolicyError
 from policies.models import PolicyVersion, User
 from policies.models.versions import VersionStatus
+from policies.reading.grammar import read_stored
 from policies.reading.parser import parse_document
 from policies.services.backtests import request_backtest
 from policies.services.publishable import (
@@ -121,8 +122,9 @@ def discard(version_id: int, *, actor: Actor, reason: str) -> PolicyVersion:
 def roll_back_to(version_id: int, *, actor: Actor, reason: str) -> PolicyVersion:
     """Propose the text of a retired version again, as a new version somebody else publishes.
 
-    It can be published as soon as its replay, asked for here, has finished. Raises DocumentError
-    when this release no longer reads the text, PolicyError: unknown_version, not_risk_owner,
+    It can be published as soon as its replay, asked for here, has finished. A text in an older
+    grammar comes back in today's. Raises DocumentError when this release no longer reads the text,
+    PolicyError: unknown_version, not_risk_owner,
     reason_missing, not_retired, tests_fail, lint_errors.
     """
     in_turn()
@@ -131,12 +133,13 @@ def roll_back_to(version_id: int, *, actor: Actor, reason: str) -> PolicyVersion
     check_reason(reason)
     if old.status != VersionStatus.RETIRED:
         raise PolicyError("not_retired", "Only what was in force before can be rolled back to.")
-    parsed = parse_document(old.document)
+    stored = read_stored(old.document)
+    parsed = stored.document
     failures = failed_tests(parsed)
     if failures:
         raise PolicyError("tests_fail", " ".join(failures))
     check_errors(parsed)
-    version = new_version(old.document, parsed, author=author, reason=reason, restores=old)
+    version = new_version(stored.text, parsed, author=author, reason=reason, restores=old)
     _move(version, VersionStatus.PROPOSED)
     _note(AuditCode.POLICY_PROPOSED, version, actor, reason)
     request_backtest(version.pk, actor=actor)

@@ -16,7 +16,7 @@ from policies.evaluate import evaluate, fail_closed
 from policies.facts import Facts
 from policies.models import PolicyVersion
 from policies.models.versions import VersionStatus
-from policies.reading.parser import parse_document
+from policies.reading.grammar import read_stored
 from policies.reading.yaml_source import DocumentError
 from policies.verdicts import Evaluation
 from policies.windows import is_open
@@ -64,7 +64,10 @@ def evaluate_version(
 
 
 def document_of(version: PolicyVersion) -> Document | str:
-    """The version's compiled document, or the sentence that says why there is none."""
+    """The version's compiled document, or the sentence that says why there is none.
+
+    A text in an older grammar is read as its upgrade, which has another digest than the version.
+    """
     known = _compiled.get(version.digest)
     if known is not None:
         return known
@@ -73,11 +76,11 @@ def document_of(version: PolicyVersion) -> Document | str:
         logger.error("Policy version %s does not match its digest", version.label)
         return f"The document of {version.label} does not match its digest."
     try:
-        document = parse_document(text)
+        document = read_stored(text).document
     except DocumentError as error:
         logger.error("Policy version %s cannot be read: %s", version.label, error)
         return f"The document of {version.label} cannot be read."
-    _compiled.put(document)
+    _compiled.put(version.digest, document)
     return document
 
 
@@ -113,7 +116,7 @@ def window_is_open(name: str, now: datetime) -> bool:
 
 
 class _Compiled:
-    """The last few documents by digest: a digest names one document for ever."""
+    """The last few documents by their version's digest, which names one document for ever."""
 
     def __init__(self) -> None:
         self._documents: OrderedDict[str, Document] = OrderedDict()
@@ -122,9 +125,9 @@ class _Compiled:
     def get(self, key: str) -> Document | None:
         return self._documents.get(key)
 
-    def put(self, document: Document) -> None:
+    def put(self, key: str, document: Document) -> None:
         with self._lock:
-            self._documents[document.digest] = document
+            self._documents[key] = document
             while len(self._documents) > _MOST_COMPILED:
                 self._documents.popitem(last=False)
 

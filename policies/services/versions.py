@@ -89,7 +89,7 @@ def install_default(*, actor: Actor) -> PolicyVersion | None:
     now = timezone.now()
     reason = "installed with Countersign"
     version = PolicyVersion.objects.create(
-        label=_next_label(now),
+        label=next_label(now),
         document=document,
         digest=digest(document),
         status=VersionStatus.PUBLISHED,
@@ -112,7 +112,7 @@ def new_version(
     """A draft with its first text on record. The caller has checked everything, in turn."""
     now = timezone.now()
     version = PolicyVersion.objects.create(
-        label=_next_label(now),
+        label=next_label(now),
         document=document,
         digest=parsed.digest,
         author=author,
@@ -150,7 +150,8 @@ def keep_text(version: PolicyVersion, *, editor: User, reason: str, at: datetime
     )
 
 
-def _next_label(now: datetime) -> str:
+def next_label(now: datetime) -> str:
+    """The next free label of the day."""
     day = timezone.localdate(now).isoformat()
     used = PolicyVersion.objects.filter(label__startswith=f"{day}.").values_list("label", flat=True)
     return f"{day}.{max((int(label.rpartition('.')[2]) for label in used), default=0) + 1}"

@@ -1,0 +1,1 @@
+"""Databases of earlier versions, and what the present one must go on doing with them."""
