@@ -17,7 +17,13 @@ class ConfigConfig(AppConfig):
     verbose_name = "Countersign"
 
     def ready(self) -> None:
-        from config import admin_checks, checks, logs, protection  # noqa: F401  # registers checks
+        from config import (  # noqa: F401  # importing registers checks
+            admin_checks,
+            checks,
+            first_people_check,
+            logs,
+            protection,
+        )
 
         logs.configure()
         protection.connect(sender=apps.get_app_config("approvals"))

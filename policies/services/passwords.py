@@ -117,6 +117,31 @@ def mail_link(user: User) -> None:
     transaction.on_commit(partial(_send, user.pk), robust=True)
 
 
+def link_of(user: User) -> str:
+    """The address where the owner chooses a password: once, and for a day.
+
+    Whoever has it can sign in as them. It is in the query, which no log of ours keeps.
+    """
+    query = urlencode({"account": user.pk, "token": TOKENS.make_token(user)})
+    return f"{settings.BASE_URL}{reverse('choose_password')}?{query}"
+
+
+def send_link(user: User) -> bool:
+    """Mail it to them; says whether the mail server took it."""
+    message = EmailMessage(
+        subject="[Countersign] Choose your password",
+        body="Choose the password of your account here, within a day. "
+        f"The link works once.\n\n{link_of(user)}\n",
+        to=[user.email],
+    )
+    try:
+        message.send()
+    except (SMTPException, OSError):
+        logger.warning("password link not sent", extra={"user": user.pk})
+        return False
+    return True
+
+
 def holder_of(account: str, token: str) -> User | None:
     """Whose link this is, while it is good; nobody's otherwise."""
     if not account.isascii() or not account.isdecimal() or len(account) > 18:
@@ -141,19 +166,7 @@ def choose(user_id: int, *, token: str, password: str) -> User:
 
 
 def _send(user_id: int) -> None:
-    user = User.objects.get(pk=user_id)
-    # in the query, which no log of ours keeps
-    query = urlencode({"account": user.pk, "token": TOKENS.make_token(user)})
-    message = EmailMessage(
-        subject="[Countersign] Choose your password",
-        body="Choose the password of your account here, within a day. "
-        f"The link works once.\n\n{settings.BASE_URL}{reverse('choose_password')}?{query}\n",
-        to=[user.email],
-    )
-    try:
-        message.send()
-    except (SMTPException, OSError):
-        logger.warning("password link not sent", extra={"user": user.pk})
+    send_link(User.objects.get(pk=user_id))
 
 
 def _set(user: User, password: str, *, actor: Actor, reason: str) -> None:
