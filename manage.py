@@ -6,11 +6,14 @@ import sys
 
 from django.core.management import execute_from_command_line
 
+from config.start import one_sentence
+
 
 def main() -> None:
     """Run one command with the project's settings."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    execute_from_command_line(sys.argv)
+    with one_sentence():
+        execute_from_command_line(sys.argv)
 
 
 if __name__ == "__main__":

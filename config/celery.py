@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 
 from audit.doorbell import allow_again
+from config.start import one_sentence
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -27,10 +28,17 @@ def _keep_our_logging(**kwargs: Any) -> None:
     """Celery sets up no logging of its own when somebody listens here; Django's stays."""
 
 
+def _read_settings(**kwargs: Any) -> None:
+    """Before Celery does, which would report what is wrong with them as trouble of its own."""
+    with one_sentence():
+        _ = settings.DEBUG  # reading one reads them all
+
+
 def _refuse_unsafe_start(**kwargs: Any) -> None:
     from config.checks import refuse_unsafe_start  # the settings exist only now
 
-    refuse_unsafe_start()
+    with one_sentence():  # Celery would log any other exception of a signal and go on
+        refuse_unsafe_start()
 
 
 def _notice_a_restore(**kwargs: Any) -> None:
@@ -71,6 +79,7 @@ def _let_sweep_send_again(sender: Any, exception: Any, args: Any, **kwargs: Any)
         allow_again(sender.name, args[0])
 
 
+app.on_configure.connect(_read_settings)
 setup_logging.connect(_keep_our_logging)
 worker_init.connect(_refuse_unsafe_start)
 worker_init.connect(_notice_a_restore)

@@ -13,7 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
 from audit.money import MoneyError, exponent
-from config.connection_checks import unusable_connections
+from config.connection_checks import unusable_connections, variable_of
 from config.database_roles import is_bounded
 from config.protection import missing
 from connectors.configuration import unusable_values
@@ -32,7 +32,7 @@ def check_deployment(**kwargs: Any) -> list[CheckMessage]:
     """What must hold before anybody but the developer may use this."""
     found = [*_clocks(), *_money(), *unusable_connections()]
     if settings.DEBUG:
-        return found
+        return [*found, *_debug_stays_here()]
     found += _keys()
     found += _demo_stays_here() if settings.DEMO else _production()
     return found
@@ -130,6 +130,16 @@ def _keys() -> Iterator[CheckMessage]:
         yield _error(1, "AUDIT_KEY has been retired.", "Use a new key.")
 
 
+def _debug_stays_here() -> Iterator[CheckMessage]:
+    if settings.IS_POSTGRES:
+        yield _error(
+            17,
+            "DEBUG is on beside PostgreSQL.",
+            "DEBUG shows settings and code to whoever meets an error. Set DEBUG=0; to develop on "
+            "PostgreSQL on this machine, DEMO=1.",
+        )
+
+
 def _demo_stays_here() -> Iterator[CheckMessage]:
     hosts = [settings.BIND_HOST, *settings.ALLOWED_HOSTS]
     if any(host == "" or not is_loopback(host) for host in hosts):
@@ -202,13 +212,30 @@ def _connectors() -> Iterator[CheckMessage]:
                     f"The {system} connector uses the sandbox's published credentials ({name}).",
                     "Give it its own, or leave the address out when you have no such system.",
                 )
-            elif "://" in value and _is_sandbox(value):
+            elif "://" not in value or _is_trusted_relay(value):
+                continue
+            elif value.startswith("http://"):
+                yield _error(
+                    18,
+                    f"{variable_of(system, name)} begins with http://, where others read along.",
+                    "Write https://. For a relay or sidecar of your own that adds TLS, put its "
+                    "host, as written there, in TRUSTED_RELAYS.",
+                )
+            elif _is_sandbox(value):
                 yield _error(
                     3,
                     f"The {system} connector's {name} leads to this machine.",
                     "Effects would go to the sandbox, or nowhere. Set the real system's address, "
-                    "or leave it out when you have no such system.",
+                    "or leave it out when you have no such system. A relay or sidecar on this "
+                    "machine is used when TRUSTED_RELAYS names its host.",
                 )
+
+
+def _is_trusted_relay(url: str) -> bool:
+    """Whether TRUSTED_RELAYS names the address's host, with or without its port."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return host != "" and not {host, f"{host}:{parts.port}"}.isdisjoint(settings.TRUSTED_RELAYS)
 
 
 def _is_sandbox(url: str) -> bool:

@@ -11,13 +11,14 @@ import structlog
 from django.http import HttpRequest, HttpResponseBase, UnreadablePostError
 from uuid6 import uuid7
 
-from config import errors
+from config import errors, probes
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 logger = structlog.get_logger("countersign.request")
 
 _SANE_ID = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._:-]{0,99}\Z", re.ASCII)
+PROBES: dict[str, GetResponse] = {"/healthz": probes.live, "/readyz": probes.ready}
 _QUIET_PATHS = ("/static/", "/healthz", "/readyz", "/metrics")
 _CONTENT_POLICY = "; ".join(
     (
@@ -71,6 +72,20 @@ class ContentSecurityPolicyMiddleware:
         response = self._get_response(request)
         response.setdefault("Content-Security-Policy", _CONTENT_POLICY)
         return response
+
+
+class ProbeMiddleware:
+    """Answer the probes whatever Host they are sent with, and without leading them to HTTPS.
+
+    Load balancers and containers probe by address, over plain HTTP. Nothing else is answered so.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        probe = PROBES.get(request.path_info)
+        return self._get_response(request) if probe is None else probe(request)
 
 
 class NulByteMiddleware:

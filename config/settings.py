@@ -13,6 +13,15 @@ from config.env import BASE_DIR, VAR_DIR, env
 from config.openapi import OPENAPI
 from config.systems import systems_from_environment
 from config.theme import UNFOLD as UNFOLD
+from config.values import (
+    a_port,
+    a_rate,
+    broker_url,
+    email_settings,
+    log_level,
+    sweep_seconds,
+    time_zone,
+)
 
 # --- What differs between deployments -------------------------------------------------------
 
@@ -78,19 +87,17 @@ else:
     _database["TEST"] = {"NAME": str(VAR_DIR / "test.sqlite3")}
     VAR_DIR.mkdir(parents=True, exist_ok=True)
 
-BROKER_URL: str = env.str("BROKER_URL", "filesystem://")
+BROKER_URL = broker_url("filesystem://")
 
-_email = env.dj_email_url("EMAIL_URL", "console://")
-if "EMAIL_BACKEND" not in _email:  # the parser lets an unknown scheme pass as nothing
-    raise ImproperlyConfigured("EMAIL_URL must begin with submission://, smtp:// or console://.")
-vars().update(_email)
+vars().update(email_settings("console://"))
 DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", "countersign@localhost")
 BIND_HOST: str = env.str("BIND_HOST", "127.0.0.1")
-PORT = env.int("PORT", 8000)
+PORT = a_port("PORT", 8000)
 BASE_URL: str = env.str("BASE_URL", f"http://127.0.0.1:{PORT}")
 
 SANDBOX_PORT_BASE = env.int("SANDBOX_PORT_BASE", PORT + 11)
 CONNECTORS = systems_from_environment(sandbox=DEBUG or DEMO, first_port=SANDBOX_PORT_BASE)
+TRUSTED_RELAYS: list[str] = env.list("TRUSTED_RELAYS", [])
 CONNECTOR_TIMEOUT = timedelta(seconds=env.int("CONNECTOR_TIMEOUT_SECONDS", 8))
 
 # --- Django -----------------------------------------------------------------------------------
@@ -119,6 +126,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "config.middleware.RequestIdMiddleware",
+    "config.middleware.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.middleware.ContentSecurityPolicyMiddleware",
@@ -165,7 +173,7 @@ LOGIN_REDIRECT_URL = "admin:index"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 LANGUAGE_CODE = "en-gb"
-TIME_ZONE = env.str("TIME_ZONE", "Europe/Berlin")
+TIME_ZONE = time_zone("Europe/Berlin")
 USE_TZ = True
 FORMAT_MODULE_PATH = "config.formats"
 
@@ -218,8 +226,8 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_METADATA_CLASS": None,
     "DEFAULT_THROTTLE_CLASSES": ["approvals.api.throttles.AgentThrottle"],
     "DEFAULT_THROTTLE_RATES": {
-        "agent": env.str("AGENT_RATE", "600/min"),
-        "wrong_key": env.str("WRONG_KEY_RATE", "30/min"),  # per address
+        "agent": a_rate("AGENT_RATE", "600/min"),
+        "wrong_key": a_rate("WRONG_KEY_RATE", "30/min"),  # per address
     },
     "EXCEPTION_HANDLER": "config.api_errors.problem_handler",
     "UNAUTHENTICATED_USER": None,
@@ -263,7 +271,7 @@ CELERY_TASK_TIME_LIMIT = env.int("TASK_TIME_LIMIT_SECONDS", 50)  # under EXECUTI
 # Celery closes the connection around every task otherwise; `config.celery` replaces dead ones.
 CELERY_DB_REUSE_MAX = 1000
 CELERY_TASK_PUBLISH_RETRY = False  # the row is the outbox: a lost message loses nothing
-SWEEP_SECONDS = env.float("SWEEP_SECONDS", 5.0)
+SWEEP_SECONDS = sweep_seconds(5.0)
 CELERY_BEAT_SCHEDULE = {
     "sweep": {
         "task": "approvals.sweep",
@@ -293,5 +301,5 @@ POLICY_ACTION_TYPES = "connectors.registry.action_types"
 
 # --- Logging ----------------------------------------------------------------------------------
 
-LOG_LEVEL = env.str("LOG_LEVEL", "INFO")
+LOG_LEVEL = log_level("INFO")
 LOGGING = logs.dict_config(LOG_LEVEL)

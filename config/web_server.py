@@ -15,6 +15,14 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from django.conf import settings  # the settings module must be named first
 
+from config.start import one_sentence
+
+with one_sentence():  # in the master: a worker that refuses would only be started again
+    _ = settings.DEBUG  # reading one reads them all
+    from config.checks import refuse_unsafe_start
+
+    refuse_unsafe_start()
+
 bind = f"{settings.BIND_HOST}:{settings.PORT}"
 worker_class = "gthread"
 # SQLite has one writer: more processes would only queue for it.

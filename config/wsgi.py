@@ -7,8 +7,10 @@ import os
 from django.core.wsgi import get_wsgi_application
 
 from config.checks import refuse_unsafe_start
+from config.start import one_sentence
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
-application = get_wsgi_application()
-refuse_unsafe_start()
+with one_sentence():
+    application = get_wsgi_application()
+    refuse_unsafe_start()

@@ -6,6 +6,7 @@ import pytest
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
+from pytest_django.fixtures import Settings
 
 from audit.actors import Actor
 from policies.services.versions import install_default
@@ -14,6 +15,21 @@ from policies.services.versions import install_default
 def test_a_live_process_says_so_without_the_database(client: Client) -> None:
     assert client.get("/healthz").json() == {"status": "alive"}
     assert client.post("/healthz").status_code == 405
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("host", ["10.1.2.3", "10.1.2.3:8000", "[fd00::1]", "a name that is none"])
+def test_probes_answer_by_address_and_nothing_else_does(
+    client: Client, settings: Settings, host: str
+) -> None:
+    cache.clear()
+    install_default(actor=Actor.system("tests"))
+    settings.SECURE_SSL_REDIRECT = True
+
+    assert client.get("/healthz", headers={"Host": host}).status_code == 200
+    assert client.get("/readyz", headers={"Host": host}).status_code == 200
+    for path in ("/", "/admin/login/", "/api/v1/actions/", "/readyz/", "/healthz/x"):
+        assert client.get(path, headers={"Host": host}).status_code == 400
 
 
 @pytest.mark.django_db

@@ -1,0 +1,79 @@
+"""Settings whose values need more than a type: refused in a sentence with what to write."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from zoneinfo import available_timezones
+
+from django.core.exceptions import ImproperlyConfigured
+
+from config.env import env
+
+_RATE = re.compile(r"\A[1-9][0-9]{0,8}/(s|sec|m|min|h|hour|d|day)\Z")
+_BROKERS = ("redis://", "rediss://", "filesystem://", "memory://")
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+def a_port(name: str, default: int) -> int:
+    """A TCP port."""
+    port: int = env.int(name, default)
+    if not 0 < port < 65_536:
+        raise ImproperlyConfigured(f"{name} must be from 1 to 65535, such as {name}={default}.")
+    return port
+
+
+def a_rate(name: str, default: str) -> str:
+    """So many calls in a time, as the throttles write it."""
+    rate: str = env.str(name, default)
+    if not _RATE.match(rate):
+        raise ImproperlyConfigured(f"{name} must be a number per sec, min, hour or day: {default}.")
+    return rate
+
+
+def broker_url(default: str) -> str:
+    """Celery's broker."""
+    url: str = env.str("BROKER_URL", default)
+    if not url.startswith(_BROKERS):
+        raise ImproperlyConfigured(
+            "BROKER_URL must begin with redis://, rediss:// or filesystem://."
+        )
+    return url
+
+
+def email_settings(default: str) -> dict[str, Any]:
+    """Django's EMAIL_* from one address."""
+    found: dict[str, Any] = env.dj_email_url("EMAIL_URL", default)
+    if "EMAIL_BACKEND" not in found:  # the parser lets an unknown scheme pass as nothing
+        raise ImproperlyConfigured(
+            "EMAIL_URL must begin with submission://, smtp:// or console://."
+        )
+    if found["EMAIL_BACKEND"].endswith("smtp.EmailBackend") and not found["EMAIL_HOST"]:
+        raise ImproperlyConfigured("EMAIL_URL names no host; write smtp://user:password@mail:587.")
+    return found
+
+
+def log_level(default: str) -> str:
+    """One of logging's levels."""
+    level: str = env.str("LOG_LEVEL", default)
+    if level not in _LEVELS:
+        raise ImproperlyConfigured(f"LOG_LEVEL must be one of {', '.join(_LEVELS)}.")
+    return level
+
+
+def sweep_seconds(default: float) -> float:
+    """Seconds between two sweeps."""
+    seconds: float = env.float("SWEEP_SECONDS", default)
+    if not 0.1 <= seconds <= 3600:
+        raise ImproperlyConfigured("SWEEP_SECONDS must be from 0.1 to 3600.")
+    return seconds
+
+
+def time_zone(default: str) -> str:
+    """A zone of the IANA database."""
+    zone: str = env.str("TIME_ZONE", default)
+    if zone not in available_timezones():
+        raise ImproperlyConfigured(
+            f"TIME_ZONE is no time zone; write one such as {default} or UTC."
+        )
+    return zone
