@@ -65,7 +65,21 @@ $(UV):
 	@var/tools/bin/python -m pip install --quiet --disable-pip-version-check "$(UV_RANGE)" || { \
 		rm -rf var/tools; exit 1; }
 
+# pip knows a company's mirror, credentials and certificate authority from its own settings; the
+# lock's hashes make sure that what the mirror serves is what was locked.
+PIP := var/tools/bin/python -m pip --disable-pip-version-check
+define INSTALL_BY_PIP
+$(UV) export --frozen --offline --quiet --no-emit-project -o var/tools/locked.txt && \
+	$(UV) venv --clear --offline --quiet --python "$(PYTHON)" .venv && \
+	$(PIP) --python .venv/bin/python install --quiet --require-hashes --no-deps -r var/tools/locked.txt
+endef
+
 .venv/.ready: pyproject.toml uv.lock | $(UV)
 	@echo "==> Installing the locked dependencies into .venv (once per change of uv.lock)"
-	@$(UV) sync --locked --quiet --python "$(PYTHON)"
+	@if $(PIP) config list | grep -qE '\.(index-url|no-index)='; then $(INSTALL_BY_PIP); else \
+		cert=$$($(PIP) config list | sed -n "s/^.*\.cert='\(.*\)'$$/\1/p" | tail -n 1); \
+		[ -z "$$cert" ] || export SSL_CERT_FILE="$${SSL_CERT_FILE:-$$cert}"; \
+		$(UV) sync --locked --quiet --python "$(PYTHON)" || { \
+			echo "==> Once more with pip, which knows this machine's other indexes"; \
+			$(INSTALL_BY_PIP); }; fi
 	@touch $@
