@@ -15,7 +15,8 @@ ROOT = Path(__file__).resolve().parents[2]
 APPS = ("config", "approvals", "policies", "connectors", "audit")
 TOP_LEVEL = {
     "manage.py", "pyproject.toml", "README.md", *APPS, "templates", "tests",
-    "Makefile", "uv.lock", ".ci", ".env.example", ".gitignore", "CHANGELOG.md", ".pre-commit-config.yaml",
+    "Makefile", "uv.lock", ".ci", ".env.example", ".gitignore", "CHANGELOG.md",
+    ".pre-commit-config.yaml",
 }  # fmt: skip
 DRAWERS = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
 LONGEST_FILE = 300
