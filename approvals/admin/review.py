@@ -153,12 +153,8 @@ def _page(
         token = seal(action_request, shown_content(action_request), user=person, at=at)
         case = case_file(action_request, viewer=person, at=at)
     except IntegrityBroken as broken:
-        integrity.report(
-            action_request.pk,
-            broken,
-            found_by=IntegrityIncident.FoundBy.REVIEW,
-            actor=Actor.human(person),
-        )
+        by = IntegrityIncident.FoundBy.REVIEW
+        integrity.report(action_request.pk, broken, found_by=by, actor=Actor.human(person))
         base |= {"action_request": action_request, "broken": broken.message}
         return TemplateResponse(request, "approvals/broken.html", base, status=broken.status)
     offered = {

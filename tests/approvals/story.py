@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.db.models import Model, QuerySet
@@ -80,3 +81,9 @@ def snapshot(request: ActionRequest) -> tuple[Any, ...]:
 def rows_of(model: type[Model], **lookup: Any) -> list[dict[str, Any]]:
     """The rows as the database has them, to compare before and after."""
     return list(model._default_manager.filter(**lookup).order_by("pk").values())
+
+
+def facts_of(request: ActionRequest) -> dict[str, Any]:
+    """What policy was asked on last."""
+    found: dict[str, Any] = json.loads(request.policy_decisions.latest("id").facts)
+    return found
