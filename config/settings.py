@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 from celery.schedules import schedule
-from django.core.exceptions import ImproperlyConfigured
 
 from config import logs
 from config.env import BASE_DIR, VAR_DIR, env
@@ -16,6 +15,7 @@ from config.theme import UNFOLD as UNFOLD
 from config.values import (
     a_port,
     a_rate,
+    a_secret,
     broker_url,
     email_settings,
     log_level,
@@ -28,22 +28,8 @@ from config.values import (
 DEBUG = env.bool("DEBUG", False)
 DEMO = env.bool("DEMO", False)  # loopback only: plain-HTTP cookies, sandbox addresses
 
-
-def _secret(name: str) -> str:
-    """A secret; only DEBUG may go without."""
-    value: str = env.str(name, "")
-    if value or not DEBUG:
-        if len(value) < 32:
-            raise ImproperlyConfigured(
-                f"{name} must be set to at least 32 random characters "
-                "(python -m config.local_env writes local ones to var/countersign.env)."
-            )
-        return value
-    return f"debug-only-{name.lower()}-".ljust(48, "x")
-
-
-SECRET_KEY = _secret("SECRET_KEY")
-AUDIT_KEY = _secret("AUDIT_KEY")
+SECRET_KEY = a_secret("SECRET_KEY", needed=not DEBUG)
+AUDIT_KEY = a_secret("AUDIT_KEY", needed=not DEBUG)
 AUDIT_RETIRED_KEYS: list[str] = env.list("AUDIT_RETIRED_KEYS", [])
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
@@ -126,10 +112,10 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "config.middleware.RequestIdMiddleware",
+    "config.middleware.ContentSecurityPolicyMiddleware",
     "config.middleware.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "config.middleware.ContentSecurityPolicyMiddleware",
     "config.middleware.NulByteMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

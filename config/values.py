@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from django.core.exceptions import ImproperlyConfigured
@@ -31,6 +32,19 @@ def a_rate(name: str, default: str) -> str:
     return rate
 
 
+def a_secret(name: str, *, needed: bool) -> str:
+    """A key nobody can guess; where it is not needed, a published one takes its place."""
+    value: str = env.str(name, "")
+    if not value and not needed:
+        return f"debug-only-{name.lower()}-".ljust(48, "x")
+    if len(value) < 32:
+        raise ImproperlyConfigured(
+            f"{name} must be set to at least 32 random characters "
+            "(python -m config.local_env writes local ones to var/countersign.env)."
+        )
+    return value
+
+
 def broker_url(default: str) -> str:
     """Celery's broker."""
     url: str = env.str("BROKER_URL", default)
@@ -48,7 +62,8 @@ def email_settings(default: str) -> dict[str, Any]:
         raise ImproperlyConfigured(
             "EMAIL_URL must begin with submission://, smtp:// or console://."
         )
-    if found["EMAIL_BACKEND"].endswith("smtp.EmailBackend") and not found["EMAIL_HOST"]:
+    host = urlsplit(env.str("EMAIL_URL", default)).hostname  # the parser puts localhost for none
+    if found["EMAIL_BACKEND"].endswith("smtp.EmailBackend") and not host:
         raise ImproperlyConfigured("EMAIL_URL names no host; write smtp://user:password@mail:587.")
     return found
 

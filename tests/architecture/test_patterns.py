@@ -33,6 +33,8 @@ STANDARD_LIBRARY = {
     "audit/money.py": "anchored; digits, a point, digits",
     "config/logs.py": "each repeat ends where no other can begin",
     "config/middleware.py": "anchored, one class, at most 100 characters",
+    "config/start.py": "a library's own sentence about our environment",
+    "config/values.py": "our own environment",
     "connectors/adapters/http/client.py": "our own address templates",
     "connectors/sandbox/operations.py": "the sandbox; anchored, one class",
     "connectors/sandbox/payments.py": "the sandbox; anchored, two words around a bracket",

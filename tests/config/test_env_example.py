@@ -13,7 +13,7 @@ pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = (ROOT / ".env.example").read_text()
-_READERS = {"_secret", "value", "address", "a_port", "a_rate"}
+_READERS = {"a_secret", "value", "address", "a_port", "a_rate"}
 _OF_OUR_PROCESSES = {"DJANGO_SETTINGS_MODULE"}
 
 

@@ -22,7 +22,7 @@ OURS = {"config", "approvals", "policies", "connectors", "audit"}
 HARMLESS = {
     "check", "clearsessions", "collectstatic", "compilemessages", "createcachetable", "dbshell",
     "diffsettings", "dumpdata", "findstatic", "generateschema", "inspectdb", "makemessages",
-    "makemigrations", "migrate", "optimizemigration", "runserver", "sendtestemail", "shell",
+    "makemigrations", "optimizemigration", "runserver", "sendtestemail", "shell",
     "showmigrations", "spectacular", "sqlflush", "sqlmigrate", "sqlsequencereset",
     "squashmigrations", "startapp", "startproject", "test", "testserver",
 }  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.config.test_checks import PRODUCTION
+from tests.config.production import PRODUCTION
 
 pytestmark = [pytest.mark.slow, pytest.mark.once]
 
