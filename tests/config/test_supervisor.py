@@ -18,7 +18,8 @@ from tests.config import children
 pytestmark = [pytest.mark.slow, pytest.mark.once]
 
 
-def _eventually(claim: Callable[[], bool], *, within: float) -> None:
+def _eventually(claim: Callable[[], bool], *, within: float = 60.0) -> None:
+    """Wait for it; the bound only ends a run in which it never comes."""
     deadline = time.monotonic() + within
     while not claim():
         assert time.monotonic() < deadline, "it never came true"
@@ -37,10 +38,12 @@ def _is_running(pid: int) -> bool:
     """Whether the process runs; a zombie that nobody has collected yet does not."""
     try:
         os.kill(pid, 0)
+        stat = Path(f"/proc/{pid}/stat").read_text()
     except ProcessLookupError:
         return False
-    stat = Path(f"/proc/{pid}/stat")
-    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:  # gone meanwhile, or a system without /proc
+        return not Path("/proc/self").exists()
+    return stat.rpartition(")")[2].split()[0] != "Z"
 
 
 @contextmanager
@@ -60,19 +63,19 @@ def _supervised(directory: Path, *roles: str) -> Iterator[subprocess.Popen[str]]
 
 def test_a_dead_child_is_started_again(tmp_path: Path) -> None:
     with _supervised(tmp_path, "serve"):
-        _eventually(lambda: len(_pids(tmp_path, "worker")) == 1, within=10)
+        _eventually(lambda: len(_pids(tmp_path, "worker")) == 1)
         (first,) = _pids(tmp_path, "leader")
         (orphan,) = _pids(tmp_path, "worker")
 
         os.kill(first, signal.SIGKILL)
 
-        _eventually(lambda: len(_pids(tmp_path, "leader")) == 2, within=10)
-        _eventually(lambda: not _is_running(orphan), within=5)
+        _eventually(lambda: len(_pids(tmp_path, "leader")) == 2)
+        _eventually(lambda: not _is_running(orphan))
 
 
 def test_an_errand_that_fails_stops_nobody_else(tmp_path: Path) -> None:
     with _supervised(tmp_path, "serve", "failing_errand") as supervisor:
-        _eventually(lambda: len(list(tmp_path.glob("*.failing_errand"))) == 5, within=40)
+        _eventually(lambda: len(list(tmp_path.glob("*.failing_errand"))) == 5)
         time.sleep(1)
 
         assert supervisor.poll() is None
@@ -81,19 +84,19 @@ def test_an_errand_that_fails_stops_nobody_else(tmp_path: Path) -> None:
 
 def test_sigterm_stops_everybody(tmp_path: Path) -> None:
     with _supervised(tmp_path, "serve", "errand") as supervisor:
-        _eventually(lambda: (tmp_path / "announced").exists(), within=10)
-        _eventually(lambda: len(_pids(tmp_path, "worker")) == 1, within=10)
+        _eventually(lambda: (tmp_path / "announced").exists())
+        _eventually(lambda: len(_pids(tmp_path, "worker")) == 1)
         everybody = _pids(tmp_path)
 
         supervisor.send_signal(signal.SIGTERM)
 
-        assert supervisor.wait(timeout=10) == 0
+        assert supervisor.wait(timeout=60) == 0
         assert _living(everybody) == set()
 
 
 def test_a_child_that_ignores_sigterm_is_gone_within_ten_seconds(tmp_path: Path) -> None:
     with _supervised(tmp_path, "stubborn") as supervisor:
-        _eventually(lambda: len(_pids(tmp_path, "stubborn")) == 1, within=10)
+        _eventually(lambda: len(_pids(tmp_path, "stubborn")) == 1)
 
         supervisor.send_signal(signal.SIGINT)
 
@@ -103,12 +106,12 @@ def test_a_child_that_ignores_sigterm_is_gone_within_ten_seconds(tmp_path: Path)
 
 def test_a_killed_supervisor_leaves_nobody_behind(tmp_path: Path) -> None:
     with _supervised(tmp_path, "serve", "stubborn") as supervisor:
-        _eventually(lambda: len(_pids(tmp_path)) == 4, within=10)
+        _eventually(lambda: len(_pids(tmp_path)) == 4)
         everybody = _pids(tmp_path)
 
         supervisor.kill()
 
-        _eventually(lambda: _living(everybody) == set(), within=10)
+        _eventually(lambda: _living(everybody) == set())
 
 
 @pytest.mark.parametrize("part", ["hopeless", "missing"])
@@ -148,22 +151,27 @@ def test_a_start_that_never_became_ready_is_given_up(tmp_path: Path) -> None:
 
 def test_a_guard_that_was_killed_is_replaced_and_guards_everybody(tmp_path: Path) -> None:
     with _supervised(tmp_path, "serve") as supervisor:
-        _eventually(lambda: len(_pids(tmp_path, "worker")) == 1, within=10)
+        _eventually(lambda: len(_pids(tmp_path, "worker")) == 1)
         (first,) = _guards(supervisor.pid)
 
         os.kill(first, signal.SIGKILL)
-        _eventually(lambda: _guards(supervisor.pid) - {first} != set(), within=10)
+        _eventually(lambda: _guards(supervisor.pid) - {first} != set())
         everybody = _pids(tmp_path)
         supervisor.kill()
 
-        _eventually(lambda: _living(everybody) == set(), within=10)
+        _eventually(lambda: _living(everybody) == set())
 
 
 def _guards(supervisor: int) -> set[int]:
     children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
-    return {
-        int(pid) for pid in children if b"guard.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    }
+    return {int(pid) for pid in children if "guard.py" in _command(pid)}
+
+
+def _command(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # it ended while we looked
+        return ""
 
 
 def _lines_until(words: str, supervisor: subprocess.Popen[str]) -> list[str]:
@@ -179,11 +187,11 @@ def _lines_until(words: str, supervisor: subprocess.Popen[str]) -> list[str]:
 
 def test_an_errand_that_is_done_is_not_repeated_and_lines_carry_names(tmp_path: Path) -> None:
     with _supervised(tmp_path, "serve", "errand") as supervisor:
-        _eventually(lambda: (tmp_path / "announced").exists(), within=10)
+        _eventually(lambda: (tmp_path / "announced").exists())
         time.sleep(1.5)  # longer than the first wait before a restart
 
         supervisor.send_signal(signal.SIGTERM)
-        said, _ = supervisor.communicate(timeout=10)
+        said, _ = supervisor.communicate(timeout=60)
 
         assert len(_pids(tmp_path, "errand")) == 1
         assert "errand | errand is here\n" in said
