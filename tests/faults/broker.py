@@ -33,7 +33,7 @@ class Broker:
         for name, value in options.items():
             command += [f"--{name}", value]
         self._server = Program(command, env={}, log=self._folder / "redis.log")
-        until("Redis answers", self._answers, seconds=10)
+        until("Redis answers", self._answers)
 
     def kill(self) -> None:
         if self._server is not None:

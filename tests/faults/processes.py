@@ -16,8 +16,11 @@ ROOT = Path(__file__).resolve().parents[2]
 T = TypeVar("T")
 
 
-def until(what: str, look: Callable[[], T], *, seconds: float = 20.0) -> T:
-    """Look again and again until there is something to see; fail with the sentence otherwise."""
+def until(what: str, look: Callable[[], T], *, seconds: float = 60.0) -> T:
+    """Look again and again until there is something to see; fail with the sentence otherwise.
+
+    `seconds` only ends a run in which it never comes: a busy machine may take its time.
+    """
     end = time.monotonic() + seconds
     while True:
         found = look()
@@ -71,7 +74,7 @@ class Program:
         """Everything it has said so far."""
         return self._log.read_text(errors="replace")
 
-    def says(self, words: str, *, times: int = 1, seconds: float = 30.0) -> None:
+    def says(self, words: str, *, times: int = 1, seconds: float = 120.0) -> None:
         """Wait until its log holds the words; fail at once when it ended before."""
 
         def said() -> bool:
@@ -105,7 +108,7 @@ class Program:
         """SIGCONT: the machine is back and believes no time has passed."""
         self._signal(signal.SIGCONT)
 
-    def ends(self, *, seconds: float = 30.0) -> int:
+    def ends(self, *, seconds: float = 120.0) -> int:
         """Wait for the end; the exit status."""
         return self._process.wait(seconds)
 

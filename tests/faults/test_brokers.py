@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from approvals.models import ActionRequest
+from audit.doorbell import QUIET_SECONDS
 from tests.faults.make import allowed_refund, charges, large_refund
 from tests.faults.processes import until
 from tests.faults.world import (
@@ -53,21 +55,20 @@ def test_people_decide_and_agents_propose_while_redis_is_gone(world: World, how:
     world.broker.resume()
     assert took["proposed_status"] == 201
     assert state_of(request) == "approved"
-    slowest = 2.0 if how == "killed" else 12.0
-    assert took["approve_seconds"] < slowest
-    assert took["propose_seconds"] < slowest
+    # a broker that does not answer is waited for once in a while, not for every message
+    assert 1 <= took["waits"] <= 1 + took["seconds"] // QUIET_SECONDS
     proposed = ActionRequest.objects.get(pk=took["proposed"])
     world.sweep_until("audited", request, proposed)
     each_once(world, [request, proposed])
     assert_trail_is_whole()
 
 
-def desk(world: World, request: ActionRequest) -> dict[str, object]:
-    """A web process: it approves the request and takes a proposal; what it saw and how long."""
+def desk(world: World, request: ActionRequest) -> dict[str, Any]:
+    """A web process: it approves the request and takes a proposal; what it saw."""
     program = world.run("-m", "tests.faults.desk", str(request.pk), name="desk")
     assert program.ends(seconds=60) == 0, program.log
-    report: dict[str, object] = json.loads(program.log.strip().splitlines()[-1])
-    return report
+    report: dict[str, Any] = json.loads(program.log.strip().splitlines()[-1])
+    return report | {"waits": program.log.count("broker unreachable")}
 
 
 def test_a_flushed_redis_loses_messages_and_nothing_else(world: World) -> None:

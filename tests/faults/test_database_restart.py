@@ -32,7 +32,7 @@ def test_a_database_that_crashes_during_the_call_loses_no_effect_and_repeats_non
     flying, waiting = allowed_refund(), large_refund()
     mona = User.objects.get(username="mona")
     seen = look_at(waiting, mona)
-    fragile.fault("apply_then_hang", path="/v1/refunds", seconds=1.5)
+    fragile.fault("apply_then_hang", path="/v1/refunds", seconds=4)
     fragile.ring(flying)
     until("the money moved", fragile.effects)
 

@@ -52,7 +52,7 @@ def test_a_tampered_request_is_never_carried_out_and_holds_up_nobody(world: Worl
 
 def test_a_request_tampered_with_during_its_call_is_left_to_a_person(world: World) -> None:
     poisoned, neighbour = allowed_refund("ch_1002"), allowed_refund("ch_1003")
-    world.fault("apply_then_hang", path="/v1/refunds", seconds=1.5)
+    world.fault("apply_then_hang", path="/v1/refunds", seconds=4)
     victim = world.sweeper()
     until("the money moved", world.effects)
     victim.kill()

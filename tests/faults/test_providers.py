@@ -132,7 +132,7 @@ def test_a_read_back_that_gets_no_answer_is_read_again(world: World) -> None:
     sweep()
     waiting = state_of(request)
 
-    until("it is read again", lambda: sweep() and state_of(request) == "audited", seconds=8)
+    until("it is read again", lambda: sweep() and state_of(request) == "audited")
     assert waiting == "executed"
     one_effect(world, request)
     assert attempts_of(request) == ["receipt"]
@@ -147,7 +147,7 @@ def test_a_hanging_target_holds_up_nobody_else(world: World) -> None:
     for _ in range(3):  # what beat does, sooner
         world.ring_for("approvals.sweep")
 
-    until("the mail went out", lambda: state_of(mail) == "audited", seconds=25)
+    until("the mail went out", lambda: state_of(mail) == "audited")
     assert {state_of(request) for request in stuck} == {"approved"}
     assert len(world.effects("all")) == 1
     assert worker.is_running

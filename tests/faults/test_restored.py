@@ -150,7 +150,7 @@ def test_a_restore_nobody_notices_does_nothing_twice_either(world: World, databa
     # its charge is not what the manager saw any more, because it is refunded
     until("it is back with people", lambda: state_of(large) == "pending_approval")
     world.ring(decided(large, "mona"))
-    until("all is done", lambda: {state_of(r) for r in work.all} == {"audited"}, seconds=40)
+    until("all is done", lambda: {state_of(r) for r in work.all} == {"audited"})
 
     assert len(world.effects("all")) == 5
     assert len(set(keys(world))) == 5

@@ -54,7 +54,7 @@ def test_the_doorbell_alone_carries_a_refund_out(world: World) -> None:
 def test_a_worker_killed_before_its_claim_loses_the_message_and_nothing_else(world: World) -> None:
     worker = world.worker()
     request = allowed_refund()
-    world.fault("slow", path="/v1/charges", method="GET", seconds=1.5)  # the look before the claim
+    world.fault("slow", path="/v1/charges", method="GET", seconds=4)  # the look before the claim
 
     world.ring(request)
     until("the worker took the message", lambda: world.messages == 0)
@@ -76,7 +76,7 @@ def test_a_worker_killed_between_claim_and_call_is_replaced_after_its_lease(worl
     request = allowed_refund()
     # The second read of the charge is the call's own, after the claim and before the write.
     world.fault("slow", path="/v1/charges", method="GET", seconds=0.3)
-    world.fault("slow", path="/v1/charges", method="GET", seconds=1.5)
+    world.fault("slow", path="/v1/charges", method="GET", seconds=4)
 
     world.ring(request)
     begun(request)
@@ -96,14 +96,14 @@ def test_a_call_still_on_its_way_when_its_worker_dies_has_one_effect(world: Worl
     worker = world.worker()
     request = allowed_refund()
     # The provider thinks for longer than the lease: the first call lands after the second.
-    world.fault("slow", path="/v1/refunds", method="POST", seconds=3)
+    world.fault("slow", path="/v1/refunds", method="POST", seconds=6)
 
     world.ring(request)
     begun(request)
     worker.kill()
     lease_runs_out(request)
     world.sweep_until("audited", request)
-    time.sleep(3)  # by now the first call has landed too
+    time.sleep(6)  # by now the first call has landed too
 
     one_effect(world, request)
     first, second = attempts_of(request)
@@ -122,7 +122,7 @@ def test_what_a_worker_killed_before_its_commit_has_done_is_found_by_its_key(
 ) -> None:
     worker = world.worker()
     request = allowed_refund()
-    world.fault("apply_then_hang", path="/v1/refunds", seconds=1.8)
+    world.fault("apply_then_hang", path="/v1/refunds", seconds=4)
 
     world.ring(request)
     until("the money moved", world.effects)
@@ -164,7 +164,7 @@ def test_a_message_delivered_five_times_is_carried_out_once(world: World) -> Non
 def test_a_worker_killed_while_reading_back_leaves_the_reading_to_the_next(world: World) -> None:
     worker = world.worker()
     request = allowed_refund()
-    world.fault("slow", path="/v1/refunds", method="GET", seconds=1.8)
+    world.fault("slow", path="/v1/refunds", method="GET", seconds=4)
 
     world.ring(request)
     until("the receipt is kept", lambda: state_of(request) == "executed")
@@ -182,7 +182,7 @@ def test_a_mail_handed_over_before_its_worker_died_is_found_and_not_sent_again(
 ) -> None:
     worker = world.worker()
     request = approved_mail()
-    world.fault("apply_then_hang", system="email", path="/smtp", seconds=1.8)
+    world.fault("apply_then_hang", system="email", path="/smtp", seconds=4)
 
     world.ring(request)
     until("the mail is out", lambda: world.effects("email"))
@@ -199,7 +199,7 @@ def test_a_mail_handed_over_before_its_worker_died_is_found_and_not_sent_again(
 def test_a_mail_nobody_can_find_after_its_worker_died_is_left_to_a_person(world: World) -> None:
     worker = world.worker()
     request = approved_mail()
-    world.fault("slow", system="email", path="/smtp", seconds=1.8)  # cut off before it is kept
+    world.fault("slow", system="email", path="/smtp", seconds=4)  # cut off before it is kept
 
     world.ring(request)
     begun(request)
@@ -216,7 +216,7 @@ def test_a_mail_nobody_can_find_after_its_worker_died_is_left_to_a_person(world:
 
 def test_a_process_that_slept_past_its_lease_overwrites_nothing(world: World) -> None:
     request = allowed_refund()
-    world.fault("apply_then_hang", path="/v1/refunds", seconds=1.0)
+    world.fault("apply_then_hang", path="/v1/refunds", seconds=4)
 
     sleeper = world.sweeper()
     until("the money moved", world.effects)
@@ -238,7 +238,7 @@ def test_a_process_that_slept_past_its_lease_overwrites_nothing(world: World) ->
 def test_a_worker_that_slept_wakes_to_its_own_time_limit_and_changes_nothing(world: World) -> None:
     worker = world.worker()
     request = allowed_refund()
-    world.fault("apply_then_hang", path="/v1/refunds", seconds=1.0)
+    world.fault("apply_then_hang", path="/v1/refunds", seconds=4)
 
     world.ring(request)
     until("the money moved", world.effects)

@@ -21,7 +21,7 @@ def at_once(*calls: Call) -> list[object]:
     def run(index: int) -> None:
         try:
             connection.ensure_connection()  # connecting takes longer than the race
-            barrier.wait(timeout=30)
+            barrier.wait(timeout=120)
             results[index] = calls[index]()
         except Exception as error:
             results[index] = error
@@ -32,7 +32,7 @@ def at_once(*calls: Call) -> list[object]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=120)
     assert not any(thread.is_alive() for thread in threads), "a race ended in a deadlock"
     return results
 

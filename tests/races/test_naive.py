@@ -43,7 +43,7 @@ def look_then_decide(request: ActionRequest, user: User, meeting: Barrier) -> bo
     mine = fresh(request)
     spent = approved_today(user.person, mine.currency, now=clock.now(), excluding=mine)
     _, authority = grounds_for(user, mine, needs_limit=True, at=clock.now())
-    meeting.wait(timeout=10)
+    meeting.wait(timeout=60)
     return authority.limit_minor is not None and spent == 0
 
 
@@ -68,7 +68,7 @@ def look_then_keep(request: ActionRequest, user: User, nonce: str, meeting: Barr
     mine = fresh(request)
     assert mine.state == "pending_approval"
     seen = look_at(mine, user)
-    meeting.wait(timeout=10)
+    meeting.wait(timeout=60)
     template = Decision.objects.filter(request__action_type="crm.update").earliest("pk")
     values = {f.attname: getattr(template, f.attname) for f in Decision._meta.concrete_fields}
     values |= {"request_id": mine.pk, "person": user.person, "nonce": nonce, "id": None}
@@ -106,7 +106,7 @@ def test_even_then_the_trail_lets_only_one_of_them_write(cast: Cast) -> None:
 
         @transaction.atomic
         def write(name: str, mine: ActionRequest, meeting: Barrier = meeting) -> None:
-            meeting.wait(timeout=10)
+            meeting.wait(timeout=60)
             record(AuditCode.REMINDED, actor=Actor.system(name), subject=mine)
 
         before = snapshot(request)

@@ -37,7 +37,7 @@ def write(request: ActionRequest, who: str) -> None:
 def look_then_act(request: ActionRequest, who: str, meeting: Barrier) -> None:
     """Is it still to be decided? Then it is mine."""
     assert fresh(request).state == "pending_approval"
-    meeting.wait(timeout=10)
+    meeting.wait(timeout=60)
     write(request, who)
 
 
@@ -95,15 +95,15 @@ def test_without_holding_its_grounds_work_begins_after_they_are_gone(
         def claim(looked: Barrier = looked, changed: Barrier = changed) -> None:
             assert not fresh(request).agent.is_paused
             grounds_for(cast.mona, fresh(request), needs_limit=True, at=clock.now())
-            looked.wait(timeout=10)
-            changed.wait(timeout=10)
+            looked.wait(timeout=60)
+            changed.wait(timeout=60)
             write(request, "begin")
 
         def change_it(looked: Barrier = looked, changed: Barrier = changed) -> int:
-            looked.wait(timeout=10)
+            looked.wait(timeout=60)
             change(cast)
             begun = request.thread.count()
-            changed.wait(timeout=10)
+            changed.wait(timeout=60)
             return begun
 
         results = at_once(claim, change_it)
