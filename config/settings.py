@@ -253,7 +253,7 @@ CELERY_TASK_ACKS_LATE = False  # the lease recovers, not the broker
 CELERY_TASK_REJECT_ON_WORKER_LOST = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_TASK_TIME_LIMIT = env.int("TASK_TIME_LIMIT_SECONDS", 50)  # under EXECUTION_LEASE
+CELERY_TASK_TIME_LIMIT = env.int("TASK_TIME_LIMIT_SECONDS", 40)  # under EXECUTION_LEASE
 # Celery closes the connection around every task otherwise; `config.celery` replaces dead ones.
 CELERY_DB_REUSE_MAX = 1000
 CELERY_TASK_PUBLISH_RETRY = False  # the row is the outbox: a lost message loses nothing
@@ -271,7 +271,7 @@ CELERY_BEAT_SCHEDULE = {
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 
 # An attempt's lease: longer than the connector's timeout and the task's hard limit together.
-EXECUTION_LEASE = timedelta(seconds=env.int("EXECUTION_LEASE_SECONDS", 60))
+EXECUTION_LEASE = timedelta(seconds=env.int("EXECUTION_LEASE_SECONDS", 45))
 EXECUTION_MAX_ATTEMPTS = env.int("EXECUTION_MAX_ATTEMPTS", 5)
 
 # The newest event, remembered outside the database, so that a restored backup is noticed. On
