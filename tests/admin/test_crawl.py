@@ -40,6 +40,7 @@ CONFIGURATION = {
     "policies_historicalapprovallimit", "policies_policyversion",
     "policies_policyedit", "policies_backtest", "approvals_agent",
     "approvals_historicalagent", "approvals_agentkey", "audit_auditevent", "audit_auditstream",
+    "audit_requiredevent",
     "approvals_pause", "policies_absence", "policies_authoritychange", "django_admin_log",
     "policies_delegation", "policies_historicaldelegation", "approvals_agentbudget",
     "policies_exchangerate",

@@ -25,7 +25,7 @@ STATEMENTS = {
 }
 if connection.vendor == "postgresql":
     STATEMENTS |= {
-        "truncate": "TRUNCATE audit_auditevent",
+        "truncate": "TRUNCATE audit_requiredevent, audit_auditevent",
         "truncate cascade": "TRUNCATE audit_auditstream, audit_auditevent CASCADE",
         "upsert": f"INSERT INTO audit_auditevent ({_COLUMNS}) {_COPY} "
         "ON CONFLICT (id) DO UPDATE SET actor_name = 'villain'",
