@@ -118,7 +118,10 @@ def test_verification_sees_one_moment_while_writers_carry_on() -> None:
 
 
 @pytest.mark.slow
-def test_several_processes_find_what_one_finds(capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_processes_find_what_one_finds(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "config.settings")  # as manage.py does
     for number in range(6):
         make_chain(f"chain {number}")
 
