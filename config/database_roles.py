@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.apps import apps
 from django.db import models
@@ -80,12 +81,14 @@ def is_bounded(connection: BaseDatabaseWrapper) -> bool:
 
 
 @contextmanager
-def as_owner(connection: BaseDatabaseWrapper, owner: dict[str, object]) -> Iterator[None]:
-    """Connect with the owner's settings meanwhile."""
+def as_owner(connection: BaseDatabaseWrapper, owner: dict[str, Any]) -> Iterator[None]:
+    """Connect with the owner's settings meanwhile, not taking the application's role."""
     before = dict(connection.settings_dict)
+    own = {key: before["OPTIONS"][key] for key in before["OPTIONS"].keys() - _TAKES_A_ROLE}
     _hang_up(connection)
     connection.settings_dict.update(
-        {name: owner.get(name, "") for name in ("NAME", "USER", "PASSWORD", "HOST", "PORT")}
+        {name: owner.get(name, "") for name in ("NAME", "USER", "PASSWORD", "HOST", "PORT")},
+        OPTIONS={**own, **owner.get("OPTIONS", {})},
     )
     try:
         yield
@@ -112,6 +115,8 @@ def _rights(model: type[models.Model]) -> list[str]:
     return rights
 
 
+# What an address may ask for after its `?`: Django's way to another role, and libpq's.
+_TAKES_A_ROLE = frozenset({"assume_role", "options"})
 _ROLE = "CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION"
 _SCHEMA = (
     "REVOKE CREATE, TEMPORARY ON DATABASE {database} FROM PUBLIC",

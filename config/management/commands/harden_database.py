@@ -14,6 +14,7 @@ from config.database_roles import APPLICATION, OWNER, as_owner, hardening
 
 
 class Command(BaseCommand):
+    requires_system_checks: list[str] = []  # they connect as the role that may not exist yet
     help = (
         "Print the SQL that takes the tables from the application's role: an owner that migrates, "
         "an application role with exactly the rights it needs. --execute runs it, connected with "

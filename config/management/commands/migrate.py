@@ -17,11 +17,12 @@ from config.database_roles import as_owner
 class Command(migrate.Command):
     """Says what to do when the application's role, which may change no table, is to migrate."""
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def execute(self, *args: Any, **options: Any) -> None:
+        """Checks of the database included: the application's role may not exist yet."""
         connection, owner = connections[options["database"]], settings.DATABASE_OWNER
         try:
             with as_owner(connection, owner) if owner else nullcontext():
-                super().handle(*args, **options)
+                super().execute(*args, **options)
         except ProgrammingError as error:
             if not isinstance(error.__cause__, InsufficientPrivilege):
                 raise
