@@ -35,7 +35,7 @@ from tests.approvals.make import (
     reject,
 )
 from tests.approvals.story import DECIDED, DONE, ROUTED, assert_story, snapshot
-from tests.database import triggers_off
+from tests.database import as_superuser, triggers_off
 
 BACK = ["grant.revoked", "request.invalidated"]
 
@@ -85,7 +85,8 @@ def test_the_decision_names_whose_authority_it_was(
 ) -> None:
     lent = lend(cast, cast.mona, susi, cap="900.00")
     request = make_request(cast.agent, manager_refund())
-    Notice.objects.all().delete()
+    with as_superuser():
+        Notice.objects.all().delete()
 
     page = standing(request, susi)
     decision = approve(request, susi)

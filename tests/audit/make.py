@@ -9,6 +9,7 @@ from audit.actors import Actor
 from audit.events import AuditCode
 from audit.models import AuditEvent, AuditStream, Chained
 from audit.services import Entry, record_all
+from tests.database import as_superuser
 
 MARIA = Actor.system("maria")
 
@@ -28,11 +29,13 @@ KINDS = {"audit.auditstream": AuditStream, "audit.paper": Paper}
 
 
 def make_paper_table() -> None:
-    with connection.cursor() as cursor:
+    with as_superuser(), connection.cursor() as cursor:
         cursor.execute(
             "CREATE TABLE audit_paper (id varchar(36) PRIMARY KEY, state varchar(24) NOT NULL, "
             "audit_seq integer NOT NULL, audit_head varchar(64) NOT NULL)"
         )
+        if connection.vendor == "postgresql":
+            cursor.execute("GRANT ALL ON audit_paper TO PUBLIC")
 
 
 def make_paper(name: str, *states: str) -> Paper:

@@ -7,7 +7,7 @@ from django.db import IntegrityError, connection, transaction
 
 from audit.models import AuditEvent
 from tests.audit.make import make_chain
-from tests.database import triggers_off
+from tests.database import as_superuser, triggers_off
 
 pytestmark = pytest.mark.django_db
 
@@ -46,6 +46,7 @@ def test_the_database_refuses_to_change_an_event(statement: str) -> None:
     before = list(AuditEvent.objects.values())
 
     with (
+        as_superuser(),
         pytest.raises(IntegrityError, match="append-only"),
         transaction.atomic(),
         connection.cursor() as cursor,
@@ -62,5 +63,9 @@ def test_the_tamperer_of_these_tests_gets_past_the_triggers_and_leaves_them_in_p
         cursor.execute("UPDATE audit_auditevent SET actor_name = 'villain'")
 
     assert AuditEvent.objects.filter(actor_name="villain").count() == 4
-    with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
+    with (
+        as_superuser(),
+        pytest.raises(IntegrityError, match="append-only"),
+        transaction.atomic(),
+    ):
         AuditEvent.objects.all().delete()

@@ -17,6 +17,7 @@ from audit.services import record, stream, try_to_record
 from audit.unwritable import TrailUnwritable
 from tests.api.make import AgentClient
 from tests.approvals.make import make_agent, make_house, make_key, make_person
+from tests.database import as_superuser
 
 SYSTEM = Actor.system("tests")
 
@@ -24,7 +25,7 @@ SYSTEM = Actor.system("tests")
 @contextmanager
 def failing_trigger() -> Iterator[None]:
     """Somebody's trigger refuses every event."""
-    with connection.cursor() as cursor:
+    with as_superuser(), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute(
                 "CREATE FUNCTION no_events() RETURNS trigger LANGUAGE plpgsql AS "
@@ -42,7 +43,7 @@ def failing_trigger() -> Iterator[None]:
     try:
         yield
     finally:
-        with connection.cursor() as cursor:
+        with as_superuser(), connection.cursor() as cursor:
             on = " ON audit_auditevent" if connection.vendor == "postgresql" else ""
             cursor.execute(f"DROP TRIGGER no_events{on}")
             if connection.vendor == "postgresql":
@@ -73,16 +74,15 @@ def read_only() -> Iterator[None]:
 @contextmanager
 def missing_privilege() -> Iterator[None]:
     """The application's role lost INSERT on the trail."""
-    with connection.cursor() as cursor:
+    with as_superuser(), connection.cursor() as cursor:
         cursor.execute("CREATE ROLE countersign_no_insert")
         cursor.execute("GRANT SELECT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public "
                        "TO countersign_no_insert")  # fmt: skip
         cursor.execute("SET ROLE countersign_no_insert")
-    try:
-        yield
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("RESET ROLE")
+        try:
+            yield
+        finally:
+            cursor.execute("SET ROLE NONE")
             cursor.execute("DROP OWNED BY countersign_no_insert")
             cursor.execute("DROP ROLE countersign_no_insert")
 

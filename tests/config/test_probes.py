@@ -10,6 +10,7 @@ from pytest_django.fixtures import Settings
 
 from audit.actors import Actor
 from policies.services.versions import install_default
+from tests.database import as_superuser
 
 
 def test_a_live_process_says_so_without_the_database(client: Client) -> None:
@@ -63,7 +64,7 @@ def test_a_complete_installation_is_ready_and_shows_its_posture(client: Client) 
 
 @pytest.mark.django_db
 def test_a_waiting_migration_is_named(client: Client) -> None:
-    with connection.cursor() as cursor:
+    with as_superuser(), connection.cursor() as cursor:
         cursor.execute("DELETE FROM django_migrations WHERE app = 'audit'")
 
     answer = client.get("/readyz")

@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.database import APPLICATION, OWNER, as_application
 from tests.faults.broker import Broker
 from tests.faults.processes import ROOT, free_port, until
 from tests.upgrades.make import own_database
@@ -47,6 +48,7 @@ def filled_in(text: str, values: dict[str, str]) -> str:
     return text
 
 
+@pytest.mark.usefixtures("database_roles")
 def test_the_production_block_starts(tmp_path: Path) -> None:
     copy, edit, up, people = block()
     assert up.split("#")[0].split() == ["make", "up"]
@@ -59,7 +61,7 @@ def test_the_production_block_starts(tmp_path: Path) -> None:
         stack.callback(broker.kill)
         file = folder / "var" / "countersign.env"
         values = {
-            "DATABASE_URL": database,
+            "DATABASE_URL": as_application(database),
             "BROKER_URL": broker.url,
             "SECRET_KEY": "Zq8-3kV_ruXw1LmN0pTtYbC7dEhGjS5aQ2sWx4zR6vK9yUoI",
             "AUDIT_KEY": "m4Rt-XhP2_sLq9WcVb7nYk1JdG6fTz0EaU8oQiS3pCxN5wKy",
@@ -71,6 +73,12 @@ def test_the_production_block_starts(tmp_path: Path) -> None:
         assert file.stat().st_mode & 0o777 == 0o600
         assert edit.split("#")[0].split()[-1] == "var/countersign.env"
         file.write_text(filled_in(file.read_text(), values))
+        for command in ("migrate", f"harden_database --execute --owner {OWNER} "
+                        f"--application {APPLICATION}"):  # fmt: skip
+            subprocess.run(
+                [folder / ".venv/bin/python", "manage.py", *command.split()],
+                cwd=folder, env={**shell, "DATABASE_OWNER_URL": database}, check=True,
+            )  # fmt: skip
         with _up(folder, {**shell, "PORT": str(port)}, tmp_path / "up.log") as log:
             _answers(port)
             told = subprocess.run(

@@ -9,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import connection
@@ -18,6 +17,7 @@ from pytest_django.fixtures import Settings
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests import programs
+from tests.database import APPLICATION, as_application, harden, maintenance, options_for
 from tests.faults.broker import Broker
 from tests.faults.cluster import Cluster
 from tests.faults.processes import free_block
@@ -31,28 +31,23 @@ TEMPLATE = f"faults_template_{os.getpid()}"
 
 
 @contextmanager
-def using_database(name: str, blocker: DjangoDbBlocker, **elsewhere: str) -> Iterator[None]:
-    """Point this process at another database, in autocommit as a web process is."""
+def using_database(
+    name: str, blocker: DjangoDbBlocker, *, role: str | None = APPLICATION, **elsewhere: str
+) -> Iterator[None]:
+    """Point this process at another database, in autocommit as a web process is.
+
+    `role` None: as who logs in, who may make tables.
+    """
     before = dict(connection.settings_dict)
+    options = options_for(role)
     with blocker.unblock():
         connection.close()
-        connection.settings_dict.update({"NAME": name, **elsewhere})
+        connection.settings_dict.update({"NAME": name, "OPTIONS": options, **elsewhere})
         try:
             yield
         finally:
             connection.close()
             connection.settings_dict.update(before)
-
-
-@contextmanager
-def maintenance() -> Iterator[psycopg.Connection]:
-    """A connection that may create and drop databases."""
-    from tests.faults.world import postgres_url
-
-    with psycopg.connect(
-        postgres_url("postgres", connection.settings_dict), autocommit=True
-    ) as admin:
-        yield admin
 
 
 def drop(name: str) -> None:
@@ -63,16 +58,18 @@ def drop(name: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def template(django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
-    """A migrated and furnished database to clone: migrating once costs what one test may."""
+def template(database_roles: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """A migrated, hardened, furnished database to clone: once costs what one test may."""
     from tests.faults.make import furnish
 
     drop(TEMPLATE)
     with maintenance() as admin:
         admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
     try:
-        with using_database(TEMPLATE, django_db_blocker):
+        with using_database(TEMPLATE, django_db_blocker, role=None):
             call_command("migrate", verbosity=0)
+            harden()
+        with using_database(TEMPLATE, django_db_blocker):
             furnish()
         yield TEMPLATE
     finally:
@@ -91,6 +88,8 @@ def database(template: str, django_db_blocker: DjangoDbBlocker) -> Iterator[str]
             )
         )
     try:
+        with using_database(name, django_db_blocker, role=None):
+            harden()  # rights on the database itself are not cloned
         with using_database(name, django_db_blocker):
             yield name
     finally:
@@ -115,7 +114,7 @@ def world(database: str, broker: Broker, tmp_path: Path, settings: Settings) -> 
     from tests.faults.world import postgres_url
 
     url = postgres_url(database, connection.settings_dict)
-    with a_world(url, broker, tmp_path, settings) as made:
+    with a_world(as_application(url), broker, tmp_path, settings) as made:
         yield made
 
 
@@ -143,10 +142,12 @@ def fragile(
     from tests.faults.make import furnish
 
     there = {"HOST": "127.0.0.1", "PORT": str(cluster.port), "USER": "root", "PASSWORD": ""}
-    with using_database("postgres", django_db_blocker, **there):
+    with using_database("postgres", django_db_blocker, role=None, **there):
         call_command("migrate", verbosity=0)
+        harden()
+    with using_database("postgres", django_db_blocker, **there):
         furnish()
-        with a_world(cluster.url, broker, tmp_path, settings) as made:
+        with a_world(as_application(cluster.url), broker, tmp_path, settings) as made:
             yield made
 
 

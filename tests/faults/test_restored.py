@@ -16,10 +16,10 @@ from approvals.models import ActionRequest, Pause
 from approvals.services.sweep import sweep
 from tests import programs
 from tests.approvals.make import PASSWORD, make_person
-from tests.faults.conftest import maintenance
+from tests.database import maintenance
 from tests.faults.make import allowed_refund, approved_mail, decided, large_refund
 from tests.faults.processes import until
-from tests.faults.world import World, assert_trail_is_whole, state_of
+from tests.faults.world import World, assert_trail_is_whole, postgres_url, state_of
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis, pytest.mark.slow]
 
@@ -41,23 +41,22 @@ class Work:
         return [*self.done, *self.left]
 
 
-def dump(world: World) -> Path:
-    file = world.folder / "backup.dump"
+def dump(world: World, database: str) -> Path:
+    file, url = world.folder / "backup.dump", postgres_url(database, connection.settings_dict)
     connection.close()
-    subprocess.run(
-        [_program("pg_dump"), "-Fc", "-f", str(file), world.env["DATABASE_URL"]], check=True
-    )
+    subprocess.run([_program("pg_dump"), "-Fc", "-f", str(file), url], check=True)
     return file
 
 
-def put_back(world: World, file: Path, database: str) -> None:
+def put_back(file: Path, database: str) -> None:
+    """As an administrator does; owner and rights come back with the tables."""
     connection.close()
     with maintenance() as admin:
         name = sql.Identifier(database)
         admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
         admin.execute(sql.SQL("CREATE DATABASE {}").format(name))
-    url = world.env["DATABASE_URL"]
-    subprocess.run([_program("pg_restore"), "--no-owner", "-d", url, str(file)], check=True)
+    url = postgres_url(database, connection.settings_dict)
+    subprocess.run([_program("pg_restore"), "-d", url, str(file)], check=True)
 
 
 def _program(name: str) -> str:
@@ -103,11 +102,11 @@ def test_a_restored_backup_does_nothing_twice_and_what_was_left_once(
     world: World, database: str, noticed: str
 ) -> None:
     work = Work()
-    backup = dump(world)
+    backup = dump(world, database)
     carried_out_after_the_backup(world, work)
     before = keys(world)
 
-    put_back(world, backup, database)
+    put_back(backup, database)
     if noticed == "by the operator's word":
         (world.folder / "var" / "newest-event.json").unlink()
         said = world.run("manage.py", "restored", name="restored")
@@ -139,10 +138,10 @@ def test_a_restored_backup_does_nothing_twice_and_what_was_left_once(
 
 def test_a_restore_nobody_notices_does_nothing_twice_either(world: World, database: str) -> None:
     work = Work()
-    backup = dump(world)
+    backup = dump(world, database)
     carried_out_after_the_backup(world, work)
 
-    put_back(world, backup, database)
+    put_back(backup, database)
     (world.folder / "var" / "newest-event.json").unlink()
     world.worker()
     world.ring(*work.all)

@@ -11,6 +11,7 @@ from audit.models import AuditEvent, AuditStream
 from policies.exceptions import PolicyError
 from policies.roles import DECIDING_ROLES, NEVER_DECIDE, ROLES, Role
 from policies.services.roles import sync_roles
+from tests.database import as_superuser
 from tests.policies.make import SYSTEM, codes, make_user
 
 SMALL = (
@@ -112,8 +113,9 @@ def test_the_command_prints_what_changed(
 
 @pytest.mark.django_db
 def test_the_command_fails_loudly_when_a_model_lost_its_permission() -> None:
-    Permission.objects.filter(codename="view_approvallimit").delete()
-    Permission.objects.filter(codename="add_approvallimit").delete()
+    with as_superuser():
+        Permission.objects.filter(codename="view_approvallimit").delete()
+        Permission.objects.filter(codename="add_approvallimit").delete()
 
     with pytest.raises(CommandError, match="add_approvallimit"):
         call_command("sync_roles")

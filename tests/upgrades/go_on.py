@@ -14,6 +14,7 @@ from io import StringIO
 from typing import Any
 
 import django
+from django.conf import settings
 from django.core.management import call_command
 from django.db.backends.signals import connection_created
 from django.test import Client
@@ -21,10 +22,11 @@ from django.utils import timezone
 
 _SHIFTED_CLOCK = """
     CREATE SCHEMA IF NOT EXISTS shifted;
+    GRANT USAGE ON SCHEMA shifted TO PUBLIC;
     CREATE OR REPLACE FUNCTION shifted.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS
         $$ SELECT pg_catalog.clock_timestamp() - interval '%d seconds' $$;
-    SET search_path = public, shifted, pg_catalog;
 """
+_LOOK_AT_IT = "SET search_path = public, shifted, pg_catalog"
 
 
 def main(seconds: int) -> None:
@@ -33,6 +35,11 @@ def main(seconds: int) -> None:
     django.setup()
     _live_in_the_past(seconds)
     call_command("migrate", verbosity=0)
+    if settings.IS_POSTGRES:
+        owner, application = os.environ["ROLES"].split()
+        call_command(
+            "harden_database", execute=True, owner=owner, application=application, stdout=StringIO()
+        )
     call_command("sync_roles", stdout=StringIO())
     kept = json.loads(os.environ["KEPT"])
     agent = Client(headers={"Authorization": f"Bearer {kept['key']}"})
@@ -62,7 +69,9 @@ def _live_in_the_past(seconds: int) -> None:
     def shift(connection: Any, **kwargs: Any) -> None:
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
-                cursor.execute(_SHIFTED_CLOCK % seconds)
+                if not connection.settings_dict["OPTIONS"].get("options"):
+                    cursor.execute(_SHIFTED_CLOCK % seconds)  # who migrates comes first
+                cursor.execute(_LOOK_AT_IT)
 
     connection_created.connect(shift, weak=False)
 

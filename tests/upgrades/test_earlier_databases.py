@@ -23,6 +23,7 @@ import pytest
 from django.conf import settings
 
 from connectors.sandbox.server import Sandbox
+from tests.database import APPLICATION, OWNER, as_application
 from tests.upgrades.make import KEPT, KEYS, ROOT, own_database
 
 pytestmark = pytest.mark.slow
@@ -33,7 +34,7 @@ _SECONDS_LATER = 60
 
 @pytest.fixture(params=NAMES)
 def gone_on(
-    request: pytest.FixtureRequest, tmp_path: Path, sandbox: Sandbox
+    request: pytest.FixtureRequest, tmp_path: Path, sandbox: Sandbox, database_roles: None
 ) -> Iterator[dict[str, Any]]:
     """What the present code made of the kept database, on the stack this run is about."""
     stack = "postgres" if settings.IS_POSTGRES else "sqlite"
@@ -43,16 +44,23 @@ def gone_on(
         file = tmp_path / "kept.sqlite3"
         with closing(sqlite3.connect(file)) as database:
             database.executescript(text)
-        yield _go_on(kept, f"sqlite:///{file}", tmp_path, sandbox)
+        yield _go_on(kept, {"DATABASE_URL": f"sqlite:///{file}"}, tmp_path, sandbox)
         return
     server, _, _ = os.environ["TEST_DATABASE_URL"].rpartition("/")
     with own_database(server) as url:
         with psycopg.connect(url, autocommit=True) as database:
             database.execute(text)
-        yield _go_on(kept, url, tmp_path, sandbox)
+        roles = {
+            "DATABASE_OWNER_URL": url,
+            "DATABASE_URL": as_application(url),
+            "ROLES": f"{OWNER} {APPLICATION}",
+        }
+        yield _go_on(kept, roles, tmp_path, sandbox)
 
 
-def _go_on(kept: dict[str, str], url: str, folder: Path, sandbox: Sandbox) -> dict[str, Any]:
+def _go_on(
+    kept: dict[str, str], database: dict[str, str], folder: Path, sandbox: Sandbox
+) -> dict[str, Any]:
     at = datetime.fromisoformat(kept["at"])
     ago = int((datetime.now(UTC) - at).total_seconds()) - _SECONDS_LATER
     connectors = sandbox.connectors
@@ -67,7 +75,7 @@ def _go_on(kept: dict[str, str], url: str, folder: Path, sandbox: Sandbox) -> di
             "DEBUG": "0",
             "DEMO": "1",
             "ALLOWED_HOSTS": "localhost,127.0.0.1,testserver",
-            "DATABASE_URL": url,
+            **database,
             "COUNTERSIGN_VAR": str(folder / "var"),
             "PAYMENTS_URL": connectors["payments"]["base_url"],
             "PAYMENTS_API_KEY": connectors["payments"]["api_key"],
