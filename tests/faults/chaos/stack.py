@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +17,10 @@ import httpx
 import psycopg
 from psycopg.rows import dict_row
 
+from tests.database import APPLICATION, OWNER, as_application
 from tests.faults.broker import Broker
 from tests.faults.cluster import Cluster
-from tests.faults.processes import Program, free_block, free_port, until
+from tests.faults.processes import ROOT, Program, free_block, free_port, until
 
 SECRETS = {
     "SECRET_KEY": "a key for the chaos run that signs nothing anywhere else",
@@ -91,7 +93,7 @@ def _product(folder: Path, cluster: Cluster, broker: Broker) -> Iterator[Stack]:
     port, sandbox = free_port(), free_block()
     env = {
         **SECRETS,
-        "DATABASE_URL": cluster.url,
+        "DATABASE_URL": as_application(cluster.url),
         "BROKER_URL": broker.url,
         "COUNTERSIGN_VAR": str(folder / "var"),
         "RECORDS_URL": f"sqlite:///{folder / 'var' / 'records.sqlite3'}",
@@ -104,6 +106,14 @@ def _product(folder: Path, cluster: Cluster, broker: Broker) -> Iterator[Stack]:
         "LOG_LEVEL": "WARNING",
     }
     (folder / "var").mkdir(parents=True, exist_ok=True)
+    for prepare in (
+        ["migrate", "--verbosity=0"],
+        ["harden_database", "--execute", "--owner", OWNER, "--application", APPLICATION],
+    ):
+        subprocess.run(
+            [sys.executable, "manage.py", *prepare],
+            cwd=ROOT, env={**os.environ, **env, "DATABASE_OWNER_URL": cluster.url}, check=True,
+        )  # fmt: skip
     command = [sys.executable, "manage.py", "up", "--demo"]
     supervisor = Program(command, env=env, log=folder / "up.log")
     try:
