@@ -107,6 +107,17 @@ def _claim(request_id: UUID, preview: Preview) -> Claim | None:
     is_held = window != grant.window and not may_begin(window, request.action_type, at)
     if is_held and not grant.is_break_glass:
         return None  # policy asks for another window by now; the grant's own was looked at above
+    _keep_judgement(request, judgement, at)
+    return begin(
+        request,
+        grant,
+        at=at,
+        before=preview.before,
+        possible=may_be_done(request, at, restored=judgement.restored),
+    )
+
+
+def _keep_judgement(request: ActionRequest, judgement: Judgement, at: datetime) -> None:
     keep_policy_decision(
         request,
         judgement.policy,
@@ -114,13 +125,6 @@ def _claim(request_id: UUID, preview: Preview) -> Claim | None:
         judgement.facts,
         purpose=PolicyDecision.Purpose.EXECUTION,
         at=at,
-    )
-    return begin(
-        request,
-        grant,
-        at=at,
-        before=preview.before,
-        possible=may_be_done(request, at, restored=judgement.restored),
     )
 
 
@@ -131,14 +135,7 @@ def _send_back(
     if not judgement.is_denied:
         reopen(request, judgement, preview, at=at)
         return
-    keep_policy_decision(
-        request,
-        judgement.policy,
-        judgement.evaluation,
-        judgement.facts,
-        purpose=PolicyDecision.Purpose.EXECUTION,
-        at=at,
-    )
+    _keep_judgement(request, judgement, at)
     request.verdict = judgement.evaluation.verdict.value
     move(request, request.deny, AuditCode.DENIED, actor=EXECUTOR, data={"reason": reason})
     compensate.end_undo(request)
