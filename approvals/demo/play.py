@@ -126,13 +126,14 @@ class Day:
             self._agent_of(key).post(self._ids[key], "undo", {"reason": "Signed up by mistake."})
 
     def _break_down(self, system: str) -> None:
-        """The next write of that system fails in a way that tells nothing."""
-        httpx.post(
-            f"{self._sandbox[system]}/_faults",
-            json={"mode": "error_500", "method": "POST", "times": 1},
-            timeout=5.0,
-            trust_env=False,
-        ).raise_for_status()
+        """The next write there fails in a way that tells nothing, and its repeat is refused."""
+        for mode in ("error_500", "refuse"):
+            httpx.post(
+                f"{self._sandbox[system]}/_faults",
+                json={"mode": mode, "method": "POST", "times": 1},
+                timeout=5.0,
+                trust_env=False,
+            ).raise_for_status()
 
     def _person(self, username: str) -> PersonClient:
         if username not in self._people:
