@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import transaction
-from django.utils import timezone
 
+from audit import clock
 from audit.actors import Actor
 from audit.canonical import digest
 from audit.events import AuditCode
@@ -56,7 +56,7 @@ def draft_successor(version_id: int) -> PolicyVersion | None:
     stored = read_stored(version.document)
     if not stored.changes:
         return None
-    now = timezone.now()
+    now = clock.now()
     reason = f"{version.label} in today's grammar: {' '.join(stored.changes)}"
     draft = PolicyVersion.objects.create(
         label=next_label(now),
