@@ -28,7 +28,7 @@ demo: .venv/.ready ## Run everything with demo data and sandbox systems (PORT=81
 up: .venv/.ready ## Run web, worker and beat with the environment's settings
 	@exec $(PY) manage.py up
 
-test: .venv/.ready ## Run all tests, on SQLite and on PostgreSQL with Redis (ARGS="tests/api -k undo")
+test: .venv/.ready ## Run all tests, on SQLite and on PostgreSQL with Redis (ARGS="tests/api -k undo" TRIALS=200)
 	@$(PY) -m tests.run $(ARGS)
 
 # Settings that are safe to read code with, and a place of its own for what a check may write.
@@ -79,7 +79,7 @@ endef
 	@if $(PIP) config list | grep -qE '\.(index-url|no-index)='; then $(INSTALL_BY_PIP); else \
 		cert=$$($(PIP) config list | sed -n "s/^.*\.cert='\(.*\)'$$/\1/p" | tail -n 1); \
 		[ -z "$$cert" ] || export SSL_CERT_FILE="$${SSL_CERT_FILE:-$$cert}"; \
-		$(UV) sync --locked --quiet --python "$(PYTHON)" || { \
+		$(UV) sync --locked --quiet --compile-bytecode --python "$(PYTHON)" || { \
 			echo "==> Once more with pip, which knows this machine's other indexes"; \
 			$(INSTALL_BY_PIP); }; fi
 	@touch $@

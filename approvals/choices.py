@@ -53,11 +53,8 @@ class DecisionVerdict(models.TextChoices):
     EDIT = "approve_with_edits", "approve with edits"
     REQUEST_CHANGES = "request_changes", "request changes"
     ESCALATE = "escalate"
-    BREAK_GLASS = "break_glass", "broke the glass"
+    BREAK_GLASS = "break_glass", "approved alone by break-glass"
 
-
-STEP_UP_FROM = 4
-"""From this tier on, a yes needs a fresh proof of who gives it."""
 
 FINAL_VERDICTS = frozenset(
     {DecisionVerdict.APPROVE, DecisionVerdict.REJECT, DecisionVerdict.BREAK_GLASS}
@@ -77,6 +74,29 @@ class ReasonCode(models.TextChoices):
     POLICY = "policy", "Against policy"
     SUSPICIOUS = "suspicious", "Looks like manipulation or fraud"
     OTHER = "other", "Other (say what)"
+
+
+REASONS: dict[DecisionVerdict, tuple[ReasonCode, ...]] = {
+    DecisionVerdict.APPROVE: (ReasonCode.AS_PROPOSED, ReasonCode.CORRECTED, ReasonCode.OTHER),
+    DecisionVerdict.EDIT: (
+        ReasonCode.CORRECTED,
+        ReasonCode.WRONG_AMOUNT,
+        ReasonCode.WRONG_TARGET,
+        ReasonCode.POLICY,
+        ReasonCode.OTHER,
+    ),
+    DecisionVerdict.REJECT: (
+        ReasonCode.WRONG_AMOUNT,
+        ReasonCode.WRONG_TARGET,
+        ReasonCode.NOT_JUSTIFIED,
+        ReasonCode.EVIDENCE_MISSING,
+        ReasonCode.DUPLICATE,
+        ReasonCode.POLICY,
+        ReasonCode.SUSPICIOUS,
+        ReasonCode.OTHER,
+    ),
+}
+"""The reasons each form offers, in its order. Every reason code is offered by one of them."""
 
 
 class Origin(models.TextChoices):
@@ -110,13 +130,21 @@ class AttemptOutcome(models.TextChoices):
 class EscalationStep(models.TextChoices):
     """The points on a request's clock; each happens once per version."""
 
-    REMINDER_50 = "reminder_50", "reminder at 50 %"
-    REMINDER_75 = "reminder_75", "reminder at 75 %"
+    FIRST_REMINDER = "reminder_50", "first reminder"
+    SECOND_REMINDER = "reminder_75", "second reminder"
     OVERDUE = "overdue", "escalated, time nearly gone"
     EXPIRY = "expiry", "expired"
     MANUAL = "manual", "escalated by a reviewer"
     NOBODY = "nobody", "nobody in the group may decide"
     CLIMBED = "climbed", "sent up to somebody whose limit covers it"
+
+
+REMINDERS: dict[EscalationStep, int] = {
+    EscalationStep.FIRST_REMINDER: 50,
+    EscalationStep.SECOND_REMINDER: 75,
+    EscalationStep.OVERDUE: 90,
+}
+"""The steps before a deadline, in order: when each is due, in percent of the time to decide."""
 
 
 class PauseScope(models.TextChoices):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from audit.canonical import JsonObject
+from audit.lib.canonical import JsonObject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,20 +20,29 @@ class SuppliedEvidence:
     authority: str = ""
     excerpt: str = ""
 
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """What detectors look at."""
+        return (self.title, self.uri, self.authority, self.excerpt)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """One proposed action, well-formed but not yet judged. `body` is the whole message."""
+    """One proposed action, well-formed but not yet evaluated. `body` is the whole message."""
 
     action_type: str
     params: JsonObject
     body: JsonObject
     intent: str
     on_behalf_of: str = ""
-    confidence: float | None = None
     evidence: tuple[SuppliedEvidence, ...] = ()
     session: str = ""
     supersedes: UUID | None = None
     decide_by: datetime | None = None
-    texts: tuple[str, ...] = field(default=())
-    """Every free text the agent wrote outside params, for the detectors."""
+    callback_url: str = ""
+
+    @property
+    def confidence(self) -> float | None:
+        """How sure the agent says it is, 0 to 1."""
+        said = self.body.get("confidence")
+        return said if isinstance(said, int | float) else None

@@ -48,6 +48,7 @@ _REQUEST = Protected(
             when=f"OLD.{{state}} IN ({_IN_INTAKE}) OR NEW.{{intake_claimed_until}} IS NULL",
         ),
         moves("updated_at"),
+        moves("next_step_at"),
     ),
     insert_unless=_STATE_NOT_ON_RECORD,
 )

@@ -10,9 +10,10 @@ from uuid import UUID
 
 from celery import shared_task
 
+from approvals.domain import notifications
 from approvals.models import Heartbeat
+from approvals.services import deadlines, intake, restores, watching
 from approvals.services import execute as executing
-from approvals.services import intake, notify, restores, watching
 from approvals.services import recover as recovering
 from approvals.services import sweep as sweeping
 from approvals.services import verify as verifying
@@ -22,6 +23,12 @@ from approvals.services import verify as verifying
 def continue_intake(request_id: str) -> None:
     """Carry on an interrupted intake."""
     intake.continue_intake(UUID(request_id))
+
+
+@shared_task(name="approvals.announce")
+def announce(request_id: str) -> None:
+    """Tell the people a request waits for."""
+    deadlines.step_on(UUID(request_id))
 
 
 @shared_task(name="approvals.execute")
@@ -57,7 +64,7 @@ def look_up_after_restore(request_id: str) -> None:
 @shared_task(name="approvals.send_notices")
 def send_notices() -> None:
     """Send the notices that wait."""
-    notify.send_waiting()
+    notifications.send_waiting()
 
 
 @shared_task(name="approvals.sweep")

@@ -7,18 +7,17 @@ import json
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
 from unfold.decorators import display
 
 from audit import chain
 from audit.actors import ActorKind
 from audit.events import AuditCode
-from audit.filters import between, equal_to, one_of
+from audit.lib.admin import ReadOnlyAdmin
+from audit.lib.admin_filters import between, equal_to, one_of
+from audit.lib.dates import format_record_moment
 from audit.models import AuditEvent
-from audit.read_only_admin import ReadOnlyAdmin
 from audit.selectors import actor_of, describe
 from audit.verify import chained_models
 
@@ -40,14 +39,14 @@ class AuditEventAdmin(ReadOnlyAdmin):
     )
     list_filter_submit = True
     fields = (
-        "sentence", "at", "code", "actor", "subject", "seq", "state", "pretty_data",
+        "sentence", "time", "code", "actor", "subject", "seq", "state", "pretty_data",
         "previous_mac", "mac", "key_id",
     )  # fmt: skip
     readonly_fields = fields
 
     @display(description="time")  # type: ignore[untyped-decorator]
     def time(self, event: AuditEvent) -> str:
-        return date_format(localtime(event.at), "j M Y, H:i:s")
+        return format_record_moment(event.at)
 
     @display(description="what happened")  # type: ignore[untyped-decorator]
     def sentence(self, event: AuditEvent) -> str:

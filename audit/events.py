@@ -1,7 +1,8 @@
 """The closed list of things that can happen, each with its sentence and its personal-data rule.
 
-An event whose code is not here cannot be recorded. Sentences are filled from the event's own
-data with `str.format`; `{actor}` is always there.
+An event whose code is not here cannot be recorded. Sentences are filled from the event's own data
+in the syntax of `str.format`; `{actor}` is always there. `:moment` and `:day` mark what the data
+has in ISO 8601 and people read as a date (`audit/selectors.py`).
 """
 
 from __future__ import annotations
@@ -85,9 +86,9 @@ class AuditCode(StrEnum):
     PAUSED = "pause.begun"
     RESUMED = "pause.lifted"
     RESTORE_CHECKED = "restore.checked"
-    GLASS_BROKEN = "glass.broken"
-    GLASS_REVIEWED = "glass.reviewed"
-    GLASS_REVIEW_OVERDUE = "glass.review_overdue"
+    BREAK_GLASS_USED = "glass.broken"
+    BREAK_GLASS_REVIEWED = "glass.reviewed"
+    BREAK_GLASS_REVIEW_OVERDUE = "glass.review_overdue"
 
     # Who works on a request.
     ASSIGNED = "request.assigned"
@@ -138,6 +139,11 @@ class AuditCode(StrEnum):
     def personal(self) -> Personal:
         return _MEANINGS[self].personal
 
+    @property
+    def words(self) -> dict[str, str]:
+        """How the codes in its data read in its sentence; others read as they are."""
+        return _WORDS.get(self, {})
+
 
 _C = AuditCode
 _MEANINGS: dict[AuditCode, _Meaning] = {
@@ -174,11 +180,11 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
         "Changed behind the application's back: {problem}", Personal.NONE
     ),
     _C.ESCALATED: _Meaning("Escalated to {to}: {reason}", Personal.NONE),
-    _C.REMINDED: _Meaning("Reminded {group} at {step}", Personal.NONE),
+    _C.REMINDED: _Meaning("Reminded {group}: {step}", Personal.NONE),
     _C.ROUTE_EMPTY: _Meaning(
         "Nobody in {group} may decide this; sent to {fallback}", Personal.NONE
     ),
-    _C.GRANT_ISSUED: _Meaning("Grant issued until {expires_at}", Personal.NONE),
+    _C.GRANT_ISSUED: _Meaning("Grant issued until {expires_at:moment}", Personal.NONE),
     _C.GRANT_CONSUMED: _Meaning("Grant used by attempt {attempt}", Personal.NONE),
     _C.GRANT_REVOKED: _Meaning("Grant revoked: {reason}", Personal.FREE_TEXT),
     _C.STARTED: _Meaning("{actor} started it and watches", Personal.STAFF),
@@ -195,13 +201,15 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.KEY_ISSUED: _Meaning("{actor} issued key {prefix}", Personal.STAFF),
     _C.KEY_REVOKED: _Meaning("{actor} revoked key {prefix}", Personal.STAFF),
     _C.PAUSED: _Meaning("{actor} paused {what}: {reason}", Personal.FREE_TEXT),
-    _C.RESUMED: _Meaning("{actor} lifted the pause of {what}", Personal.STAFF),
+    _C.RESUMED: _Meaning("{actor} lifted the pause of {what}", Personal.FREE_TEXT),
     _C.RESTORE_CHECKED: _Meaning(
         "After a restore the target was asked whether it was done: {finding}", Personal.NONE
     ),
-    _C.GLASS_BROKEN: _Meaning("{actor} broke the glass: {reason}", Personal.FREE_TEXT),
-    _C.GLASS_REVIEWED: _Meaning("{actor} reviewed it: {outcome}", Personal.FREE_TEXT),
-    _C.GLASS_REVIEW_OVERDUE: _Meaning("Nobody reviewed it in time", Personal.NONE),
+    _C.BREAK_GLASS_USED: _Meaning(
+        "{actor} approved alone by break-glass: {reason}", Personal.FREE_TEXT
+    ),
+    _C.BREAK_GLASS_REVIEWED: _Meaning("{actor} reviewed it: {outcome}", Personal.FREE_TEXT),
+    _C.BREAK_GLASS_REVIEW_OVERDUE: _Meaning("Nobody reviewed it in time", Personal.NONE),
     _C.ASSIGNED: _Meaning("Suggested to {person} for {group}", Personal.STAFF),
     _C.CLAIMED: _Meaning("{actor} works on it for {group}", Personal.STAFF),
     _C.CLAIM_RELEASED: _Meaning("{actor} no longer works on it for {group}", Personal.STAFF),
@@ -210,7 +218,7 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.CLIMBED: _Meaning("Sent up from {group} to {to}: {because}", Personal.STAFF),
     _C.BUDGET_SET: _Meaning("{actor} set the budget for {action_type}", Personal.STAFF),
     _C.BUDGET_REMOVED: _Meaning("{actor} removed the budget for {action_type}", Personal.STAFF),
-    _C.RATE_SET: _Meaning("{actor} set {currency} to {rate} from {day}", Personal.STAFF),
+    _C.RATE_SET: _Meaning("{actor} set {currency} to {rate} from {day:day}", Personal.STAFF),
     _C.CHANGE_PROPOSED: _Meaning("{actor} proposed: {summary}", Personal.FREE_TEXT),
     _C.CHANGE_AGREED: _Meaning("{actor} agreed: {summary}", Personal.FREE_TEXT),
     _C.CHANGE_REFUSED: _Meaning("{actor} refused: {summary}", Personal.FREE_TEXT),
@@ -218,7 +226,7 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.CHANGE_LAPSED: _Meaning("Nobody agreed in time: {summary}", Personal.FREE_TEXT),
     _C.DELEGATED: _Meaning("{lender} lends authority to {delegate}", Personal.FREE_TEXT),
     _C.DELEGATION_REVOKED: _Meaning("{actor} revoked it: {reason}", Personal.FREE_TEXT),
-    _C.ABSENCE_SET: _Meaning("{person} is out of office until {until}", Personal.STAFF),
+    _C.ABSENCE_SET: _Meaning("{person} is out of office until {until:moment}", Personal.STAFF),
     _C.ABSENCE_CANCELLED: _Meaning("{person} is back", Personal.STAFF),
     _C.POLICY_EDITED: _Meaning("{actor} edited version {version}", Personal.FREE_TEXT),
     _C.POLICY_PROPOSED: _Meaning("{actor} asked to publish {version}", Personal.FREE_TEXT),
@@ -244,4 +252,21 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     ),
     _C.USER_ROLES_CHANGED: _Meaning("{actor} changed roles: {changes}", Personal.FREE_TEXT),
     _C.USER_DEACTIVATED: _Meaning("{actor} deactivated {username}", Personal.FREE_TEXT),
+}
+
+_BROKEN = {"digest_mismatch": "what is stored is not what was approved"}
+_WORDS: dict[AuditCode, dict[str, str]] = {
+    _C.DENIED: _BROKEN,
+    _C.INTEGRITY_BROKEN: _BROKEN,
+    _C.GRANT_REVOKED: _BROKEN,
+    _C.VERIFICATION_FAILED: {"not_shown": "the target does not show it"},
+    _C.ESCALATED: {"deadline": "time is running out", "reviewer": "asked by a reviewer"},
+    _C.RESTORE_CHECKED: {
+        "found": "done already",
+        "absent": "not done",
+        "unclear": "could not be asked",
+    },
+    _C.REMINDED: {"reminder_50": "the first reminder", "reminder_75": "the second reminder"},
+    _C.BREAK_GLASS_REVIEWED: {"not_justified": "not justified"},
+    _C.CLIMBED: {"above_limits": "no limit in the team covers it"},
 }

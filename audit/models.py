@@ -1,13 +1,46 @@
-"""What the trail is made of: events chained per subject, and the heads their subjects carry."""
+"""What the trail is made of: events chained per subject, and the heads their subjects carry.
+
+A table's history is kept in one way, too. Its rows are handy for reading; the proof is the trail.
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from django.db import models
+from simple_history.models import HistoricalRecords
 
 from audit.actors import ActorKind
 from audit.events import AuditCode
+from audit.lib import db_clock
+
+
+class _Records(HistoricalRecords):  # type: ignore[misc]  # the library is untyped
+    """History rows stamped by the database's clock, whoever saves."""
+
+    def create_historical_record(self, instance: Any, *args: Any, **kwargs: Any) -> None:
+        if hasattr(instance, "_history_date"):  # save_with_history knows the time
+            super().create_historical_record(instance, *args, **kwargs)
+            return
+        instance._history_date = db_clock.now()
+        try:
+            super().create_historical_record(instance, *args, **kwargs)
+        finally:
+            del instance._history_date
+
+
+def kept_history(*, excluded_fields: Sequence[str] = ()) -> HistoricalRecords:
+    """History rows with room: 64-bit ids and reasons of any length.
+
+    Rows are stamped by `audit.services.save_with_history`; there is no middleware guessing the
+    user. They are ordinary rows, handy for reading: the proof is the trail.
+    """
+    return _Records(
+        history_id_field=models.BigAutoField(),
+        history_change_reason_field=models.TextField(null=True),
+        excluded_fields=list(excluded_fields),
+    )
 
 
 class Chained(models.Model):

@@ -6,8 +6,7 @@ A column nobody declared never changes, so a new one is protected until somebody
 
 Where a change has an event, the database demands it: the trigger notes that the subject's next
 event is required (`RequiredEvent`), and the deferred foreign key of that note refuses the commit
-without it. Services save first and record then, in one transaction.
-"""
+without it. Services save first and record then, in one transaction."""
 
 from __future__ import annotations
 
@@ -16,8 +15,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import models
+from django.db import migrations, models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.state import StateApps
+
+from audit.lib.db import is_postgres
 
 _NOTE = """
     INSERT INTO audit_requiredevent (subject_type, subject_id, seq)
@@ -84,7 +87,7 @@ def triggers_of(
     rule: Protected, model: type[models.Model], connection: BaseDatabaseWrapper
 ) -> list[Trigger]:
     """The triggers that hold the rule. `model` may be a migration's state of it."""
-    return list(_Table(rule, model, connection.vendor == "postgresql").triggers())
+    return list(_Table(rule, model, is_postgres(connection)).triggers())
 
 
 def is_history(model: type[models.Model]) -> bool:
@@ -204,6 +207,62 @@ class _Table:
                 f"EXECUTE FUNCTION {name}()",
             ),
         )
+
+
+_APPEND_ONLY_FUNCTION = """
+CREATE OR REPLACE FUNCTION countersign_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP
+        USING ERRCODE = 'integrity_constraint_violation';
+END $$;
+"""
+
+
+def forbid_changes(table: str) -> migrations.RunPython:
+    """Refuse UPDATE, DELETE (and on PostgreSQL TRUNCATE) on `table`, whoever asks.
+
+    SQLite's INSERT OR REPLACE would pass a no-delete trigger unless `recursive_triggers` is on;
+    settings turn it on for every connection.
+
+    SQLite also forgets triggers when Django rebuilds a table, which any later migration that
+    alters a column or constraint of it does: such a migration ends with this operation again,
+    and a test that tries to change a row of the table (tests run all migrations) notices when it
+    was forgotten.
+    """
+
+    def add(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+        remove(apps, schema_editor)
+        if is_postgres(schema_editor.connection):
+            schema_editor.execute(_APPEND_ONLY_FUNCTION, params=None)
+            schema_editor.execute(
+                f"CREATE TRIGGER {table}_rows_stay BEFORE UPDATE OR DELETE ON {table} "
+                "FOR EACH ROW EXECUTE FUNCTION countersign_append_only()",
+                params=None,
+            )
+            schema_editor.execute(
+                f"CREATE TRIGGER {table}_table_stays BEFORE TRUNCATE ON {table} "
+                "FOR EACH STATEMENT EXECUTE FUNCTION countersign_append_only()",
+                params=None,
+            )
+            return
+        for verb in ("UPDATE", "DELETE"):
+            schema_editor.execute(
+                f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only: {verb} refused'); END",
+                params=None,
+            )
+
+    def remove(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
+        if is_postgres(schema_editor.connection):
+            for name in ("rows_stay", "table_stays"):
+                schema_editor.execute(
+                    f"DROP TRIGGER IF EXISTS {table}_{name} ON {table}", params=None
+                )
+            return
+        for verb in ("update", "delete"):
+            schema_editor.execute(f"DROP TRIGGER IF EXISTS {table}_no_{verb}", params=None)
+
+    return migrations.RunPython(add, remove)
 
 
 PROTECTED = (

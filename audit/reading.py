@@ -5,25 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
 from django.db import connection, transaction
 
+from audit import chain
+from audit.lib.db import is_postgres
+
 CHUNK = 1_000  # larger chunks fall out of the processor's cache: 5,000 read a sixth slower
 
 
 class Row(NamedTuple):
-    """One event as verification needs it; `body` is what its MAC covers after the previous MAC."""
+    """One event as verification needs it; from `subject_type` on, what `chain.message` takes.
 
+    `at` is empty where a tamperer left what is no time.
+    """
+
+    event_id: int
+    key_id: str
+    mac: str
     subject_type: str
     subject_id: str
     seq: int
-    event_id: int
+    code: str
+    actor_kind: str
+    actor_id: str
+    actor_name: str
+    at: str
     state: str
-    key_id: str
-    mac: str
-    body: bytes
+    data: str
 
 
 class Subject(NamedTuple):
@@ -43,17 +55,14 @@ class Span:
 
 EVERYTHING = Span()
 
-# The databases build the same bytes as `chain.message`; a test compares them column by column.
-_BODY_POSTGRES = """convert_to(concat_ws(E'\\n', subject_type, subject_id, seq, code, actor_kind,
-    actor_id, actor_name,
-    to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"'), state, data), 'UTF8')"""
-_BODY_SQLITE = """CAST(subject_type || char(10) || subject_id || char(10) || seq || char(10) || code
-    || char(10) || actor_kind || char(10) || actor_id || char(10) || actor_name || char(10)
-    || replace(at, ' ', 'T') || iif(instr(at, '.'), '', '.000000') || '+00:00'
-    || char(10) || state || char(10) || data AS BLOB)"""
+# As `chain.moment` spells it; PostgreSQL's own, from "infinity" to years before Christ, is none.
+_AT_POSTGRES = """CASE WHEN at BETWEEN '0001-01-02' AND '9999-12-30'
+    THEN to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"+00:00"') ELSE '' END"""
+_AT_SQLITE = "at || ''"  # as text: Django's own converter raises at what is no time
+_AT = Row._fields.index("at")
 
 
-def _query(body: str, span: Span) -> tuple[str, list[str]]:
+def _query(at: str, span: Span) -> tuple[str, list[str]]:
     where: list[str] = []
     values: list[str] = []
     for comparison, bound in ((">=", span.first), ("<", span.end)):
@@ -61,9 +70,10 @@ def _query(body: str, span: Span) -> tuple[str, list[str]]:
             where.append(f"(subject_type, subject_id) {comparison} (%s, %s)")
             values.extend(bound)
     condition = f"WHERE {' AND '.join(where)}" if where else ""
+    columns = ", ".join({"event_id": "id", "at": at}.get(name, name) for name in Row._fields)
     statement = (
-        f"SELECT subject_type, subject_id, seq, id, state, key_id, mac, {body} "  # noqa: S608 - fixed text
-        f"FROM audit_auditevent {condition} ORDER BY subject_type, subject_id, seq"
+        f"SELECT {columns} FROM audit_auditevent {condition} "  # noqa: S608 - our columns
+        "ORDER BY subject_type, subject_id, seq"
     )
     return statement, values
 
@@ -74,14 +84,14 @@ def rows_in_chain_order(span: Span = EVERYTHING) -> Iterator[Row]:
     The rows are plain tuples in Row's order: building a named tuple each costs a fifth of the
     walk.
     """
-    if connection.vendor == "postgresql":
+    if is_postgres():
         yield from _postgres_rows(span)
     else:
         yield from _sqlite_rows(span)
 
 
 def _postgres_rows(span: Span) -> Iterator[Row]:
-    statement, values = _query(_BODY_POSTGRES, span)
+    statement, values = _query(_AT_POSTGRES, span)
     connection.ensure_connection()
     with connection.connection.cursor(name="audit_walk") as cursor:
         cursor.itersize = CHUNK
@@ -92,7 +102,7 @@ def _postgres_rows(span: Span) -> Iterator[Row]:
 
 def _sqlite_rows(span: Span) -> Iterator[Row]:
     """SQLite stores any bytes as text, so a tamperer may leave some that are not UTF-8."""
-    statement, values = _query(_BODY_SQLITE, span)
+    statement, values = _query(_AT_SQLITE, span)
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
         while True:
@@ -103,11 +113,21 @@ def _sqlite_rows(span: Span) -> Iterator[Row]:
                 connection.connection.text_factory = str
             if not chunk:
                 return
-            yield from cast("list[Row]", chunk)
+            for row in chunk:
+                yield cast("Row", (*row[:_AT], _sqlite_time(row[_AT]), *row[_AT + 1 :]))
 
 
 def _lenient_text(stored: bytes) -> str:
-    return stored.decode("utf-8", "backslashreplace")
+    return stored.decode("utf-8", "surrogateescape")  # `chain.message` turns it back
+
+
+def _sqlite_time(text: str) -> str:
+    """The time Django wrote into SQLite; no other spelling is one."""
+    try:
+        at = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return ""
+    return chain.moment(at.replace(tzinfo=UTC)) if str(at) == text else ""
 
 
 @contextmanager
@@ -120,7 +140,7 @@ def one_snapshot(shared: str | None = None) -> Iterator[None]:
     """
     if connection.in_atomic_block:
         yield
-    elif connection.vendor == "postgresql":
+    elif is_postgres():
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             if shared is not None:

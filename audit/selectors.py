@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
+from datetime import date, datetime
 from string import Formatter
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils.formats import date_format
 
 from audit.actors import ActorKind
 from audit.events import AuditCode
+from audit.lib.dates import format_moment
 from audit.models import AuditEvent, Chained
 from audit.services import subject_label
 
@@ -35,8 +39,8 @@ def describe(event: AuditEvent) -> str:
         return f"[unknown event {event.code}]"
     values = {**_data(event), "actor": actor_of(event)}
     return "".join(
-        literal + (_shown(values, name) if name else "")
-        for literal, name, _, _ in _FORMATTER.parse(code.sentence)
+        literal + (_shown(values, name, kind, code.words) if name else "")
+        for literal, name, kind, _ in _FORMATTER.parse(code.sentence)
     )
 
 
@@ -60,10 +64,19 @@ def _data(event: AuditEvent) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _shown(values: dict[str, Any], name: str) -> str:
+def _shown(values: dict[str, Any], name: str, kind: str | None, words: dict[str, str]) -> str:
     if name not in values:
         return f"[{name} missing]"
     value = values[name]
-    if isinstance(value, list):
-        return ", ".join(str(item) for item in value)
-    return str(value)
+    items = value if isinstance(value, list) else [value]
+    return ", ".join(words.get(str(item), _spelled(str(item), kind)) for item in items)
+
+
+def _spelled(text: str, kind: str | None) -> str:
+    """A moment or a day as people read it; whatever else it is, as it is."""
+    with suppress(ValueError, OverflowError):
+        if kind == "moment":
+            return format_moment(datetime.fromisoformat(text))
+        if kind == "day":
+            return date_format(date.fromisoformat(text))
+    return text

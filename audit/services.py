@@ -11,18 +11,22 @@ from uuid import uuid4
 
 from django.contrib.auth import get_user_model
 from django.db import DatabaseError, models, transaction
-from django.utils import timezone
 
 from audit import chain
 from audit.actors import Actor, ActorKind
-from audit.canonical import JsonObject, canonical
 from audit.events import AuditCode
+from audit.lib import db_clock
+from audit.lib.canonical import JsonObject, canonical
+from audit.lib.db import refuses_inserts
 from audit.models import AuditEvent, AuditStream, Chained
-from audit.unwritable import TrailUnwritable, refuses_events
 
 
 class OutsideTransaction(RuntimeError):
     """An event was to be recorded outside a transaction: it could survive without its change."""
+
+
+class TrailUnwritable(DatabaseError):
+    """The database refuses events. What cannot be recorded does not happen."""
 
 
 class ChainMoved(RuntimeError):
@@ -46,23 +50,33 @@ def record(
     subject: Chained,
     state: str = "",
     data: JsonObject | None = None,
+    at: datetime | None = None,
 ) -> AuditEvent:
     """Append one event to the subject's chain. See `record_all`."""
-    return record_all([Entry(code, actor, state, data or {})], subject=subject)[0]
+    return record_all([Entry(code, actor, state, data or {})], subject=subject, at=at)[0]
 
 
-def record_all(entries: Sequence[Entry], *, subject: Chained) -> list[AuditEvent]:
+def record_all(
+    entries: Sequence[Entry],
+    *,
+    subject: Chained,
+    at: datetime | None = None,
+    saves_subject: bool = False,
+) -> list[AuditEvent]:
     """Append events to the subject's chain, in order, in one statement.
 
-    The caller holds the subject's row lock, or the subject is not saved yet: then the new head
-    goes in with the subject's own INSERT. Raises OutsideTransaction when no transaction is open,
-    ChainMoved when somebody appended since the subject was read, TrailUnwritable when the
-    database refuses events, and ValueError for a subject without an id, and for names that hold
-    control characters or do not fit their column.
+    `at` is the time by the database's clock, for a caller who has just read it; else it is asked.
+    `saves_subject` is for a caller who saves the whole subject next, and the chain's new head
+    with it; then one appended meanwhile is an IntegrityError. The caller holds the
+    subject's row lock, or the subject is not saved yet: then the new head goes in with the
+    subject's own INSERT. Raises OutsideTransaction when no transaction is open, ChainMoved when
+    somebody appended since the subject was read, TrailUnwritable when the database refuses events,
+    and ValueError for a subject without an id, and for names that hold control characters or do
+    not fit their column.
     """
     if not transaction.get_connection().in_atomic_block:
         raise OutsideTransaction("record() needs the transaction of the change it records.")
-    now = timezone.now()
+    now = db_clock.now() if at is None else at
     seq, head = subject.audit_seq, subject.audit_head
     keys = chain.keyring()
     events = []
@@ -72,7 +86,7 @@ def record_all(entries: Sequence[Entry], *, subject: Chained) -> list[AuditEvent
         head = event.mac
         events.append(event)
     _insert(events)
-    if not subject._state.adding:
+    if not subject._state.adding and not saves_subject:
         moved = type(subject)._base_manager.filter(pk=subject.pk, audit_seq=subject.audit_seq)
         if not moved.update(audit_seq=seq, audit_head=head):
             raise ChainMoved(f"{subject._meta.label} {subject.pk} has newer events.")
@@ -119,7 +133,7 @@ def _event(
         event.actor_kind,
         event.actor_id,
         event.actor_name,
-        now,
+        chain.moment(now),
         event.state,
         event.data,
     )
@@ -147,7 +161,7 @@ def _insert(events: Sequence[AuditEvent]) -> None:
         try:
             cursor.execute(_INSERT.format(rows=",".join([_PLACES] * len(events))), values)
         except DatabaseError as error:
-            if refuses_events(error):
+            if refuses_inserts(error):
                 raise TrailUnwritable("The trail takes no events.") from error
             raise
         for event, (event_id,) in zip(events, cursor.fetchall(), strict=True):
@@ -201,19 +215,23 @@ def save_with_history(
     actor: Actor,
     reason: str,
     update_fields: Iterable[str] | None = None,
+    at: datetime | None = None,
 ) -> None:
-    """Save and stamp the one history row of this save with who and why.
+    """Save and stamp the one history row of this save with who, why and when.
 
-    simple-history reads both from attributes that stay on the instance, so they are cleared here
-    before they can stamp the next save.
+    `at` is the time by the database's clock, for a caller who has just read it; else it is asked.
+    simple-history reads all three from attributes that stay on the instance, so they are cleared
+    here before they can stamp the next save.
     """
     instance._change_reason = _stamp(actor, reason)  # type: ignore[attr-defined]
     instance._history_user = _history_user(actor)  # type: ignore[attr-defined]
+    instance._history_date = db_clock.now() if at is None else at  # type: ignore[attr-defined]
     try:
         instance.save(update_fields=update_fields)
     finally:
         del instance._change_reason  # type: ignore[attr-defined]
         del instance._history_user  # type: ignore[attr-defined]
+        del instance._history_date  # type: ignore[attr-defined]
 
 
 def save_without_history(instance: models.Model) -> None:
@@ -225,16 +243,19 @@ def save_without_history(instance: models.Model) -> None:
         del instance.skip_history_when_saving  # type: ignore[attr-defined]
 
 
-def history_row(instance: Any, *, actor: Actor, reason: str, kind: str = "~") -> models.Model:
+def history_row(
+    instance: Any, *, actor: Actor, reason: str, at: datetime, kind: str = "~"
+) -> models.Model:
     """Build (not save) the history row of the instance as it is now.
 
     For set-based writing: several moves in memory, their history inserted in one statement.
-    `kind` is simple-history's "+" for created, "~" for changed.
+    `at` is the time by the database's clock; `kind` is simple-history's "+" for created, "~" for
+    changed.
     """
     history = instance.history.model
     values = {f.attname: getattr(instance, f.attname) for f in history.tracked_fields}
     row: models.Model = history(
-        history_date=timezone.now(),
+        history_date=at,
         history_type=kind,
         history_change_reason=_stamp(actor, reason),
         history_user=_history_user(actor),

@@ -4,33 +4,42 @@
 rows of every Chained model. Both stop at the first bad record, in chain order.
 
 What a chain alone cannot show: whoever may rewrite the database can cut a chain's end and put
-the older MAC into the subject's row. Checkpoints kept outside the database are for that.
-"""
+the older MAC into the subject's row. Checkpoints kept outside the database are for that."""
 
 from __future__ import annotations
 
-import hashlib
+import hmac
+import multiprocessing
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import django
 from django.apps import apps
-from django.db import models
+from django.conf import settings
+from django.db import connection, models
 from django.db.models import Q
 
 from audit import chain
 from audit.models import AuditEvent, Chained
-from audit.reading import EVERYTHING, Row, Span, Subject, rows_in_chain_order
+from audit.reading import (
+    EVERYTHING,
+    Row,
+    Span,
+    Subject,
+    exported_snapshot,
+    one_snapshot,
+    rows_in_chain_order,
+    spans,
+)
 from audit.services import subject_label
 
-if TYPE_CHECKING:
-    from hashlib import _Hash
-
 _BATCH = 1_000  # subjects whose rows are fetched in one query
-_INNER, _OUTER = 0x36, 0x5C  # RFC 2104, section 2
 
 
 Kinds = Mapping[str, type[Chained]]  # what the trail calls a kind of record, and its model
@@ -64,7 +73,8 @@ class Problem:
             where += f", seq {self.seq}"
         if self.event_id is not None:
             where += f", event {self.event_id}"
-        return f"{where}: {self.sentence} (check: {self.check})"
+        said = f"{where}: {self.sentence} (check: {self.check})"
+        return said.encode(errors="backslashreplace").decode()  # bytes that are no text
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +104,16 @@ class Report:
 def check_chains(rows: Iterable[Row], keys: chain.Keyring) -> Iterator[ChainEnd | Problem]:
     """Yield the end of each sound chain, or the first problem and nothing after it.
 
-    `rows` come chain by chain, each by seq. The MAC is HMAC-SHA-256 with the padded keys hashed
-    once beforehand (RFC 2104, section 4): half the cost of `hmac.digest` at this message size.
+    `rows` come chain by chain, each by seq.
     """
-    padded = {name: _padded(key) for name, key in keys.keys.items()}
+    primed = {name: hmac.new(key, digestmod="sha256") for name, key in keys.keys.items()}
     current_type: str | None = None
     current_id: str | None = None
     last_seq = event = 0
     head = chain.GENESIS
     last_state = ""
-    for subject_type, subject_id, seq, event_id, state, key_id, mac, body in rows:
+    for row in rows:  # plain tuples: names would cost a fifth of the walk
+        event_id, key_id, mac, subject_type, subject_id, seq = row[:6]
         if subject_id != current_id or subject_type != current_type:
             if current_type is not None and current_id is not None:
                 subject = Subject(current_type, current_id)
@@ -114,7 +124,7 @@ def check_chains(rows: Iterable[Row], keys: chain.Keyring) -> Iterator[ChainEnd 
         if seq != last_seq:
             yield _gap(Subject(subject_type, subject_id), last_seq, seq, event_id)
             return
-        key = padded.get(key_id)
+        key = primed.get(key_id)
         if key is None:
             yield Problem(
                 Check.KEY,
@@ -124,10 +134,9 @@ def check_chains(rows: Iterable[Row], keys: chain.Keyring) -> Iterator[ChainEnd 
                 f"It is signed with key {key_id!r}, which is neither AUDIT_KEY nor retired.",
             )
             return
-        inner, outer = key[0].copy(), key[1].copy()
-        inner.update(b"%b\n%b" % (head.encode(), body or b""))
-        outer.update(inner.digest())
-        if outer.hexdigest() != mac:
+        covering = key.copy()  # with the key hashed once: a third less than `hmac.digest`
+        covering.update(chain.message(head, *row[3:]))
+        if covering.hexdigest() != mac:
             yield Problem(
                 Check.MAC,
                 Subject(subject_type, subject_id),
@@ -138,8 +147,7 @@ def check_chains(rows: Iterable[Row], keys: chain.Keyring) -> Iterator[ChainEnd 
             )
             return
         head, event = mac, event_id
-        if state:
-            last_state = state
+        last_state = row[-2] or last_state
     if current_type is not None and current_id is not None:
         yield ChainEnd(Subject(current_type, current_id), last_seq, event, head, last_state)
 
@@ -215,13 +223,6 @@ def chained_models() -> Kinds:
     }
 
 
-def _padded(key: bytes) -> tuple[_Hash, _Hash]:
-    """SHA-256 over the inner and the outer padded key, to be copied for each message."""
-    block = (hashlib.sha256(key).digest() if len(key) > 64 else key).ljust(64, b"\0")
-    inner, outer = (bytes(byte ^ pad for byte in block) for pad in (_INNER, _OUTER))
-    return hashlib.sha256(inner), hashlib.sha256(outer)
-
-
 def _gap(subject: Subject, expected: int, found: int, event_id: int) -> Problem:
     return Problem(
         Check.SEQUENCE,
@@ -283,3 +284,34 @@ def _first_without_chain(label: str, rows: Iterator[tuple[Any, ...]]) -> Problem
                     sentence += f" It is in state {state!r}."
                 return Problem(Check.CHAIN_MISSING, Subject(label, str(pk)), None, None, sentence)
     raise RuntimeError("The trail changed while it was read: verify it inside one_snapshot().")
+
+
+def verify_in_parallel(jobs: int) -> Report:
+    """Check the whole trail with that many processes. Call it inside `one_snapshot`.
+
+    Spans of chains go to separate processes under this transaction's exported snapshot. The
+    problem reported is the first in chain order, as with one process.
+    """
+    snapshot = exported_snapshot()
+    tasks = [(connection.settings_dict, snapshot, span) for span in spans(jobs)]
+    # a fresh process inherits the environment and nothing else, however the parent got its settings
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", settings.SETTINGS_MODULE)
+    fresh = multiprocessing.get_context("spawn")  # a forked child would share our connection
+    with ProcessPoolExecutor(jobs, mp_context=fresh, initializer=django.setup) as pool:
+        parts = list(pool.map(_verify_part, tasks))
+    whole = Report()
+    for part in parts:
+        whole.events += part.events
+        whole.chains += part.chains
+        if part.problem:
+            whole.problem = part.problem
+            return whole
+    whole.problem = check_no_chain_is_missing(whole.chains, chained_models())
+    return whole
+
+
+def _verify_part(task: tuple[dict[str, Any], str, Span]) -> Report:
+    database, snapshot, span = task
+    connection.settings_dict.update(database)  # the very database the parent reads
+    with one_snapshot(shared=snapshot):
+        return verify_span(chain.keyring(), chained_models(), span)

@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.contrib.admin import AdminSite
 from django.core.checks import CheckMessage, Error, Tags, register
 
-from audit.read_only_admin import ReadOnlyAdmin, ServiceAdmin
+from audit.lib.admin import ReadOnlyAdmin, ServiceAdmin
 
 _ACTION_OPTIONS = (
     "actions",
@@ -73,6 +73,6 @@ def _flat(actions: Iterable[Any]) -> Iterator[Any]:
 def _error(number: int, name: str, problem: str) -> CheckMessage:
     return Error(
         f"{name} {problem}",
-        hint="Derive from audit.read_only_admin and give every change its own page and service.",
+        hint="Derive from audit.lib.admin and give every change its own page and service.",
         id=f"countersign.E{number:03}",
     )

@@ -44,11 +44,18 @@ class CountersignSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme is un
             context["sees_agents"] = partial(self._registry[Agent].has_view_permission, request)
         return context
 
+    def record_page(self, request: HttpRequest) -> str:
+        """The name of the page of a request's record; "" for readers who may not open it."""
+        from approvals.models import ActionRequest
+
+        may = self._registry[ActionRequest].has_view_permission(request)
+        return "admin:approvals_actionrequest_change" if may else ""
+
     def index(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> TemplateResponse:
         """The landing page."""
-        # Here, because the rooms' pages register with this very site while they are imported.
+        # Here, because the apps' pages register with this very site while they are imported.
         from approvals.admin.dashboard import landing_context
 
         context = {**landing_context(request), **(extra_context or {})}

@@ -1,4 +1,4 @@
-"""Registers the composition: system checks, and the admin site with the pages of our own rooms."""
+"""Registers the composition: system checks, and the admin site with the pages of our own apps."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from importlib import import_module
 from django.apps import AppConfig, apps
 from django.contrib.admin.apps import SimpleAdminConfig
 
-_ROOMS_WITH_PAGES = ("audit", "policies", "approvals")
+_APPS_WITH_PAGES = ("audit", "policies", "approvals")
 
 
 class ConfigConfig(AppConfig):
@@ -17,14 +17,9 @@ class ConfigConfig(AppConfig):
     verbose_name = "Countersign"
 
     def ready(self) -> None:
-        from config import (  # noqa: F401  # importing registers checks
-            admin_checks,
-            checks,
-            first_people_check,
-            logs,
-            protection,
-        )
+        from config import admin_checks, checks, logs, protection, refused_commands  # noqa: F401  # importing registers checks
 
+        refused_commands.refuse()
         logs.configure()
         protection.connect(sender=apps.get_app_config("approvals"))
 
@@ -32,7 +27,7 @@ class ConfigConfig(AppConfig):
 class CountersignAdminConfig(SimpleAdminConfig):
     """Django's admin on our site.
 
-    Only our own rooms register pages. Django's autodiscovery would also take in the pages other
+    Only our own apps register pages. Django's autodiscovery would also take in the pages other
     packages bring along, such as a group form with which anybody may give themselves anything.
     """
 
@@ -40,5 +35,5 @@ class CountersignAdminConfig(SimpleAdminConfig):
 
     def ready(self) -> None:
         super().ready()
-        for room in _ROOMS_WITH_PAGES:
-            import_module(f"{room}.admin")
+        for app in _APPS_WITH_PAGES:
+            import_module(f"{app}.admin")

@@ -12,7 +12,7 @@ from celery.signals import beat_init, setup_logging, task_failure, task_prerun, 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 
-from audit.doorbell import allow_again
+from audit.lib.outbox import allow_again
 from config.start import one_sentence
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")

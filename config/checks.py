@@ -10,13 +10,12 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection
+from django.db import OperationalError, connection
 
-from audit.money import MoneyError, exponent
-from config.connection_checks import unusable_connections, variable_of
+from audit.lib.money import MoneyError, exponent
 from config.database_roles import is_bounded
 from config.protection import missing
-from connectors.configuration import unusable_values
+from connectors.systems import unusable_values
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
 _SANDBOX_CREDENTIALS = frozenset(
@@ -30,7 +29,7 @@ LEASE_MARGIN = timedelta(seconds=5)
 @register(Tags.security)
 def check_deployment(**kwargs: Any) -> list[CheckMessage]:
     """What must hold before anybody but the developer may use this."""
-    found = [*_clocks(), *_money(), *unusable_connections()]
+    found = [*_time_zones(), *_money(), *unusable_connections()]
     if settings.DEBUG:
         return [*found, *_debug_stays_here()]
     found += _keys()
@@ -95,7 +94,7 @@ def _money() -> Iterator[CheckMessage]:
         )
 
 
-def _clocks() -> Iterator[CheckMessage]:
+def _time_zones() -> Iterator[CheckMessage]:
     lease = settings.EXECUTION_LEASE
     if lease <= settings.CONNECTOR_TIMEOUT + LEASE_MARGIN:
         yield _error(
@@ -244,3 +243,53 @@ def _is_sandbox(url: str) -> bool:
         return True
     host = parts.hostname or ""
     return is_loopback(host) or host.endswith(_SANDBOX_DOMAINS)
+
+
+_OTHER_NAMES = {
+    ("email", "url"): "SMTP_URL",
+    ("email", "sender"): "SMTP_SENDER",
+    ("email", "archive_url"): "MAIL_ARCHIVE_URL",
+}
+
+
+def unusable_connections() -> Iterator[CheckMessage]:
+    """One error per value. It is not repeated: addresses may hold passwords."""
+    for found in unusable_values(settings.CONNECTORS):
+        variable = variable_of(found.system, found.name)
+        yield Error(
+            f"{variable} {found.reason}.",
+            hint=f"Correct it, or leave out everything of the system {found.system}: then it is "
+            "off and offers no action types.",
+            id="countersign.E016",
+        )
+
+
+def variable_of(system: str, name: str) -> str:
+    """The environment variable that holds this value of `settings.CONNECTORS`."""
+    usual = f"{system.upper()}_{'URL' if name in {'url', 'base_url'} else name.upper()}"
+    return _OTHER_NAMES.get((system, name), usual)
+
+
+@register(Tags.security)
+def check_somebody_gives_roles(**kwargs: Any) -> list[CheckMessage]:
+    """W020 while there is no ops admin. A database that is not there yet has nobody to miss."""
+    # Here, because servers look at these checks before the apps are set up.
+    from policies.models import User
+    from policies.services.first_people import somebody_gives_roles
+
+    if settings.DEBUG or settings.DEMO:
+        return []
+    try:
+        if User._meta.db_table not in connection.introspection.table_names():
+            return []
+        if somebody_gives_roles():
+            return []
+    except OperationalError:  # checks run where images are built, too; /readyz says it
+        return []
+    return [
+        Warning(
+            "Nobody can give roles: there is no ops admin.",
+            hint="Create the first two: manage.py first_people NAME=mail NAME=mail.",
+            id="countersign.W020",
+        )
+    ]

@@ -11,7 +11,7 @@ import structlog
 from django.http import HttpRequest, HttpResponseBase, UnreadablePostError
 from uuid6 import uuid7
 
-from config import errors, probes
+from config import probes, problems
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -101,7 +101,7 @@ class NulByteMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         cookies = (*request.COOKIES, *request.COOKIES.values())
         if "\0" in request.path_info or _has_nul(_texts(request.GET)) or _has_nul(cookies):
-            return errors.bad_request(request)
+            return problems.bad_request(request)
         return self._get_response(request)
 
     def process_view(
@@ -114,7 +114,7 @@ class NulByteMiddleware:
             unusable = _has_nul(_texts(request.POST)) or _has_nul(request.FILES)
         except UnreadablePostError:  # the client went away in the middle of its form
             unusable = True
-        return errors.bad_request(request) if unusable else None
+        return problems.bad_request(request) if unusable else None
 
 
 _FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
@@ -133,7 +133,7 @@ def _has_nul(texts: Iterable[str]) -> bool:
 class DatabaseOutageMiddleware:
     """A database that does not answer, or keeps nothing, is 503 with Retry-After, never a 500.
 
-    What fails outside a view (saving the session, say) ends in `errors.server_error`, which
+    What fails outside a view (saving the session, say) ends in `problems.server_error`, which
     makes the same distinction.
     """
 
@@ -146,4 +146,4 @@ class DatabaseOutageMiddleware:
     def process_exception(
         self, request: HttpRequest, exception: Exception
     ) -> HttpResponseBase | None:
-        return errors.unavailable(request, exception) if errors.is_outage(exception) else None
+        return problems.unavailable(request, exception) if problems.is_outage(exception) else None

@@ -1,4 +1,4 @@
-"""The sidebar: the same rooms for everybody, each showing what its reader may see.
+"""The sidebar: the same groups for everybody, each showing what its reader may see.
 
 Built from what is registered and from the reader's permissions, so that no link leads to a 403.
 """
@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.text import capfirst
 
-from approvals.selectors.glass import unreviewed
+from approvals.selectors.break_glass import unreviewed
 from policies.admin.changes import waiting_badge
 from policies.models import User
 
@@ -37,10 +37,10 @@ class Section(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
-class _Room:
-    """`models` are labels; a `*` stands for anything, and takes what no room names outright.
+class _Group:
+    """`models` are labels; a `*` stands for anything, and takes what no group names outright.
 
-    `beside` names a page; only those who may see that one are shown the room.
+    `beside` names a page; only those who may see that one are shown the group.
     """
 
     title: str
@@ -49,9 +49,9 @@ class _Room:
     beside: str = ""
 
 
-_ROOMS = (
-    _Room("Inboxes", "inbox", ("approvals.*inbox",)),
-    _Room(
+_GROUPS = (
+    _Group("Inboxes", "inbox", ("approvals.*inbox",)),
+    _Group(
         "Records",
         "receipt_long",
         (
@@ -62,18 +62,18 @@ _ROOMS = (
             "approvals.breakglass",
         ),
     ),
-    _Room("Pauses", "pause_circle", ("approvals.pause",)),
-    _Room("Agents", "smart_toy", ("approvals.agent", "approvals.agentkey")),
-    _Room(
+    _Group("Pauses", "pause_circle", ("approvals.pause",)),
+    _Group("Agents", "smart_toy", ("approvals.agent", "approvals.agentkey")),
+    _Group(
         "Limits",
         "speed",
         ("policies.approvallimit", "policies.delegation", "policies.authoritychange"),
     ),
-    _Room("Policies", "rule", ("policies.policyversion", "policies.*")),
-    _Room("Trail", "history", ("audit.*",)),
-    _Room("People", "group", ("policies.user", "policies.absence", "auth.*")),
+    _Group("Policies", "rule", ("policies.policyversion", "policies.*")),
+    _Group("Trail", "history", ("audit.*",)),
+    _Group("People", "group", ("policies.user", "policies.absence", "auth.*")),
     # Table by table, for those who audit; everybody else meets these rows on a request's page.
-    _Room("Details", "table_rows", ("approvals.*",), beside="audit.auditevent"),
+    _Group("Details", "table_rows", ("approvals.*",), beside="audit.auditevent"),
 )
 
 
@@ -85,24 +85,24 @@ _BADGES: dict[str, Callable[[HttpRequest], str]] = {
 
 
 def sidebar(request: HttpRequest) -> list[Section]:
-    """The links this person may follow, room by room; empty rooms are left out."""
+    """The links this person may follow, group by group; empty ones are left out."""
     seen = _visible(request)
     sections = [
         Section(title="", separator=False, items=[_item("Today", "home", reverse("admin:index"))])
     ]
     placed = _placed(seen)
-    for room in _ROOMS:
+    for group in _GROUPS:
         items = [
             _item(
                 seen[label],
-                room.icon,
+                group.icon,
                 reverse(f"admin:{label.replace('.', '_')}_changelist"),
                 badge=_BADGES[label](request) if label in _BADGES else "",
             )
-            for label in placed[room.title]
+            for label in placed[group.title]
         ]
-        if items and (not room.beside or room.beside in seen):
-            sections.append(Section(title=room.title, separator=True, items=items))
+        if items and (not group.beside or group.beside in seen):
+            sections.append(Section(title=group.title, separator=True, items=items))
     return sections
 
 
@@ -116,16 +116,16 @@ def _visible(request: HttpRequest) -> dict[str, str]:
 
 
 def _placed(labels: dict[str, str]) -> dict[str, list[str]]:
-    """Each label into one room: named ones first, then what a room takes in by its pattern."""
-    placed: dict[str, list[str]] = {room.title: [] for room in _ROOMS}
+    """Each label into one group: named ones first, then what a group takes in by its pattern."""
+    placed: dict[str, list[str]] = {group.title: [] for group in _GROUPS}
     left = list(labels)
     for wildcard in (False, True):
-        for room in _ROOMS:
-            for pattern in room.models:
+        for group in _GROUPS:
+            for pattern in group.models:
                 if ("*" in pattern) is not wildcard:
                     continue
                 taken = [label for label in left if _matches(label, pattern)]
-                placed[room.title] += sorted(taken, key=labels.__getitem__)
+                placed[group.title] += sorted(taken, key=labels.__getitem__)
                 left = [label for label in left if label not in taken]
     return placed
 

@@ -7,13 +7,13 @@ from typing import Any
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from approvals.choices import PauseScope
-from approvals.selectors.landing import posture
+from approvals.selectors.dashboard import posture
 from approvals.selectors.pauses import current_pauses
 from approvals.selectors.watching import problems
+from audit.lib import db_clock
 from policies.models import PolicyVersion
 from policies.models.versions import VersionStatus
 
@@ -63,7 +63,7 @@ def _posture() -> dict[str, Any]:
     for problem in wrong:
         if problem.blocks:
             raise _NotReady(problem.code, problem.reason)
-    now = posture(at=timezone.now())
+    now = posture(at=db_clock.now())
     return {
         "posture": "degraded" if wrong else "well",
         "problems": [{"code": problem.code, "reason": problem.reason} for problem in wrong],

@@ -17,6 +17,7 @@ from django.db.models.signals import post_migrate, pre_migrate
 import approvals.protection
 import audit.protection
 import policies.protection
+from audit.lib.db import is_postgres
 from audit.protection import Protected, Trigger, is_history, triggers_of
 
 PROTECTED: tuple[Protected, ...] = (
@@ -114,7 +115,7 @@ def _fields(model: type[models.Model]) -> set[str]:
 def _present(connection: BaseDatabaseWrapper, and_enabled: str = "") -> dict[str, str]:
     """Every trigger of this database by name, with its table."""
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
+        if is_postgres(connection):
             cursor.execute(_DECLARED.format(and_enabled=and_enabled))
         else:
             cursor.execute("SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'")
@@ -124,7 +125,7 @@ def _present(connection: BaseDatabaseWrapper, and_enabled: str = "") -> dict[str
 def _drop(connection: BaseDatabaseWrapper, triggers: dict[str, str]) -> None:
     with connection.cursor() as cursor:
         for name, table in triggers.items():
-            if connection.vendor != "postgresql":
+            if not is_postgres(connection):
                 cursor.execute(f"DROP TRIGGER {name}")
                 continue
             cursor.execute(f"DROP TRIGGER {name} ON {table}")

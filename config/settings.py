@@ -8,18 +8,18 @@ from typing import Any
 from celery.schedules import schedule
 
 from config import logs
-from config.env import BASE_DIR, VAR_DIR, env
-from config.openapi import OPENAPI
-from config.systems import systems_from_environment
-from config.theme import UNFOLD as UNFOLD
-from config.values import (
+from config.env import (
+    BASE_DIR,
+    VAR_DIR,
     a_port,
     a_rate,
     a_secret,
     broker_url,
     email_settings,
+    env,
     log_level,
     sweep_seconds,
+    systems_from_environment,
     time_zone,
 )
 
@@ -43,9 +43,9 @@ DATABASE_OWNER: dict[str, Any] = (
     env.dj_db_url("DATABASE_OWNER_URL") if env.str("DATABASE_OWNER_URL", "") else {}
 )
 IS_POSTGRES = _database["ENGINE"].endswith("postgresql")
-# Threads of one web process; long polls may take half. On PostgreSQL no more than the connections
-# of a pool, else a thread waits for one.
-WEB_THREADS = 4 if IS_POSTGRES else 8
+# Threads of one web process: long polls may take half, reads of outside systems all but one of
+# the others. No more than the connections of a pool, else a thread waits for one.
+WEB_THREADS = 8
 if IS_POSTGRES:
     # Prepared statements halve the database's CPU; turn off behind a transaction pooler.
     _database["OPTIONS"] = _database.get("OPTIONS", {}) | {
@@ -171,6 +171,14 @@ STORAGES = {
 }
 WHITENOISE_USE_FINDERS = DEBUG or DEMO  # serve straight from the packages, no collectstatic step
 
+# A Redis that is away is an empty cache, and nobody waits for it: nothing is only in the cache.
+REDIS_CACHE: dict[str, Any] = {
+    "BACKEND": "django_redis.cache.RedisCache",
+    "LOCATION": BROKER_URL,
+    "OPTIONS": {"IGNORE_EXCEPTIONS": True, "SOCKET_CONNECT_TIMEOUT": 1, "SOCKET_TIMEOUT": 1},
+}
+DJANGO_REDIS_LOG_IGNORED_EXCEPTIONS = True
+DJANGO_REDIS_LOGGER = "countersign.cache"
 CACHES: dict[str, dict[str, Any]] = {
     "default": {
         "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
@@ -179,11 +187,7 @@ CACHES: dict[str, dict[str, Any]] = {
     }
 }
 if BROKER_URL.startswith(("redis://", "rediss://")):
-    CACHES["default"] = {
-        "BACKEND": "config.cache.DispensableRedisCache",
-        "LOCATION": BROKER_URL,
-        "OPTIONS": {"socket_connect_timeout": 1, "socket_timeout": 1},
-    }
+    CACHES["default"] = REDIS_CACHE
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not (DEBUG or DEMO)
 SESSION_COOKIE_AGE = int(timedelta(hours=10).total_seconds())
@@ -210,22 +214,79 @@ REST_FRAMEWORK: dict[str, Any] = {
     # No OPTIONS: the answer would be guessed from serializers our views do not declare. The
     # OpenAPI document says what may be called.
     "DEFAULT_METADATA_CLASS": None,
-    "DEFAULT_THROTTLE_CLASSES": ["approvals.api.throttles.AgentThrottle"],
+    "DEFAULT_THROTTLE_CLASSES": ["approvals.api.authentication.AgentThrottle"],
     "DEFAULT_THROTTLE_RATES": {
         "agent": a_rate("AGENT_RATE", "600/min"),
         "wrong_key": a_rate("WRONG_KEY_RATE", "30/min"),  # per address
     },
-    "EXCEPTION_HANDLER": "config.api_errors.problem_handler",
+    "EXCEPTION_HANDLER": "config.problems.problem_handler",
     "UNAUTHENTICATED_USER": None,
 }
 
-SPECTACULAR_SETTINGS = OPENAPI
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Countersign",
+    "DESCRIPTION": "Propose bounded actions; people with the authority decide.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": [],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "PolicyVerdict": "approvals.api.output.VERDICTS",
+        "DecisionVerdict": "approvals.choices.DecisionVerdict",
+        "RequestState": "approvals.choices.State",
+        "ExecutionState": "approvals.choices.ExecutionState",
+    },
+}
+
+# --- The admin's look ------------------------------------------------------------------------
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Countersign",
+    "SITE_HEADER": "Countersign",
+    "SITE_SUBHEADER": "People decide what agents may do",
+    "SITE_SYMBOL": "approval",
+    "SITE_URL": None,
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "BORDER_RADIUS": "6px",
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": "approvals.admin.dashboard.favicon"}
+    ],
+    "STYLES": ["approvals.admin.dashboard.stylesheet"],
+    "SCRIPTS": ["approvals.admin.dashboard.script"],
+    "COLORS": {
+        "primary": {  # a calm slate blue: red, amber and green stay free to mean something
+            "50": "oklch(97% .013 245)",
+            "100": "oklch(94% .025 245)",
+            "200": "oklch(89% .045 245)",
+            "300": "oklch(81% .075 245)",
+            "400": "oklch(70% .105 245)",
+            "500": "oklch(60% .12 245)",
+            "600": "oklch(52% .12 247)",
+            "700": "oklch(45% .105 249)",
+            "800": "oklch(39% .085 251)",
+            "900": "oklch(34% .068 252)",
+            "950": "oklch(25% .05 253)",
+        },
+    },
+    "SIDEBAR": {
+        "show_search": False,
+        "show_all_applications": False,
+        "navigation": "config.navigation.sidebar",
+    },
+}
 
 # --- Celery -----------------------------------------------------------------------------------
 
 CELERY_BROKER_URL = BROKER_URL
 if BROKER_URL.startswith("filesystem"):
     CELERY_BROKER_URL = "filesystem://localhost//"  # kombu warns when no host is named
+    CELERY_BROKER_TRANSPORT = "config.embedded_broker:Transport"
     _broker_dir = VAR_DIR / "broker"
     for _folder in ("messages", "control", "processed"):  # kombu expects them to be there
         (_broker_dir / _folder).mkdir(parents=True, exist_ok=True)

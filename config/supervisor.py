@@ -3,6 +3,11 @@
 Each child leads a process group of its own, so that the workers it forks are found again, and a
 Ctrl-C in the terminal reaches the supervisor alone, which then stops everybody in order. Should
 the supervisor be killed outright, `config.guard` does.
+
+What the kept supervisors document is not enough. honcho ends everything as soon as one process
+ends, and starts nothing again. supervisor (supervisord) gives a process up after `startretries`,
+leaves its children behind when it is killed, and has no moment at which all is ready. People go on
+deciding here while a worker is away, and `make demo` leaves nothing behind.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from approvals.admin.links import open_review
+from approvals.admin.request_record import open_review
 from config import probes
-from policies.admin.choose_password import choose_password
+from config.sign_in import choose_password
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
@@ -20,7 +20,7 @@ urlpatterns = [
     path("readyz", probes.ready, name="readyz"),
 ]
 
-handler400 = "config.errors.bad_request"
-handler403 = "config.errors.permission_denied"
-handler404 = "config.errors.not_found"
-handler500 = "config.errors.server_error"
+handler400 = "config.problems.bad_request"
+handler403 = "config.problems.permission_denied"
+handler404 = "config.problems.not_found"
+handler500 = "config.problems.server_error"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from audit.canonical import JsonObject
-from audit.money import Money
+from audit.lib.canonical import JsonObject
+from audit.lib.money import Money
 
 
 class Verb(StrEnum):
@@ -59,10 +60,11 @@ class ActionType:
     effect: Callable[[JsonObject], str]  # one plain sentence, from params only
     undo: str  # how it would be undone, or that it cannot be
     amount: Callable[[JsonObject], Money | None] = _no_amount
-    """Raises audit.money.MoneyError when the params' amount is not money of its currency."""
+    """Raises audit.lib.money.MoneyError when the params' amount is not money of its currency."""
     counterparty: Callable[[JsonObject], str] = _no_counterparty
     protected: frozenset[str] = frozenset()
-    """Params whose edit restarts the quorum: payee, account, recipient, ..."""
+    """Params that say who or what is meant (payee, account, recipient): an edit of one is marked on
+    the form and named in the trail. Every edit, of whatever param, restarts the quorum."""
     data_classes: frozenset[str] = frozenset()
     """"personal", "money", "secret", ..."""
     undo_type: str = ""
@@ -71,3 +73,32 @@ class ActionType:
     """A person starts it and watches; the executor never starts it by itself."""
     field_errors: Callable[[JsonObject], dict[str, str]] = field(default=lambda params: {})
     """Meaning checks the schema cannot express: param name -> sentence."""
+
+
+_SHOWN = 160
+_HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Co", "Cs", "Cn"})
+
+
+def text(params: JsonObject, name: str) -> str:
+    """The string under that name, "" when absent; raises TypeError for anything else."""
+    value = params.get(name, "")
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is not a string")
+    return value
+
+
+def quoted(value: str, shown: int = _SHOWN) -> str:
+    """Agent-written text in quotes: newlines collapsed, invisible characters by code point.
+
+    Double quotes inside become single ones, so the text cannot close its own quotation and go on
+    in our voice.
+    """
+    line = " ".join(value.split()).replace('"', "'").replace("\u201c", "'").replace("\u201d", "'")
+    line = "".join(_visible(character) for character in line)
+    return f'"{line}"' if len(line) <= shown else f'"{line[:shown].rstrip()}..."'
+
+
+def _visible(character: str) -> str:
+    if unicodedata.category(character) in _HIDDEN_CATEGORIES:
+        return f"<U+{ord(character):04X}>"
+    return character

@@ -1,25 +1,26 @@
 """HTTP to other systems: one client factory, one deadline per call, one reading of outcomes.
 
 The deadline is total. httpx times each read on its own, so a server that trickles one byte a
-second would hold a worker, and outlive its lease; here every socket operation gets only what is
-left of the call's time. Name resolution is the operating system's and not covered.
+second would hold a worker, and outlive its lease; here a request runs in an event loop of its
+own, which ends it. Name resolution is the operating system's and not covered.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, NoReturn
+from typing import NoReturn
 
-import httpcore
 import httpx
 from django.conf import settings
 
-from audit.canonical import JsonObject
+from audit.lib.canonical import JsonObject
 from connectors.base import ConnectorError, OutcomeUnknown
 
 _LARGEST_ANSWER = 4 * 1024 * 1024  # bytes; a connector reads records, not files
@@ -32,86 +33,52 @@ class UnreadableAnswer(Exception):
     """The answer arrived but is not the JSON object it should be."""
 
 
-class _Deadline:
+class _DeadlineTransport(httpx.BaseTransport):
+    """httpx's own asynchronous transport, all of whose requests together end in time."""
+
     def __init__(self, seconds: float) -> None:
-        self._at = time.monotonic() + seconds
+        self._ends_at = time.monotonic() + seconds
 
-    def left(self, timed_out: type[httpcore.TimeoutException]) -> float:
-        """Seconds left; raises the given exception when there are none."""
-        left = self._at - time.monotonic()
-        if left <= 0:
-            raise timed_out("The call's total time is used up.")
-        return left
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return asyncio.run(self._answer(request))
+        # a thread has one running loop; a caller that is in one waits for another thread's
+        with ThreadPoolExecutor(max_workers=1) as apart:
+            return apart.submit(asyncio.run, self._answer(request)).result()
 
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        sending = False
 
-class _DeadlineStream(httpcore.NetworkStream):
-    """A connection whose every operation fits in the call's remaining time."""
+        async def trace(event: str, info: object) -> None:
+            nonlocal sending
+            sending = sending or event.endswith("send_request_headers.started")
 
-    def __init__(self, stream: httpcore.NetworkStream, deadline: _Deadline) -> None:
-        self._stream = stream
-        self._deadline = deadline
-        self._received = 0
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        data = self._stream.read(max_bytes, self._deadline.left(httpcore.ReadTimeout))
-        self._received += len(data)
-        if self._received > _LARGEST_ANSWER:
-            raise httpcore.ReadError("The answer is larger than a connector accepts.")
-        return data
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._deadline.left(httpcore.WriteTimeout))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self,
-        ssl_context: ssl.SSLContext,
-        server_hostname: str | None = None,
-        timeout: float | None = None,
-    ) -> httpcore.NetworkStream:
-        left = self._deadline.left(httpcore.ConnectTimeout)
-        secured = self._stream.start_tls(ssl_context, server_hostname, left)
-        return _DeadlineStream(secured, self._deadline)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
+        request.extensions = {**request.extensions, "trace": trace}
+        try:
+            async with (
+                asyncio.timeout(self._ends_at - time.monotonic()),
+                httpx.AsyncHTTPTransport(verify=_trust(), trust_env=False) as transport,
+            ):
+                answer = await transport.handle_async_request(request)
+                return httpx.Response(
+                    answer.status_code, headers=answer.headers, content=await _body(answer)
+                )
+        except TimeoutError as error:
+            # `writing` asks whether anything can have arrived
+            timed_out = httpx.ReadTimeout if sending else httpx.ConnectTimeout
+            raise timed_out("The call's total time is used up.") from error
 
 
-class _DeadlineBackend(httpcore.NetworkBackend):
-    def __init__(self, deadline: _Deadline) -> None:
-        self._deadline = deadline
-        self._plain = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.NetworkStream:
-        left = self._deadline.left(httpcore.ConnectTimeout)
-        stream = self._plain.connect_tcp(host, port, left, local_address, socket_options)
-        return _DeadlineStream(stream, self._deadline)
-
-
-class _DeadlineTransport(httpx.HTTPTransport):
-    """httpx's transport over a connection pool that keeps to one deadline.
-
-    httpx offers no way to hand over a pool, so it is put where HTTPTransport keeps its own. The
-    deadline test fails should a new httpx keep it elsewhere.
-    """
-
-    def __init__(self, deadline: _Deadline) -> None:
-        super().__init__(verify=_trust(), trust_env=False)
-        self._pool = httpcore.ConnectionPool(
-            ssl_context=_trust(),
-            retries=0,
-            max_keepalive_connections=0,
-            network_backend=_DeadlineBackend(deadline),
-        )
+async def _body(answer: httpx.Response) -> bytes:
+    """The body as it was sent; raises httpx.ReadError for one that is too large."""
+    body = bytearray()
+    async for part in answer.aiter_raw():
+        body += part
+        if len(body) > _LARGEST_ANSWER:
+            raise httpx.ReadError("The answer is larger than a connector accepts.")
+    return bytes(body)
 
 
 @cache
@@ -137,7 +104,7 @@ def open_client(base_url: str = "", headers: Mapping[str, str] | None = None) ->
         base_url=base_url,
         headers=headers,
         timeout=seconds,
-        transport=_DeadlineTransport(_Deadline(seconds)),
+        transport=_DeadlineTransport(seconds),
         follow_redirects=False,
         trust_env=False,
     )

@@ -9,30 +9,22 @@ from types import MappingProxyType
 
 from django.conf import settings
 
-from audit.canonical import canonical
-from connectors.adapters.changes import actions as changes
-from connectors.adapters.changes.connector import ChangesConnector
-from connectors.adapters.directory import actions as directory
-from connectors.adapters.directory.connector import DirectoryConnector
+from audit.lib.canonical import canonical
+from connectors.adapters import changes, directory, logistics
 from connectors.adapters.email import actions as email
 from connectors.adapters.email.connector import EmailConnector, Recipient
-from connectors.adapters.logistics import actions as logistics
-from connectors.adapters.logistics.connector import LogisticsConnector
+from connectors.adapters.json_http import HttpConnector, HttpSystem
 from connectors.adapters.payments import actions as payments
 from connectors.adapters.payments.connector import PaymentsConnector
 from connectors.adapters.records import actions as records
 from connectors.adapters.records.client import RecordsClient
-from connectors.adapters.records.connector import (
-    RecordsConnector,
-    customer_facts,
-    customer_record,
-)
-from connectors.base import Connector
+from connectors.adapters.records.connector import RecordsConnector, customer_facts, customer_record
+from connectors.base import Connector, UnconfiguredConnector
 from connectors.catalogue import ActionType
-from connectors.configuration import is_configured
-from connectors.dispatch import UnconfiguredConnector
+from connectors.systems import is_configured
 
 _Config = Mapping[str, str]
+_Builder = Callable[[Mapping[str, _Config]], Connector]
 
 _ACTION_TYPES: tuple[ActionType, ...] = (
     *payments.ACTION_TYPES,
@@ -124,25 +116,19 @@ def _records(config: Mapping[str, _Config]) -> Connector:
     return RecordsConnector(config["records"]["url"])
 
 
-def _directory(config: Mapping[str, _Config]) -> Connector:
-    return DirectoryConnector(config["directory"]["base_url"], config["directory"]["token"])
+def _json_http(spoken: HttpSystem) -> _Builder:
+    def build(config: Mapping[str, _Config]) -> Connector:
+        values = config[spoken.system]
+        return HttpConnector(spoken, values["base_url"], values["token"])
+
+    return build
 
 
-def _changes(config: Mapping[str, _Config]) -> Connector:
-    return ChangesConnector(config["changes"]["base_url"], config["changes"]["token"])
-
-
-def _logistics(config: Mapping[str, _Config]) -> Connector:
-    return LogisticsConnector(config["logistics"]["base_url"], config["logistics"]["token"])
-
-
-_BUILDERS: Mapping[str, Callable[[Mapping[str, _Config]], Connector]] = MappingProxyType(
+_BUILDERS: Mapping[str, _Builder] = MappingProxyType(
     {
         "payments": _payments,
         "email": _email,
         "records": _records,
-        "directory": _directory,
-        "changes": _changes,
-        "logistics": _logistics,
+        **{s.system: _json_http(s) for s in (directory.SYSTEM, changes.SYSTEM, logistics.SYSTEM)},
     }
 )

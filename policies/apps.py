@@ -10,10 +10,4 @@ class PoliciesConfig(AppConfig):
 
     def ready(self) -> None:
         """Have every service registered that carries out what a second person agreed to."""
-        from policies.services import (  # noqa: F401
-            accounts,
-            delegations,
-            limits,
-            passwords,
-            people,
-        )
+        from policies.services import accounts, delegations, limits, passwords, people  # noqa: F401

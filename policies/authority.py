@@ -1,35 +1,39 @@
 """May this person? The only place that answers; superusers have no way around it.
 
-The judgement itself is pure (`policies.judgement`) and works on frozen values; the functions here
-fetch those values fresh from the database, so a cached account grants nothing.
+The rules behind it are pure (`policies.authority_rules`) and work on frozen values; the functions
+here fetch those values fresh from the database, so a cached account grants nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from django.contrib.auth.models import Group
 from django.db.models import Q, QuerySet
 
 from audit.actors import Actor, ActorKind
-from audit.money import Money
-from policies.judgement import (
+from audit.lib.money import Money
+from policies.authority_rules import (
     Authority,
     Case,
     Decider,
-    Lent,
+    DelegatedAuthority,
     Limit,
     Refusal,
+    authorise,
+    authorise_break_glass,
+    authorise_delegated,
+    authorise_own,
     best_limit,
-    judge,
-    judge_breaking,
-    judge_lent,
-    judge_own,
 )
 from policies.models import ApprovalLimit, Delegation, User
 from policies.roles import (
     AGENT_OWNER,
+    AUDITOR,
+    BREAK_GLASS,
+    BREAK_GLASS_REVIEWERS,
     CONFIGURING_ROLE,
     DECIDING_ROLES,
     MANAGER,
@@ -38,27 +42,36 @@ from policies.roles import (
 )
 from policies.verdicts import RequirementSpec
 
-__all__ = ["Authority", "Case", "Decider", "Lent", "Limit", "Refusal", "best_limit", "judge"]
+__all__ = [
+    "Authority",
+    "Case",
+    "Decider",
+    "DelegatedAuthority",
+    "Limit",
+    "Refusal",
+    "authorise",
+    "best_limit",
+]
 
 
 def may_decide(user: User, case: Case, requirement: RequirementSpec) -> Authority | Refusal:
     """Whether this user may decide this case for one of this requirement's groups, on what grounds.
 
-    Their own authority counts first, then what is lent to them at the case's time. The caller has
-    checked that the requirement is open. Being a superuser changes nothing.
+    Their own authority counts first, then what is delegated to them at the case's time. The
+    caller has checked that the requirement is open. Being a superuser changes nothing.
     """
     member = _member(user)
-    own = _judge_own(member, case, requirement)
+    own = _authorise_own(member, case, requirement)
     if isinstance(own, Authority) or case.at is None:
         return own
-    lent = _lent_to([user.pk], case, case.at).get(user.pk, ())
-    return judge(
+    delegated = _delegated_to([user.pk], case, case.at).get(user.pk, ())
+    return authorise(
         member.decider,
         member.limits,
         case,
         requirement,
         spent_today=_spent(case, member.user),
-        lent=lent,
+        delegated=delegated,
     )
 
 
@@ -71,17 +84,17 @@ def still_may_decide(
     """
     member = _member(user)
     if delegation_id is None:
-        return _judge_own(member, case, requirement)
-    held = _lent_to([user.pk], case, case.at).get(user.pk, ()) if case.at else ()
+        return _authorise_own(member, case, requirement)
+    held = _delegated_to([user.pk], case, case.at).get(user.pk, ()) if case.at else ()
     for one in held:
         if one.id == delegation_id:
-            return judge_lent(member.decider, one, case, requirement)
-    return Refusal("not_lent", "The authority lent to them is no longer in force.")
+            return authorise_delegated(member.decider, one, case, requirement)
+    return Refusal("not_lent", "The authority delegated to them is no longer in force.")
 
 
 def may_break_glass(user: User, case: Case) -> Authority | Refusal:
-    """Whether this user may approve this case alone in an emergency; lent authority never does."""
-    return judge_breaking(_member(user).decider, case)
+    """Whether this user may approve alone in an emergency; delegated authority never does."""
+    return authorise_break_glass(_member(user).decider, case)
 
 
 def limit_for(user: User, action_type: str, currency: str) -> Limit | None:
@@ -96,47 +109,49 @@ def limits_of(user: User) -> tuple[Limit, ...]:
 
 def deciders_for(case: Case, requirement: RequirementSpec) -> list[User]:
     """Everybody who may decide it now, by user name. Empty means: the route leads nowhere."""
-    return [user for user, _ in deciders_with_grounds(case, requirement)]
+    return [user for user, _ in deciders_with_authority(case, requirement)]
 
 
-def deciders_with_grounds(case: Case, requirement: RequirementSpec) -> list[tuple[User, Authority]]:
+def deciders_with_authority(
+    case: Case, requirement: RequirementSpec
+) -> list[tuple[User, Authority]]:
     """Everybody who may decide it now and why, by user name."""
     wanted = Q(groups__name__in=requirement.groups)
-    lent: dict[int, list[Lent]] = {}
+    delegated: dict[int, list[DelegatedAuthority]] = {}
     if case.at is not None:
-        lent = _lent_to(None, case, case.at)
-        wanted |= Q(pk__in=lent)
+        delegated = _delegated_to(None, case, case.at)
+        wanted |= Q(pk__in=delegated)
     accounts = (
         User.objects.filter(wanted, is_active=True)
-        .exclude(person__in=User.objects.filter(groups__name__in=NEVER_DECIDE).values("person"))
+        .exclude(person__in=people_who_never_decide().values("person"))
         .order_by("username")
         .distinct()
     )
     result = []
     for member in _members(accounts):
-        answer = judge(
+        answer = authorise(
             member.decider,
             member.limits,
             case,
             requirement,
             spent_today=_spent(case, member.user),
-            lent=lent.get(member.user.pk, ()),
+            delegated=delegated.get(member.user.pk, ()),
         )
         if isinstance(answer, Authority):
             result.append((member.user, answer))
     return result
 
 
-def groups_lent_to(user: User, *, at: datetime) -> frozenset[str]:
-    """The deciding roles somebody lends this account now."""
+def groups_delegated_to(user: User, *, at: datetime) -> frozenset[str]:
+    """The deciding roles somebody delegates this account now."""
     if user.groups.filter(name__in=NEVER_DECIDE).exists():
         return frozenset()
     held = Delegation.objects.in_force(at).filter(delegate=user, delegate__is_active=True)
     groups: set[str] = set()
-    for lent in held.select_related("lender").prefetch_related("lender__groups"):
-        if lent.lender.is_active:
-            names = {group.name for group in lent.lender.groups.all()}
-            groups |= names & ({lent.group} if lent.group else set(DECIDING_ROLES))
+    for delegated in held.select_related("lender").prefetch_related("lender__groups"):
+        if delegated.lender.is_active:
+            names = {group.name for group in delegated.lender.groups.all()}
+            groups |= names & ({delegated.group} if delegated.group else set(DECIDING_ROLES))
     return frozenset(groups)
 
 
@@ -196,9 +211,82 @@ def may_keep_agents_of(actor: Actor, *owner_ids: int) -> Refusal | None:
     return Refusal("not_agent_keeper", "Only the agent's owner or an ops admin does that.")
 
 
+# --- What roles open to read and to do; deciding is asked about above -----------------------------
+
+
+def roles_of(user: User) -> frozenset[str]:
+    """The roles the account is in now, whether or not it is active."""
+    return frozenset(user.groups.values_list("name", flat=True))
+
+
+def is_ops_admin(roles: Set[str]) -> bool:
+    return CONFIGURING_ROLE in roles
+
+
+def is_manager(roles: Set[str]) -> bool:
+    return MANAGER in roles
+
+
+def is_auditor(roles: Set[str]) -> bool:
+    return AUDITOR in roles
+
+
+def is_agent_owner(roles: Set[str]) -> bool:
+    return AGENT_OWNER in roles
+
+
+def never_decides(roles: Set[str]) -> bool:
+    """Who configures or audits does not decide, whatever other role they hold."""
+    return bool(roles & NEVER_DECIDE)
+
+
+def deciding_roles(roles: Set[str]) -> tuple[str, ...]:
+    """Those of the roles that decide, in the order the roles are declared in."""
+    return tuple(role for role in DECIDING_ROLES if role in roles)
+
+
+def only_reads(roles: Set[str]) -> bool:
+    """No role, or the auditor's alone."""
+    return not roles - {AUDITOR}
+
+
+def watches_operations(roles: Set[str]) -> bool:
+    """Who is shown what is wrong with the installation: auditors and ops admins."""
+    return bool(roles & {AUDITOR, CONFIGURING_ROLE})
+
+
+def answers_for_policy(roles: Set[str]) -> bool:
+    """Who is shown what waits about policy: risk owners and ops admins."""
+    return bool(roles & {RISK_OWNER, CONFIGURING_ROLE})
+
+
+def has_break_glass(roles: Set[str]) -> bool:
+    return BREAK_GLASS in roles
+
+
+def reviews_break_glass(roles: Set[str]) -> bool:
+    """Who reviews an emergency afterwards."""
+    return bool(roles & {*BREAK_GLASS_REVIEWERS})
+
+
+def roles_told_of_break_glass(user: User) -> QuerySet[Group]:
+    """The roles of this account whose members are told of emergencies; for one query with more."""
+    return user.groups.filter(name__in=[*BREAK_GLASS_REVIEWERS, CONFIGURING_ROLE, AUDITOR])
+
+
+def is_shown_break_glass(roles: Set[str]) -> bool:
+    """Who sees that emergencies wait for their review on the index page."""
+    return reviews_break_glass(roles) or is_ops_admin(roles)
+
+
+def people_who_never_decide() -> QuerySet[User]:
+    """Every account in a role that configures or audits."""
+    return User.objects.filter(groups__name__in=NEVER_DECIDE)
+
+
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """One account with everything the judgement asks about it."""
+    """One account with everything the evaluation asks about it."""
 
     user: User
     decider: Decider
@@ -233,8 +321,10 @@ def _members(accounts: QuerySet[User]) -> list[_Member]:
     ]
 
 
-def _lent_to(accounts: list[int] | None, case: Case, at: datetime) -> dict[int, list[Lent]]:
-    """What is lent in force now, oldest first, by the delegate's account; to anybody for None."""
+def _delegated_to(
+    accounts: list[int] | None, case: Case, at: datetime
+) -> dict[int, list[DelegatedAuthority]]:
+    """Delegations in force now, oldest first, by the delegate's account; to anybody for None."""
     rows = Delegation.objects.in_force(at).order_by("pk")
     if accounts is not None:
         rows = rows.filter(delegate__in=accounts)
@@ -243,10 +333,10 @@ def _lent_to(accounts: list[int] | None, case: Case, at: datetime) -> dict[int, 
     if found:
         asked = User.objects.filter(pk__in={row.lender_id for row in found})
         lenders = {member.user.pk: member for member in _members(asked)}
-    result: dict[int, list[Lent]] = {}
+    result: dict[int, list[DelegatedAuthority]] = {}
     for row in found:
         lender = lenders[row.lender_id]
-        lent = Lent(
+        delegated = DelegatedAuthority(
             id=row.pk,
             lender=lender.decider,
             limits=lender.limits,
@@ -258,12 +348,14 @@ def _lent_to(accounts: list[int] | None, case: Case, at: datetime) -> dict[int, 
             cap=None if row.cap_minor is None else Money(row.cap_minor, row.cap_currency),
             spent_today=_spent(case, lender.user),
         )
-        result.setdefault(row.delegate_id, []).append(lent)
+        result.setdefault(row.delegate_id, []).append(delegated)
     return result
 
 
-def _judge_own(member: _Member, case: Case, requirement: RequirementSpec) -> Authority | Refusal:
-    return judge_own(
+def _authorise_own(
+    member: _Member, case: Case, requirement: RequirementSpec
+) -> Authority | Refusal:
+    return authorise_own(
         member.decider,
         member.limits,
         case,

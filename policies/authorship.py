@@ -11,13 +11,13 @@ from django.db.models import Q
 
 from policies.document import Rule
 from policies.models import PolicyVersion, User
-from policies.reading.grammar import read_stored
-from policies.reading.yaml_source import DocumentError
+from policies.parsing.grammar import read_stored
+from policies.parsing.yaml_source import DocumentError
 
 _MOST_REMEMBERED = 256
 
 
-def authors_of(judged: Mapping[int, Collection[str]]) -> set[str]:
+def authors_of(evaluated: Mapping[int, Collection[str]]) -> set[str]:
     """The persons who wrote in these versions, or first wrote one of the rules named with each.
 
     What a version restores counts as written by whoever wrote that.
@@ -25,7 +25,7 @@ def authors_of(judged: Mapping[int, Collection[str]]) -> set[str]:
     rows = PolicyVersion.objects.order_by().values_list("pk", "digest", "based_on", "restores")
     known = {row[0]: _Version(*row) for row in rows}
     wrote: set[int] = set()
-    for version_id, rules in judged.items():
+    for version_id, rules in evaluated.items():
         whole: int | None = version_id
         while whole is not None and whole not in wrote:
             wrote.add(whole)

@@ -1,18 +1,23 @@
-"""A policy document as typed values: what `policies.reading.parser` makes of the YAML."""
+"""A policy document as typed values, and what it says about a moment. Pure: no clock.
+
+`policies.parsing.parser` makes it of the YAML. Business hours, open windows and freezes are facts
+like any other.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
-from operator import attrgetter, itemgetter
+from zoneinfo import ZoneInfo
 
-from policies.clauses.battery import Battery, Values
-from policies.clauses.cel import Parameters
-from policies.facts import FactError, Facts, declared
-from policies.matrix import Matrix, Pattern
-from policies.verdicts import Evaluation, RequirementSpec, RuleTrace, Verdict
-from policies.windows import Freeze, Window
+from policies.cel.compiler import Parameters
+from policies.cel.rule_set import RuleSet
+from policies.facts import Facts, TimeFacts
+from policies.matrix import Matrix
+from policies.verdicts import RequirementSpec, Verdict
+from policies.windows import Freeze, Window, is_open, next_opening
 
 READ_BY_THE_ENGINE = (
     "action.type",
@@ -100,33 +105,11 @@ class Document:
     categories: Mapping[str, Category] = field(default_factory=dict)
 
     @cached_property
-    def clauses(self) -> Battery:
-        """Every clause, compiled once however many rules share it."""
-        texts = [clause for rule in self.rules for clause in rule.when]
-        texts += [clause for rule in self.tiers for clause in rule.when]
-        return Battery(texts, self.parameters, also=READ_BY_THE_ENGINE)
-
-    def values(self, facts: Facts) -> Values:
-        """The facts this document looks at."""
-        return self._take(facts)
-
-    def flat_values(self, facts: Mapping[str, object]) -> Values:
-        """The same of flat facts, as stored: lists of texts, whole numbers for decimal ones.
-
-        Facts not named have their defaults; facts this document does not look at are not read.
-        Raises FactError for a name that is not declared.
-        """
-        if not facts.keys() <= declared().keys():
-            name = min(facts.keys() - declared().keys())
-            raise FactError(name, f"'{name}' is not a fact.")
-        found = [facts.get(name, default) for name, default in self._defaults]
-        for place in self._lists:
-            if isinstance(listed := found[place], list):
-                found[place] = tuple(listed)
-        for place in self._decimals:
-            if type(number := found[place]) is int:
-                found[place] = float(number)
-        return tuple(found)
+    def rule_set(self) -> RuleSet:
+        """Every clause, compiled."""
+        clauses = [clause for rule in self.rules for clause in rule.when]
+        clauses += [clause for rule in self.tiers for clause in rule.when]
+        return RuleSet(clauses, self.parameters, also=READ_BY_THE_ENGINE)
 
     @cached_property
     def excluded_roles(self) -> frozenset[str]:
@@ -136,49 +119,41 @@ class Document:
         asked += [spec for item in self.matrix.overrides for spec in item.requirements or ()]
         return frozenset(role for spec in asked for role in spec.excludes)
 
-    @cached_property
-    def read_by_the_engine(self) -> tuple[str, ...]:
-        """Facts the engine looks at by itself, beside the clauses.
 
-        Whether a request is sampled differs from one to the next; where nothing is sampled, it is
-        not looked at.
-        """
-        cells = {cell.pattern for cell in self.matrix.tiers}
-        samples = Pattern.SAMPLED in cells | {item.pattern for item in self.matrix.overrides}
-        return READ_BY_THE_ENGINE if samples else READ_BY_THE_ENGINE[:-1]
+def time_facts(document: Document, action_type: str, now: datetime) -> TimeFacts:
+    """The facts about time for one kind of action.
 
-    @cached_property
-    def engine_reads(self) -> itemgetter[Values]:
-        """Takes those facts out of the values."""
-        names = self.clauses.names
-        return itemgetter(*(names.index(name) for name in self.read_by_the_engine))
+    A document without business hours is always within them, and its date is the one in UTC.
+    """
+    hours = document.business_hours
+    zone = ZoneInfo(hours.tz) if hours else UTC
+    return TimeFacts(
+        today=now.astimezone(zone).date().isoformat(),
+        business_hours=hours is None or is_open(hours, now),
+        open_windows=tuple(n for n, window in document.windows.items() if is_open(window, now)),
+        freezes=tuple(freeze.name for freeze in freezes_on(document, action_type, now)),
+    )
 
-    @cached_property
-    def known_traces(self) -> dict[tuple[object, ...], RuleTrace]:
-        """Traces of rules by their clauses' outcomes: most requests look like earlier ones."""
-        return {}
 
-    @cached_property
-    def known_answers(self) -> dict[tuple[object, ...], Evaluation]:
-        """Evaluations by the clauses' outcomes and by what the engine looks at."""
-        return {}
+def freezes_on(document: Document, action_type: str, now: datetime) -> tuple[Freeze, ...]:
+    """The freezes that hold this kind of action back now."""
+    return tuple(freeze for freeze in document.freezes if freeze.covers(action_type, now))
 
-    @cached_property
-    def _take(self) -> attrgetter[Values]:
-        return attrgetter(*self.clauses.names)
 
-    @cached_property
-    def _defaults(self) -> tuple[tuple[str, object], ...]:
-        return tuple((name, declared()[name].default) for name in self.clauses.names)
+def may_begin_at(
+    document: Document, window: str, action_type: str, now: datetime
+) -> datetime | None:
+    """When execution may begin, in UTC: now if nothing holds it back.
 
-    @cached_property
-    def _lists(self) -> tuple[int, ...]:
-        return self._places(tuple)
-
-    @cached_property
-    def _decimals(self) -> tuple[int, ...]:
-        return self._places(float)
-
-    def _places(self, kind: type) -> tuple[int, ...]:
-        names = enumerate(self.clauses.names)
-        return tuple(place for place, name in names if declared()[name].kind is kind)
+    None when the document has no such window: nobody says when it would be open.
+    """
+    if window and window not in document.windows:
+        return None
+    at = now.astimezone(UTC)
+    while True:  # ends: a freeze that was waited for does not come back
+        if window:
+            at = next_opening(document.windows[window], at)
+        freezes = freezes_on(document, action_type, at)
+        if not freezes:
+            return at
+        at = max(freeze.ends_at for freeze in freezes)

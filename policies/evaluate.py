@@ -2,37 +2,88 @@
 
 The strictest matching rule wins. Whatever keeps policy from knowing (an error in a clause, facts of
 the wrong type, no rate for a currency, nothing matching, no time left, a broken document) requires
-people at the highest tier. So does a target nobody could read.
+people at the highest tier. So does a target nobody could read. What every rule allows meets the
+matrix last: its objections keep an action from running without people.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
-from policies.clauses.battery import Heard, OutOfTime, Values
-from policies.document import Document, Rule
+from policies.cel.rule_set import Answers, OutOfTime, Values
+from policies.document import READ_BY_THE_ENGINE, Document, Rule, TierRule
 from policies.facts import FactError, Facts
-from policies.matrix import SHAPES, Cell, OperatingModel, Pattern, shape_of
-from policies.objections import LOWEST_TIER_NEVER_ALLOWED, Seen, objection_to
-from policies.requirements import merged
+from policies.matrix import RUNS_BY_ITSELF, SHAPES, Cell, OperatingModel, Pattern, guarded, shape_of
+from policies.quorum import merged_requirements
 from policies.verdicts import (
     HIGHEST_TIER,
     Clause,
-    Clocks,
+    Deadlines,
     Evaluation,
     RequirementSpec,
     RuleTrace,
     Verdict,
 )
 
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the engine looks at by itself, in the order of READ_BY_THE_ENGINE."""
+
+    action_type: str
+    reversibility: str
+    rate_known: bool
+    preview_available: bool
+    supervised: bool
+    evidence_kinds: tuple[str, ...]
+    evidence_flags: tuple[str, ...]
+    sample: int = 99
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    rule: str
+    reason: str
+
+
+def objection_to(
+    tier: int, seen: Seen, cell: Cell, categories: tuple[str, ...]
+) -> Objection | None:
+    """The first reason against running without people; None when there is none."""
+    missing = [kind for kind in cell.evidence if kind not in seen.evidence_kinds]
+    is_irreversible = seen.reversibility == "irreversible"
+    never = [
+        (seen.supervised, "A person starts this and watches; it never runs by itself."),
+        (cell.always_people, f"Tier {tier} never runs without people."),
+        (
+            cell.operating_model not in RUNS_BY_ITSELF,
+            f"This kind of action is {cell.operating_model}: it never runs by itself.",
+        ),
+        (
+            cell.operating_model == OperatingModel.CONTROLLED_AUTONOMY and is_irreversible,
+            "What cannot be undone never runs under controlled autonomy.",
+        ),
+        (bool(missing), f"Required evidence is missing: {', '.join(missing)}."),
+    ]
+    for holds, reason in never:
+        if holds:
+            return Objection("never-automatic", reason)
+    if cell.pattern == Pattern.EXCEPTION_ONLY and (categories or seen.evidence_flags):
+        found = ", ".join((*categories, *seen.evidence_flags))
+        return Objection("exception", f"It runs by itself unless something is odd: {found}.")
+    if cell.pattern == Pattern.SAMPLED and seen.sample < cell.sample_percent:
+        share = f"{cell.sample_percent} in 100"
+        return Objection("sampled", f"People look at {share} of what runs; this is one of them.")
+    return None
+
+
 logger = logging.getLogger(__name__)
 
 ENGINE = "countersign"
 """Owner of the trace entries no document wrote."""
-_MOST_KNOWN = 10_000
 _STRICTNESS = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
 BUILT_IN_HIGHEST = Cell(
@@ -41,8 +92,11 @@ BUILT_IN_HIGHEST = Cell(
         RequirementSpec("manager", escalates_to="executive"),
     ),
     evidence=(),
-    clocks=Clocks(decide_by=timedelta(hours=1), execute_by=timedelta(hours=2)),
+    deadlines=Deadlines(decide_by=timedelta(hours=1), execute_by=timedelta(hours=2)),
     reason_required=True,
+    always_people=True,
+    step_up=True,
+    sign_off=True,
     window="",
     operating_model=OperatingModel.IN_THE_LOOP,
     pattern=Pattern.TWO_GROUPS,
@@ -57,27 +111,34 @@ def evaluate(
     version: str,
     in_time: Callable[[], bool] | None = None,
 ) -> Evaluation:
-    """Judge one request. Never raises for what document or facts hold: it fails closed instead.
+    """Evaluate policy for one request.
+
+    Never raises for what document or facts hold: it fails closed instead.
 
     `in_time` is asked before each crossing into CEL; once it says no, people decide.
     """
-    return _safely(lambda: _recall(document, document.values(facts), version, in_time), version)
+    return _safely(
+        lambda: _evaluate(document, document.rule_set.values(facts), version, in_time), version
+    )
 
 
-def evaluate_flat(document: Document, facts: Mapping[str, object], *, version: str) -> Evaluation:
-    """The same for flat facts, as stored with every decision: for many in a row.
+def evaluate_stored(
+    document: Document, facts: Mapping[str, object], *, version: str, with_clauses: bool = True
+) -> Evaluation:
+    """The same for flat facts, as stored with every decision.
 
-    Facts not named have their defaults.
+    Facts not named have their defaults. Without clauses the trace has the rules that matched only,
+    and none of their clauses: for whoever evaluates many and shows no trace.
     """
-    return _safely(lambda: _recall(document, document.flat_values(facts), version, None), version)
-
-
-def evaluate_briefly(
-    document: Document, facts: Mapping[str, object]
-) -> tuple[Verdict, int, tuple[str, ...]]:
-    """Verdict, tier and sorted groups of `evaluate_flat`."""
-    found = evaluate_flat(document, facts, version="")
-    return found.verdict, found.tier, tuple(sorted(spec.group for spec in found.requirements))
+    return _safely(
+        lambda: _evaluate(
+            document,
+            document.rule_set.stored_values(facts),
+            version,
+            with_clauses=with_clauses,
+        ),
+        version,
+    )
 
 
 def fail_closed(reason: str, *, version: str = "") -> Evaluation:
@@ -87,7 +148,7 @@ def fail_closed(reason: str, *, version: str = "") -> Evaluation:
         verdict=Verdict.REQUIRE_APPROVAL,
         tier=HIGHEST_TIER,
         requirements=cell.requirements,
-        clocks=cell.clocks,
+        deadlines=cell.deadlines,
         evidence_required=cell.evidence,
         reason_required=cell.reason_required,
         window=cell.window,
@@ -97,12 +158,14 @@ def fail_closed(reason: str, *, version: str = "") -> Evaluation:
         operating_model=cell.operating_model,
         pattern=cell.pattern,
         failed_closed=reason,
+        step_up=cell.step_up,
+        sign_off=cell.sign_off,
     )
 
 
-def _safely(judge: Callable[[], Evaluation], version: str) -> Evaluation:
+def _safely(evaluation: Callable[[], Evaluation], version: str) -> Evaluation:
     try:
-        return judge()
+        return evaluation()
     except FactError as error:
         return fail_closed(f"A fact is unusable: {error}", version=version)
     except OutOfTime:
@@ -117,65 +180,58 @@ def _safely(judge: Callable[[], Evaluation], version: str) -> Evaluation:
 class _Tier:
     number: int
     reason: str
-    errors: tuple[Clause, ...]
 
 
-def _recall(
-    document: Document, values: Values, version: str, in_time: Callable[[], bool] | None
+def _evaluate(
+    document: Document,
+    values: Values,
+    version: str,
+    in_time: Callable[[], bool] | None = None,
+    *,
+    with_clauses: bool = True,
 ) -> Evaluation:
-    """Judge, or say again what was said when everything that counts was the same."""
-    heard = document.clauses.ask(values, in_time)
-    read = document.engine_reads(values)
-    if heard.errors:
-        return _judge(document, heard, Seen(*read), version)
-    key = (version, heard.true, read)
-    known = document.known_answers.get(key)
-    if known is None:
-        known = _judge(document, heard, Seen(*read), version)
-        if len(document.known_answers) >= _MOST_KNOWN:
-            document.known_answers.clear()
-        document.known_answers[key] = known
-    return known
-
-
-def _judge(document: Document, heard: Heard, seen: Seen, version: str) -> Evaluation:
-    trace = [_trace(document, rule, heard) for rule in document.rules]
-    matched = [rule for rule, entry in zip(document.rules, trace, strict=True) if entry.matched]
-    tier = _tier(document, heard, matched)
-    failure = _failure(trace, tier, matched, seen)
+    answers = document.rule_set.ask(values, in_time)
+    seen = Seen(*(values[name] for name in READ_BY_THE_ENGINE))
+    matched = [rule for rule in document.rules if answers.hold(rule.when)]
+    tier = _tier(document, answers, matched)
+    engine: list[RuleTrace] = []
+    failure = _failure(document, answers, tier, matched, seen)
     if failure:
-        clauses = (*tier.errors, *(c for t in trace for c in t.clauses if c.outcome == "error"))
-        trace.append(_engine_entry("fail-closed", failure, clauses))
-        tier = replace(tier, number=HIGHEST_TIER, reason=failure)
+        errors = _errors(answers, (*document.tiers, *document.rules))
+        engine.append(_engine_entry("fail-closed", failure, errors))
+        tier = _Tier(HIGHEST_TIER, failure)
 
-    standing = _standing(matched, tier.number)  # none after a failure: that is tier 5
+    cell = guarded(document.matrix.cell(tier.number, seen.action_type), tier.number)
+    standing = _standing(matched, cell)  # none after a failure: that is the highest tier
     covered = {covered: rule.id for rule in standing for covered in _covers(rule)}
-    trace = [_covered(entry, covered) for entry in trace]
     counted = [rule for rule in matched if rule.id not in covered]
     verdict = _strictest(counted)
     if failure:
         verdict = max(verdict, Verdict.REQUIRE_APPROVAL, key=_STRICTNESS.__getitem__)
 
-    cell = document.matrix.cell(tier.number, seen.action_type)
     categories = tuple(dict.fromkeys(c for rule in counted for c in rule.categories))
     if verdict == Verdict.ALLOW:
         objection = objection_to(tier.number, seen, cell, categories)
         if objection:
-            trace.append(_engine_entry(objection.rule, objection.reason))
+            engine.append(_engine_entry(objection.rule, objection.reason))
             verdict = Verdict.REQUIRE_APPROVAL
     requirements: tuple[RequirementSpec, ...] = ()
     if verdict == Verdict.REQUIRE_APPROVAL:
         people = document.matrix.people(tier.number, seen.action_type)
-        requirements = _requirements(counted, people, tier.number)
+        requirements = _requirements(counted, people, cell)
+    trace = [
+        _trace(rule, answers, covered, with_clauses=with_clauses)
+        for rule in (document.rules if with_clauses else matched)
+    ]
     return Evaluation(
         verdict=verdict,
         tier=tier.number,
         requirements=requirements,
-        clocks=cell.clocks,
+        deadlines=cell.deadlines,
         evidence_required=cell.evidence,
         reason_required=cell.reason_required,
         window=cell.window,
-        trace=tuple(trace),
+        trace=(*trace, *engine),
         version=version,
         categories=categories,
         tier_reason=tier.reason,
@@ -183,47 +239,40 @@ def _judge(document: Document, heard: Heard, seen: Seen, version: str) -> Evalua
         pattern=_pattern(cell, requirements),
         failed_closed=failure,
         standing=tuple(rule.id for rule in standing),
+        step_up=cell.step_up,
+        sign_off=cell.sign_off,
     )
 
 
-def _trace(document: Document, rule: Rule, heard: Heard) -> RuleTrace:
-    bits = document.clauses.bits
-    found = [heard.answer(text, bits[text]) for text in rule.when]
-    key = (rule.id, *[answer.outcome for answer in found])
-    trace = document.known_traces.get(key)
-    if trace is None:
-        clauses = tuple(
-            Clause(text, answer.outcome, answer.detail)
-            for text, answer in zip(rule.when, found, strict=True)
-        )
-        matched = all(answer.outcome == "true" for answer in found)
-        trace = RuleTrace(rule.id, rule.owner, rule.reason, rule.effect, matched, clauses)
-        if not heard.errors and len(document.known_traces) < _MOST_KNOWN:
-            document.known_traces[key] = trace
-    return trace
+def _trace(
+    rule: Rule, answers: Answers, covered: Mapping[str, str], *, with_clauses: bool
+) -> RuleTrace:
+    matched = answers.hold(rule.when)
+    reason = rule.reason
+    if matched and rule.id in covered:
+        reason = f"{reason} Covered by standing approval {covered[rule.id]}."
+    clauses = tuple(map(answers.of, rule.when)) if with_clauses else ()
+    return RuleTrace(rule.id, rule.owner, reason, rule.effect, matched, clauses)
 
 
-def _tier(document: Document, heard: Heard, matched: list[Rule]) -> _Tier:
+def _errors(answers: Answers, rules: Iterable[Rule | TierRule]) -> tuple[Clause, ...]:
+    """Every clause of these rules that came to an error."""
+    texts = (text for rule in rules for text in rule.when)
+    return tuple(answers.errors[text] for text in texts if text in answers.errors)
+
+
+def _tier(document: Document, answers: Answers, matched: list[Rule]) -> _Tier:
     """The highest tier any tier rule gives, raised by the floors of matching rules."""
-    bits = document.clauses.bits
     number, reason = -1, ""
-    errors: list[Clause] = []
     for rule in document.tiers:
-        found = [heard.answer(text, bits[text]) for text in rule.when]
-        broken = [
-            Clause(text, answer.outcome, answer.detail)
-            for text, answer in zip(rule.when, found, strict=True)
-            if answer.outcome == "error"
-        ]
-        errors += broken
-        if rule.tier > number and all(answer.outcome == "true" for answer in found):
+        if rule.tier > number and answers.hold(rule.when):
             number, reason = rule.tier, rule.reason
     if number < 0:
-        return _Tier(HIGHEST_TIER, "", tuple(errors))
+        return _Tier(HIGHEST_TIER, "")
     for floor in matched:
         if floor.tier > number:
             number, reason = floor.tier, floor.reason
-    return _Tier(number, reason, tuple(errors))
+    return _Tier(number, reason)
 
 
 def _strictest(matched: Iterable[Rule]) -> Verdict:
@@ -232,12 +281,14 @@ def _strictest(matched: Iterable[Rule]) -> Verdict:
     )
 
 
-def _failure(trace: list[RuleTrace], tier: _Tier, matched: list[Rule], seen: Seen) -> str:
+def _failure(
+    document: Document, answers: Answers, tier: _Tier, matched: list[Rule], seen: Seen
+) -> str:
     """Why policy cannot know, in one sentence; empty when it can."""
-    broken = [t.rule for t in trace if "error" in [c.outcome for c in t.clauses]]
-    if broken:
-        return f"A condition of {', '.join(broken)} could not be evaluated."
-    if tier.errors:
+    if answers.errors:
+        broken = [rule.id for rule in document.rules if _errors(answers, [rule])]
+        if broken:
+            return f"A condition of {', '.join(broken)} could not be evaluated."
         return "A condition that decides the tier could not be evaluated."
     if not matched:
         return "No rule matched."
@@ -250,22 +301,15 @@ def _failure(trace: list[RuleTrace], tier: _Tier, matched: list[Rule], seen: See
     return ""
 
 
-def _standing(matched: list[Rule], tier: int) -> tuple[Rule, ...]:
-    """The standing approvals that count: none against a denial, none from tier 4 on."""
-    if tier >= LOWEST_TIER_NEVER_ALLOWED or _strictest(matched) == Verdict.DENY:
+def _standing(matched: list[Rule], cell: Cell) -> tuple[Rule, ...]:
+    """The standing approvals that count: none against a denial, none where people always decide."""
+    if cell.always_people or _strictest(matched) == Verdict.DENY:
         return ()
     return tuple(rule for rule in matched if rule.standing)
 
 
 def _covers(rule: Rule) -> tuple[str, ...]:
     return rule.standing.instead_of if rule.standing else ()
-
-
-def _covered(entry: RuleTrace, covered: Mapping[str, str]) -> RuleTrace:
-    if not entry.matched or entry.rule not in covered:
-        return entry
-    reason = f"{entry.reason} Covered by standing approval {covered[entry.rule]}."
-    return replace(entry, reason=reason)
 
 
 def _pattern(cell: Cell, requirements: tuple[RequirementSpec, ...]) -> str:
@@ -276,12 +320,12 @@ def _pattern(cell: Cell, requirements: tuple[RequirementSpec, ...]) -> str:
 
 
 def _requirements(
-    counted: list[Rule], people: tuple[RequirementSpec, ...], tier: int
+    counted: list[Rule], people: tuple[RequirementSpec, ...], cell: Cell
 ) -> tuple[RequirementSpec, ...]:
     named = [spec for rule in counted for spec in rule.requirements]
-    base = [*people, *named] if tier >= LOWEST_TIER_NEVER_ALLOWED else named or list(people)
+    base = [*people, *named] if cell.always_people else named or list(people)
     added = [spec for rule in counted for spec in rule.adds]
-    return merged([*base, *added])
+    return merged_requirements([*base, *added])
 
 
 def _engine_entry(rule: str, reason: str, clauses: tuple[Clause, ...] = ()) -> RuleTrace:

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 from functools import cached_property
+from typing import Any
 
 from policies import patterns
-from policies.verdicts import HIGHEST_TIER, Clocks, RequirementSpec
+from policies.patterns import EVERY
+from policies.verdicts import HIGHEST_TIER, Deadlines, RequirementSpec
 
 
 class OperatingModel(StrEnum):
@@ -40,18 +42,55 @@ SHAPES = (Pattern.SINGLE, Pattern.TWO_PEOPLE, Pattern.TWO_GROUPS, Pattern.ORDERE
 """The patterns that say how many people, of how many groups, in which order."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Safeguards:
+    """What a tier asks for whoever decides."""
+
+    people: bool = False
+    """Its entry names people: whatever sends an action to a person must find one."""
+    reason_required: bool = False
+    """Approving takes a reason."""
+    always_people: bool = False
+    """Nothing runs by itself, and what rules ask comes on top of the tier's own people."""
+    step_up: bool = False
+    """Deciding takes a fresh proof of identity."""
+    sign_off: bool = False
+    """An accountable person closes the record of what was done."""
+
+
+SWITCHES = ("reason_required", "always_people", "step_up", "sign_off")
+"""What an entry of the matrix may switch on."""
+
+_HIGH = Safeguards(
+    people=True, reason_required=True, always_people=True, step_up=True, sign_off=True
+)
+SAFEGUARDS = (
+    Safeguards(),
+    Safeguards(),
+    Safeguards(people=True),
+    Safeguards(people=True, reason_required=True),
+    _HIGH,
+    _HIGH,
+)
+"""By tier: what holds when an entry says nothing, and the least it may say. A document may ask for
+more, on any tier; the checks refuse one that says less, and reading it never gives less."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """What one tier asks for."""
 
     requirements: tuple[RequirementSpec, ...]
     evidence: tuple[str, ...]
-    clocks: Clocks
+    deadlines: Deadlines
     reason_required: bool
     window: str
     operating_model: str
     pattern: str
     sample_percent: int = 0  # of what rules allow, how much goes to people; for "sampled"
+    always_people: bool = False
+    step_up: bool = False
+    sign_off: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,12 +101,15 @@ class Override:
     action_type: str
     requirements: tuple[RequirementSpec, ...] | None = None
     evidence: tuple[str, ...] | None = None
-    clocks: Clocks | None = None
+    deadlines: Deadlines | None = None
     reason_required: bool | None = None
     window: str | None = None
     operating_model: str | None = None
     pattern: str | None = None
     sample_percent: int | None = None
+    always_people: bool | None = None
+    step_up: bool | None = None
+    sign_off: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -79,16 +121,22 @@ class Matrix:
 
     @cached_property
     def _cells(self) -> dict[tuple[int, str], Cell]:
-        return {}
+        """By tier and by every pattern an override is for."""
+        named = {override.action_type for override in self.overrides}
+        return {
+            (tier, pattern): self._resolve(tier, pattern)
+            for tier in range(len(self.tiers))
+            for pattern in named
+        }
 
     def cell(self, tier: int, action_type: str) -> Cell:
         """The tier's cell as this action type has it; the narrowest override wins."""
-        known = self._cells.get((tier, action_type))
-        if known is None:
-            known = self._resolve(tier, action_type)
-            if len(self._cells) < 1_000:  # action types are few; strangers' names are not kept
-                self._cells[tier, action_type] = known
-        return known
+        family = f"{action_type.partition('.')[0]}.*" if "." in action_type else EVERY
+        for pattern in (action_type, family, EVERY):
+            cell = self._cells.get((tier, pattern))
+            if cell is not None:
+                return cell
+        return self.tiers[tier]
 
     def people(self, tier: int, action_type: str) -> tuple[RequirementSpec, ...]:
         """Who must say yes; a tier that names nobody borrows from the next one that does."""
@@ -98,14 +146,28 @@ class Matrix:
                 return requirements
         raise LookupError(f"No tier from {tier} up names anybody.")
 
-    def _resolve(self, tier: int, action_type: str) -> Cell:
+    def _resolve(self, tier: int, pattern: str) -> Cell:
         cell = self.tiers[tier]
         chosen = [o for o in self.overrides if o.tier == tier]
         for override in sorted(chosen, key=lambda o: patterns.specificity(o.action_type)):
-            if patterns.applies(override.action_type, action_type):
+            if patterns.applies(override.action_type, pattern):
                 changes = {f.name: getattr(override, f.name) for f in fields(Cell)}
                 cell = replace(cell, **{k: v for k, v in changes.items() if v is not None})
         return cell
+
+    def unguarded(self, tier: int, action_type: str) -> tuple[str, ...]:
+        """The tier's safeguards that the document switches off for such an action."""
+        cell, floor = self.cell(tier, action_type), SAFEGUARDS[tier]
+        return tuple(n for n in SWITCHES if getattr(floor, n) and not getattr(cell, n))
+
+
+def guarded(cell: Cell, tier: int) -> Cell:
+    """The cell with its tier's safeguards, whatever it says."""
+    floor = SAFEGUARDS[tier]
+    absent: dict[str, Any] = {
+        n: True for n in SWITCHES if getattr(floor, n) and not getattr(cell, n)
+    }
+    return replace(cell, **absent) if absent else cell
 
 
 def shape_of(requirements: Sequence[RequirementSpec]) -> Pattern:

@@ -1,4 +1,7 @@
-"""Are the requirements met? Pure: requirements and approvals in, progress out."""
+"""Who must say yes, and have they? Pure: requirements and approvals in, progress out.
+
+Several requirements of one group are made one, never weaker than any of them.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 
+from policies.roles import ANSWERS_TO
 from policies.verdicts import RequirementSpec
 
 _SOMEBODY = "\0somebody"  # neither a person nor a group is called that
@@ -17,7 +21,7 @@ class Approval:
 
     person: str
     group: str
-    on_behalf_of: str = ""  # the person who lent the authority; "" for one's own
+    on_behalf_of: str = ""  # the person who delegated the authority; "" for one's own
     member_of: frozenset[str] = frozenset()  # roles of both, asked only about exclusions
     limit_checked: bool = True  # it may count where a limit must cover the amount
 
@@ -58,7 +62,7 @@ def progress(
 ) -> tuple[Progress, ...]:
     """Count approvals, in the order they were given, towards the requirements.
 
-    Nobody counts for more than one requirement, neither by deciding nor by lending their
+    Nobody counts for more than one requirement, neither by deciding nor by delegating their
     authority: the first approval that uses a person up counts, later ones count nothing. Who
     could count for several requirements is placed where most are met (a maximum matching). A
     later stage counts nothing before the earlier ones are met. The `excluded` persons never
@@ -233,3 +237,48 @@ class _Matching:
                 self._placed[person] = index
                 return True
         return False
+
+
+def merged_requirements(specs: Iterable[RequirementSpec]) -> tuple[RequirementSpec, ...]:
+    """One requirement per group, each as strict as all that name the group together.
+
+    Whoever counts for the merged one counts for each of them: alternatives are what they have in
+    common, and who is excluded by one is excluded.
+    """
+    result: dict[str, RequirementSpec] = {}
+    for spec in specs:
+        other = result.get(spec.group)
+        result[spec.group] = spec if other is None else _both(other, spec)
+    return tuple(result.values())
+
+
+def role_above(role: str) -> str:
+    """Who is asked when this role does not answer; the top of the ladder is asked again."""
+    return ANSWERS_TO.get(role, role)
+
+
+def _both(first: RequirementSpec, second: RequirementSpec) -> RequirementSpec:
+    excludes = tuple(dict.fromkeys((*first.excludes, *second.excludes)))
+    return replace(
+        first,
+        quorum=max(first.quorum, second.quorum),
+        stage=max(first.stage, second.stage),
+        within_limit=first.within_limit or second.within_limit,
+        escalates_to=_higher(first.escalates_to, second.escalates_to),
+        alternatives=tuple(
+            group
+            for group in first.alternatives
+            if group in second.alternatives and group not in excludes
+        ),
+        excludes=excludes,
+    )
+
+
+def _higher(first: str, second: str) -> str:
+    """The one further up the ladder; the first where neither answers to the other."""
+    above = first
+    while above in ANSWERS_TO:
+        above = ANSWERS_TO[above]
+        if above == second:
+            return second
+    return first

@@ -121,7 +121,7 @@ ROLES: tuple[Role, ...] = (
 CONFIGURING_ROLE = "ops admin"
 AGENT_OWNER = "agent owner"
 BREAK_GLASS = "break-glass"
-GLASS_REVIEWERS = ("manager", "executive", "security")
+BREAK_GLASS_REVIEWERS = ("manager", "executive", "security")
 """Who reviews an emergency afterwards."""
 AUDITOR = "auditor"
 MANAGER = "manager"

@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 
 from django.core.cache import cache
 
-from audit.canonical import digest
-from audit.counting import count
+from audit.lib.canonical import digest
+from audit.lib.throttling import count
 
 MOST_FAILURES = 5
 """Forgiven without waiting. After the next 5 seconds, then 10, 20, ... up to LONGEST_WAIT."""

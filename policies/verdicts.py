@@ -37,7 +37,7 @@ class RequirementSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Clocks:
+class Deadlines:
     """How long people have to decide, and how long the grant stays usable after."""
 
     decide_by: timedelta
@@ -72,7 +72,7 @@ class Evaluation:
     verdict: Verdict
     tier: int
     requirements: tuple[RequirementSpec, ...]
-    clocks: Clocks
+    deadlines: Deadlines
     evidence_required: tuple[str, ...]  # evidence kinds that must be there, fresh
     reason_required: bool  # approving needs a written reason too
     window: str  # name of the change window execution waits for, "" for none
@@ -84,7 +84,14 @@ class Evaluation:
     pattern: str = ""  # "single", "two groups", ...
     failed_closed: str = ""  # why nobody could tell and people must decide; "" when policy could
     standing: tuple[str, ...] = ()  # ids of the standing approvals this verdict rests on
+    step_up: bool = True  # deciding takes a fresh proof of identity
+    sign_off: bool = True  # an accountable person closes the record
 
     @property
     def matched(self) -> tuple[RuleTrace, ...]:
         return tuple(rule for rule in self.trace if rule.matched)
+
+    @property
+    def denied_by(self) -> list[str]:
+        """The ids of the rules that deny it."""
+        return [rule.rule for rule in self.matched if rule.effect == Verdict.DENY]

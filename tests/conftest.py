@@ -12,15 +12,26 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import hypothesis
 import pytest
 from django.conf import settings
 
 from tests import programs
+from tests.trials import IN_CI, trials
 
-pytest_plugins = ["tests.database", "tests.systems"]
+pytest_plugins = ["tests.database", "tests.systems", "tests.worlds", "tests.races.make"]
 
-IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+
+def _memory() -> str | None:
+    """Where files cost no disk: what tests write there, the next test writes anew."""
+    place = "/dev/shm"  # noqa: S108
+    there = os.path.isdir(place) and shutil.disk_usage(place).free > _ENOUGH
+    return place if there and os.access(place, os.W_OK) else None
+
+
+_ENOUGH = 2**30
 
 
 def _settle_environment() -> None:
@@ -29,7 +40,7 @@ def _settle_environment() -> None:
         raise pytest.UsageError("Unset DJANGO_SETTINGS_MODULE: tests choose their own settings.")
     root = os.environ.get("COUNTERSIGN_TEST_ROOT")
     if root is None:
-        root = tempfile.mkdtemp(prefix="countersign-tests-")
+        root = tempfile.mkdtemp(prefix="countersign-tests-", dir=_memory())
         os.environ["COUNTERSIGN_TEST_ROOT"] = root
         atexit.register(shutil.rmtree, root, ignore_errors=True)
     var_dir = Path(root) / WORKER
@@ -61,6 +72,27 @@ def _settle_environment() -> None:
 
 
 _settle_environment()
+hypothesis.settings.register_profile(
+    "trials", hypothesis.settings(), max_examples=trials(100, least=10), deadline=None
+)
+hypothesis.settings.load_profile("trials")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark `once` what has asked for no database: pytest-django then refuses it one.
+
+    It runs the same on both stacks. Settings do not, and programs started are on their own.
+    """
+    for item in items:
+        asks = not _DATABASES.isdisjoint(getattr(item, "fixturenames", ()))
+        marked = any(item.get_closest_marker(name) for name in _OF_A_STACK)
+        if not asks and not marked and item.path.parent.name != "config":
+            item.add_marker("once")
+
+
+_OF_A_STACK = ("django_db", "postgres", "redis", "slow")
+_DATABASES = frozenset({"db", "transactional_db", "live_server", "django_db_setup", "migrated"})
 
 
 def _missing(item: pytest.Item) -> str:

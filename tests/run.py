@@ -1,7 +1,7 @@
 """`make test`: the whole suite on SQLite, then the same suite on PostgreSQL and Redis.
 
 Says what it does and, loudly, what it left out and why. With CI set, leaving something out is a
-failure.
+failure. TRIALS says how much of CI's trials and soaks is run: see `tests/trials.py`.
 """
 
 from __future__ import annotations
@@ -17,10 +17,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests import programs, servers
+from tests.trials import FULL, IN_CI, TRIALS
 
 ROOT = Path(__file__).resolve().parent.parent
-WORKERS = "2"
-IN_CI = os.environ.get("CI", "").lower() in {"1", "true"}
+WORKERS = str(min(max(len(os.sched_getaffinity(0)), 2), 8))
+
+
+_NOT_HANDED_ON = frozenset(
+    {
+        *("TEST_DATABASE_URL", "TEST_REDIS_URL", "DJANGO_SETTINGS_MODULE"),
+        "PYTHONDONTWRITEBYTECODE",  # the tests start our programs again and again
+    }
+)
 
 
 @dataclass(slots=True)
@@ -65,6 +73,8 @@ def main(arguments: list[str]) -> int:
     left_out: list[str] = []
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that private servers stop too
 
+    if TRIALS < FULL:
+        _say(f"TRIALS={TRIALS}: of what is random, {TRIALS} in {FULL} of the trials CI makes")
     if programs.chromium() is None:
         left_out.append("browser tests: no Chromium on this machine")
     good = _suite("SQLite, in-process cache", {}, arguments, totals)
@@ -92,15 +102,14 @@ def main(arguments: list[str]) -> int:
 def _suite(stack: str, addresses: dict[str, str], arguments: list[str], totals: Totals) -> bool:
     """One run of pytest; its environment says which stack it is on."""
     _say(f"The suite on {stack}")
-    environment = {
-        name: value
-        for name, value in os.environ.items()
-        if name not in {"TEST_DATABASE_URL", "TEST_REDIS_URL", "DJANGO_SETTINGS_MODULE"}
-    }
+    environment = {name: value for name, value in os.environ.items() if name not in _NOT_HANDED_ON}
     report = ROOT / "var" / f"tests-{'services' if addresses else 'sqlite'}.xml"
     report.parent.mkdir(exist_ok=True)
     report.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "pytest", "-q", "-n", WORKERS, f"--junitxml={report}"]
+    command = [
+        *(sys.executable, "-m", "pytest", "-q", "--durations=20", f"--junitxml={report}"),
+        *("-n", WORKERS, "--dist=worksteal"),
+    ]
     if addresses:
         command += ["-m", "not once"]
     done = subprocess.run(

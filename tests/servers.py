@@ -37,13 +37,13 @@ def postgres() -> Iterator[tuple[str, str]]:
     if given := os.environ.get("TEST_DATABASE_URL"):
         yield given, "TEST_DATABASE_URL"
         return
-    if local := _local_postgres():
-        yield local, "the server on 127.0.0.1:5432"
-        return
     folder = programs.postgres_folder()
     if folder is None:
+        if local := _local_postgres():
+            yield local, "the server on 127.0.0.1:5432"
+            return
         raise NoServer(
-            "no TEST_DATABASE_URL, nobody to talk to on 127.0.0.1:5432, no initdb program"
+            "no TEST_DATABASE_URL, no initdb program, nobody to talk to on 127.0.0.1:5432"
         )
     with _temporary_folder() as (home, account):
         yield from _private_postgres(folder, home, account)
@@ -99,6 +99,7 @@ def _private_postgres(
     settings = {
         "port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": home,
         "fsync": "off", "synchronous_commit": "off", "full_page_writes": "off",
+        "wal_level": "minimal", "max_wal_senders": 0,
         "max_connections": 300,
     }  # fmt: skip
     command = [str(folder / "postgres"), "-D", str(data)]

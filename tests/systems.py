@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import timedelta
-from uuid import uuid4
+from pathlib import Path
+from uuid import UUID, uuid4
 
 import pytest
 from pytest_django.fixtures import Settings
@@ -13,9 +15,9 @@ from connectors.sandbox.server import Sandbox
 
 
 @pytest.fixture(scope="session")
-def running_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+def running_sandbox() -> Iterator[Sandbox]:
     """Starting and stopping six servers costs more than most tests: it is done once."""
-    with Sandbox(tmp_path_factory.mktemp("systems")) as running:
+    with Sandbox(Path(os.environ["COUNTERSIGN_VAR"]) / "systems") as running:
         yield running
 
 
@@ -24,6 +26,31 @@ def _no_memory_of_other_tests(settings: Settings) -> None:
     """Every test has a database of its own; to a memory they shared it would look restored."""
     name = f"newest-event-{uuid4().hex}.json"
     settings.NEWEST_EVENT_FILE = str(settings.VAR_DIR / "memories" / name)
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifty threads on a loaded machine are slow, not dead: none of their reads is given up.
+
+    `test_hanging_systems` puts the real bounds back, and programs tests start keep them.
+    """
+    monkeypatch.setattr("approvals.domain.target_reader.READ_SECONDS", 120.0)
+    monkeypatch.setattr("approvals.domain.target_reader.HANGS_AFTER", 120.0)
+
+
+@pytest.fixture(autouse=True)
+def _a_worker_is_at_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a worker would announce a moment later is announced at once, in the same transaction.
+
+    Programs tests start have workers of their own.
+    """
+
+    def announce(request_id: UUID) -> None:
+        from approvals.services.deadlines import step_on  # settings have been read by now
+
+        step_on(request_id)
+
+    monkeypatch.setattr("approvals.domain.dispatch.announcement_of", announce)
 
 
 @pytest.fixture

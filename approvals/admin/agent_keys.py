@@ -13,11 +13,11 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display
 
 from approvals.models import AgentKey
-from approvals.selectors import clock
 from approvals.selectors.visibility import visible_agents
 from approvals.services import agents
-from audit.filters import equal_to
-from audit.read_only_admin import ReadOnlyAdmin
+from audit.lib import db_clock
+from audit.lib.admin import ReadOnlyAdmin
+from audit.lib.admin_filters import equal_to
 from policies.models import User
 
 
@@ -66,7 +66,7 @@ class AgentKeyAdmin(ReadOnlyAdmin):
     def status(self, key: AgentKey) -> str:
         if key.revoked_at is not None:
             return "revoked"
-        return "works" if key.expires_at > clock.now() else "expired"
+        return "works" if key.expires_at > db_clock.now() else "expired"
 
     @display(description="issued and revoked")  # type: ignore[untyped-decorator]
     def where(self, key: AgentKey) -> SafeString:

@@ -1,7 +1,8 @@
-"""Agents and their keys: registered, changed, paused and given keys by who answers for them."""
+"""Agents: registered, changed, paused, given keys and budgets by who answers for them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
 
@@ -20,23 +21,69 @@ from unfold.widgets import (
 )
 
 from approvals.admin.agent_keys import IssueKeyForm, RevokeKeyForm
-from approvals.admin.budgets import BudgetForm, RemoveBudgetForm, rows_of
 from approvals.exceptions import ApprovalError, InvalidProposal, NotFound
-from approvals.models import Agent
-from approvals.selectors import clock
-from approvals.selectors.visibility import (
-    keepable_agents,
-    may_register_agents,
-    visible_agents,
-)
+from approvals.models import Agent, AgentBudget
+from approvals.selectors.visibility import keepable_agents, may_register_agents, visible_agents
 from approvals.services import agents, budgets
+from approvals.services.budgets import Budget
 from audit.actors import Actor
-from audit.doors import ReasonForm, ServiceAdminWithDoors
-from audit.filters import equal_to, one_of
-from audit.money import Money, MoneyError
+from audit.lib import db_clock
+from audit.lib.admin import ObjectActionsAdmin, ReasonForm
+from audit.lib.admin_filters import equal_to, one_of
+from audit.lib.money import Money, MoneyError
 from connectors.registry import action_types
+from policies.authority import is_ops_admin, roles_of
 from policies.models import User
-from policies.roles import CONFIGURING_ROLE, DECIDING_ROLES
+from policies.roles import DECIDING_ROLES
+
+
+class BudgetForm(forms.Form):
+    """The most an agent may propose of a kind in 24 hours; what is left empty is not limited."""
+
+    action_type = forms.CharField(max_length=60, widget=UnfoldAdminTextInputWidget)
+    count = forms.IntegerField(required=False, min_value=0)
+    amount = forms.CharField(required=False, max_length=30)
+    per_target = forms.IntegerField(required=False, min_value=0)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        amount = cleaned.get("amount", "").strip()
+        minor = None
+        if amount:
+            try:
+                minor = Money.parse(amount, settings.BASE_CURRENCY).minor
+            except MoneyError as error:
+                raise ValidationError({"amount": str(error)}) from error
+        cleaned["budget"] = Budget(
+            count=cleaned.get("count"), minor=minor, per_target=cleaned.get("per_target")
+        )
+        return cleaned
+
+
+class RemoveBudgetForm(forms.Form):
+    """Which budget of this agent goes."""
+
+    budget = forms.IntegerField(min_value=1)
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetRow:
+    """One budget in force, as the page shows it."""
+
+    budget: AgentBudget
+    amount: str
+
+
+def rows_of(agent: Agent) -> list[BudgetRow]:
+    """The budgets in force, in the order they were set."""
+    return [
+        BudgetRow(
+            row,
+            "" if row.most_minor is None else str(Money(row.most_minor, settings.BASE_CURRENCY)),
+        )
+        for row in agent.budgets.filter(valid=True)
+    ]
+
 
 _TEAMS = [(role, role) for role in DECIDING_ROLES]
 
@@ -104,13 +151,13 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable
 
 
 @admin.register(Agent)
-class AgentAdmin(ServiceAdminWithDoors):
+class AgentAdmin(ObjectActionsAdmin):
     form = AgentForm
     fields = (
         "name", "owner", "team", "model", "action_types", "ceiling", "ceiling_currency", "level",
     )  # fmt: skip
     refusals = (ApprovalError,)
-    doors = (
+    object_actions = (
         ("pause", ReasonForm),
         ("resume", forms.Form),
         ("issue_key", IssueKeyForm),
@@ -162,7 +209,7 @@ class AgentAdmin(ServiceAdminWithDoors):
         if db_field.name == "owner":
             me = _person(request)
             people = User.objects.filter(is_active=True).order_by("username")
-            kwargs["queryset"] = people if _configures(me) else people.filter(pk=me.pk)
+            kwargs["queryset"] = people if is_ops_admin(roles_of(me)) else people.filter(pk=me.pk)
             kwargs["initial"] = me.pk
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
@@ -199,11 +246,11 @@ class AgentAdmin(ServiceAdminWithDoors):
             agent = self.get_object(request, object_id)
             context |= {
                 "keys": agent.keys.all(),
-                "now": clock.now(),
+                "now": db_clock.now(),
                 "may_change": self.has_change_permission(request, agent),
                 "longest_days": agents.LONGEST_KEY_LIFE.days,
                 "budgets": rows_of(agent),
-                "may_remove_budgets": _configures(_person(request)),
+                "may_remove_budgets": is_ops_admin(roles_of(_person(request))),
                 "base_currency": settings.BASE_CURRENCY,
             }
         return super().changeform_view(request, object_id, form_url, context)
@@ -285,7 +332,3 @@ def _person(request: HttpRequest) -> User:
 
 def _actor(request: HttpRequest) -> Actor:
     return Actor.human(_person(request))
-
-
-def _configures(user: User) -> bool:
-    return user.groups.filter(name=CONFIGURING_ROLE).exists()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
+from django.templatetags.static import static
 from django.urls import reverse
 
-from approvals.admin.concerns import concerns_of
-from approvals.selectors import clock
-from approvals.selectors.inbox import MOST_COUNTED, teams_of
-from approvals.selectors.landing import (
+from approvals.selectors.break_glass import overdue_reviews, unreviewed
+from approvals.selectors.dashboard import (
     Hour,
     Posture,
     TeamCounts,
@@ -20,11 +20,26 @@ from approvals.selectors.landing import (
     posture,
     today,
 )
-from approvals.selectors.pauses import current_pauses
+from approvals.selectors.inbox import MOST_COUNTED, teams_of
+from approvals.selectors.pauses import current_pauses, stops_in_force
+from approvals.selectors.restores import freeze_in_force
 from approvals.selectors.watching import problems
-from policies.models import User
+from audit.lib import db_clock
+from audit.lib.dates import format_time
+from policies.authority import (
+    answers_for_policy,
+    is_ops_admin,
+    is_shown_break_glass,
+    roles_of,
+    watches_operations,
+)
+from policies.models import AuthorityChange, PolicyVersion, User
+from policies.models.authority import ChangeStatus
+from policies.models.versions import VersionStatus
+from policies.services.publishable import involvement_in
+from policies.services.rates import outdated_currencies
+from policies.services.upgrades import why_unreadable
 
-_WATCHERS = frozenset({"auditor", "ops admin"})
 _WIDTH, _HEIGHT, _FOOT = 720, 120, 18
 
 
@@ -55,14 +70,14 @@ def landing_context(request: HttpRequest) -> dict[str, Any]:
     user = request.user
     if not isinstance(user, User):
         return {}
-    at = clock.now()
+    at = db_clock.now()
     teams = [counts_of(team, at=at) for team in teams_of(user)]
-    groups = set(user.groups.values_list("name", flat=True))
+    roles = roles_of(user)
     hours = last_day(at=at)
     done = today(at=at)
     return {
         "at": at,
-        "concerns": concerns_of(user, groups, at=at),
+        "concerns": concerns_of(user, roles, at=at),
         "inboxes": [{"team": counts.team, "tiles": _tiles(counts)} for counts in teams],
         "today": [
             Tile("Executed", _capped(done.executed), "", _tone(done.executed)),
@@ -70,7 +85,7 @@ def landing_context(request: HttpRequest) -> dict[str, Any]:
         ],
         "chart": {
             "bars": _bars(hours),
-            "marks": [(_x(i), f"{hours[i].at:%H:%M}") for i in range(0, len(hours), 6)],
+            "marks": [(_x(i), format_time(hours[i].at)) for i in range(0, len(hours), 6)],
             "width": _WIDTH,
             "height": _HEIGHT + _FOOT,
             "base": _HEIGHT,
@@ -79,10 +94,10 @@ def landing_context(request: HttpRequest) -> dict[str, Any]:
             "allowed": sum(hour.allowed for hour in hours),
             "denied": sum(hour.denied for hour in hours),
         },
-        "posture": _posture(user, groups, at),
-        "problems": problems() if user.is_active and groups & _WATCHERS else [],
-        "paused": current_pauses() if user.is_active and groups & _WATCHERS else [],
-        "has_place": bool(teams) or bool(groups),
+        "posture": _posture(user, roles, at),
+        "problems": problems() if user.is_active and watches_operations(roles) else [],
+        "paused": current_pauses() if user.is_active and watches_operations(roles) else [],
+        "has_place": bool(teams) or bool(roles),
     }
 
 
@@ -104,8 +119,8 @@ def _tiles(counts: TeamCounts) -> list[Tile]:
     ]  # fmt: skip
 
 
-def _posture(user: User, groups: set[str], at: Any) -> Posture | None:
-    return posture(at=at) if user.is_active and groups & _WATCHERS else None
+def _posture(user: User, roles: frozenset[str], at: Any) -> Posture | None:
+    return posture(at=at) if user.is_active and watches_operations(roles) else None
 
 
 def _capped(number: int) -> str:
@@ -135,6 +150,127 @@ def _bars(hours: list[Hour]) -> list[Bar]:
                 continue
             height = number / highest * (_HEIGHT - 8)
             top -= height
-            title = f"{hour.at:%H:%M}: {number} {kind}"
+            title = f"{format_time(hour.at)}: {number} {kind}"
             bars.append(Bar(kind, _x(index) + 3, top, _WIDTH / 24 - 6, height, title))
     return bars
+
+
+def stylesheet(request: HttpRequest) -> str:
+    return static("approvals/countersign.css")
+
+
+def favicon(request: HttpRequest) -> str:
+    return static("approvals/favicon.svg")
+
+
+def script(request: HttpRequest) -> str:
+    return static("approvals/clock.js")
+
+
+_MOST_VERSIONS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """One thing that waits: what, and the page where one does something about it."""
+
+    text: str
+    url: str
+
+
+def concerns_of(user: User, roles: frozenset[str], *, at: datetime) -> list[Concern]:
+    """Only what concerns the roles this person has; nothing for anybody else."""
+    if not user.is_active:
+        return []
+    found: list[Concern] = []
+    if answers_for_policy(roles):
+        found += [*_unreadable_policy(), *_versions(user)]
+    if is_ops_admin(roles):
+        found += [*_restore(), *_changes(user, at), *_stops(), *_rates(at)]
+    if is_shown_break_glass(roles):
+        found += _emergencies(user, at)
+    return found
+
+
+def _unreadable_policy() -> list[Concern]:
+    problem = why_unreadable()
+    if not problem:
+        return []
+    text = f"{problem} Until a readable version is published, people decide everything at tier 5."
+    return [Concern(text, reverse("admin:policies_policyversion_changelist"))]
+
+
+def _versions(user: User) -> list[Concern]:
+    proposed = PolicyVersion.objects.filter(status=VersionStatus.PROPOSED).order_by("pk")
+    found = []
+    for version in proposed.defer("document")[:_MOST_VERSIONS]:
+        whom = "a colleague to" if involvement_in(version, user) else "you to look at it and"
+        text = f"Policy {version.label} waits for {whom} publish it."
+        url = reverse("admin:policies_policyversion_change", args=[version.pk])
+        found.append(Concern(text, url))
+    return found
+
+
+def _changes(user: User, at: datetime) -> list[Concern]:
+    waiting = AuthorityChange.objects.filter(status=ChangeStatus.WAITING, lapses_at__gt=at)
+    rows = list(waiting.values_list("proposed_by__person", "beneficiary"))
+    for_others = sum(user.person in row for row in rows)
+    for_you = len(rows) - for_others
+    found = []
+    if for_you:
+        found.append(f"{_number(for_you, 'change')} of authority {_wait(for_you)} for your answer.")
+    if for_others:
+        found.append(
+            f"{_number(for_others, 'change')} of authority {_wait(for_others)} for another "
+            "ops admin: you proposed it, or it is about you."
+        )
+    url = reverse("admin:policies_authoritychange_changelist")
+    return [Concern(text, f"{url}?status={ChangeStatus.WAITING}") for text in found]
+
+
+def _restore() -> list[Concern]:
+    freeze = freeze_in_force()
+    if freeze is None:
+        return []
+    text = "Restored from a backup: nothing runs until it is known what was done before."
+    return [Concern(text, reverse("admin:approvals_pause_change", args=[freeze.pk]))]
+
+
+def _stops() -> list[Concern]:
+    stops = [stop for stop in stops_in_force() if not stop.is_restore]
+    by_page = (
+        ("approvals_pause", "an ops admin lifts it", [s.what for s in stops if not s.is_agent]),
+        ("approvals_agent", "somebody lets it go on", [s.what for s in stops if s.is_agent]),
+    )
+    return [
+        Concern(f"Paused until {until}: {', '.join(names)}.", reverse(f"admin:{page}_changelist"))
+        for page, until, names in by_page
+        if names
+    ]
+
+
+def _rates(at: datetime) -> list[Concern]:
+    outdated = outdated_currencies(at.date())
+    if not outdated:
+        return []
+    which = ", ".join(outdated)
+    text = f"Exchange rates too old to use: {which}. People decide money in them until new ones."
+    return [Concern(text, reverse("admin:policies_exchangerate_changelist"))]
+
+
+def _emergencies(user: User, at: datetime) -> list[Concern]:
+    number = unreviewed(user)
+    if not number:
+        return []
+    late = overdue_reviews(at)
+    text = f"{_number(number, 'emergency approval')} {_wait(number)} for review"
+    text += f", {late} of them overdue." if late else "."
+    return [Concern(text, reverse("admin:approvals_breakglass_changelist"))]
+
+
+def _number(count: int, word: str) -> str:
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def _wait(count: int) -> str:
+    return "waits" if count == 1 else "wait"

@@ -1,11 +1,27 @@
-"""One inbox per team."""
+"""The inbox every team gets: its own list, its own review pages, and no other team's.
+
+Its filters offer fixed choices only, because listing what a column holds reads the table.
+"""
 
 from __future__ import annotations
 
-from django.contrib import admin
+from collections.abc import Sequence
+from typing import Any, ClassVar, Protocol, cast
 
-from approvals.admin.base import InboxAdmin
+from django.contrib import admin
+from django.contrib.admin import SimpleListFilter
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from approvals.admin.review_context import countdown
+from approvals.admin.review_page import ReviewPageAdmin
+from approvals.admin.scoped import as_uuid
 from approvals.models import (
+    ActionRequest,
     ExecutiveInbox,
     FinanceInbox,
     LegalInbox,
@@ -14,6 +30,190 @@ from approvals.models import (
     SecurityInbox,
     SupportInbox,
 )
+from approvals.selectors.inbox import TO_DECIDE, VIEWS, Row, View, capped, in_view, rows_of
+from audit.lib import db_clock
+from connectors.registry import action_types
+from policies.models import User
+from policies.roles import ROLES
+from policies.verdicts import HIGHEST_TIER
+
+Choices = list[tuple[str, str]]
+Requests = QuerySet[ActionRequest]
+
+
+class HasTeam(Protocol):
+    team: str
+
+
+def view_asked_for(request: HttpRequest) -> View:
+    """The tab in the address; what is not one is the first."""
+    asked = request.GET.get(ViewFilter.parameter_name)
+    return next((view for view in VIEWS if view.key == asked), TO_DECIDE)
+
+
+class ViewFilter(SimpleListFilter):
+    """The tabs. There is always one: an inbox opens on what can be decided now."""
+
+    title = "view"
+    parameter_name = "show"
+
+    def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
+        super().__init__(request, params, model, model_admin)
+        self._team = cast(HasTeam, model_admin).team
+        self._view = view_asked_for(request)
+        self._viewer = cast(User, request.user)
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
+        return [(view.key, view.name) for view in VIEWS]
+
+    def queryset(self, request: HttpRequest, queryset: Requests) -> Requests:
+        viewer = self._viewer
+        return in_view(queryset, self._team, self._view, at=db_clock.now(), viewer=viewer)
+
+
+class _ColumnFilter(SimpleListFilter):
+    """One column, equal to one of the choices; any other value finds nothing."""
+
+    column: ClassVar[str]
+
+    def queryset(self, request: HttpRequest, queryset: Requests) -> Requests:
+        value = self.value()
+        if value is None:
+            return queryset
+        if value not in {str(key) for key, _ in self.lookup_choices}:
+            return queryset.none()
+        return queryset.filter(**{self.column: value})
+
+
+class TierFilter(_ColumnFilter):
+    title = "tier"
+    parameter_name = "tier"
+    column = "risk_tier"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
+        return [(str(tier), f"Tier {tier}") for tier in range(HIGHEST_TIER + 1)]
+
+
+class ActionTypeFilter(_ColumnFilter):
+    title = "action"
+    parameter_name = "action_type"
+    column = "action_type"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
+        return [(kind.key, kind.title) for kind in action_types()]
+
+
+class AgentTeamFilter(_ColumnFilter):
+    title = "agent team"
+    parameter_name = "agent_team"
+    column = "agent__team"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
+        return [(role.name, role.name.capitalize()) for role in ROLES if role.decides]
+
+
+INBOX_FILTERS = (ViewFilter, TierFilter, ActionTypeFilter, AgentTeamFilter)
+
+
+class InboxAdmin(ReviewPageAdmin):
+    """One team's list. The rows and tabs are the template's own."""
+
+    change_list_template = "approvals/inbox.html"
+    list_display = ("tier", "effect", "amount", "progress", "deadline")
+    """The columns, in order. Each is a method that gets the row;
+    `.cs-cell-NAME` in countersign.css makes it wider or narrower than the usual 8 rem."""
+    list_filter = INBOX_FILTERS
+    list_fullwidth = True
+    list_select_related = ("agent",)
+    search_fields = ("id", "target")  # shows the box; get_search_results decides
+    search_help_text = "The whole id of a request, or the beginning of a target."
+
+    # --- Its columns ----------------------------------------------------------------------------
+
+    def tier(self, row: Row) -> SafeString:
+        tier = row.request.risk_tier
+        tone, words = ("5", "?") if tier is None else (str(tier), str(tier))
+        return format_html('<span class="cs-tier is-{}" title="Risk tier">T{}</span>', tone, words)
+
+    def effect(self, row: Row) -> SafeString:
+        return render_to_string("approvals/inbox_effect.html", {"row": row})
+
+    def amount(self, row: Row) -> str:
+        return row.amount
+
+    def progress(self, row: Row) -> SafeString | str:
+        if not row.progress:
+            return ""
+        return format_html('{}<span class="cs-hidden"> approvals</span>', row.progress)
+
+    def deadline(self, row: Row) -> SafeString | str:
+        shown = countdown(row.deadline, at=row.at)
+        if shown is None:
+            return ""
+        return render_to_string("approvals/inbox_deadline.html", {"clock": shown})
+
+    # --- The list -------------------------------------------------------------------------------
+
+    def get_ordering(self, request: HttpRequest) -> Sequence[str]:
+        return view_asked_for(request).order
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """An exact id, or the beginning of a target, spelt as it is spelt there."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        if (request_id := as_uuid(term)) is not None:
+            return queryset.filter(pk=request_id), False
+        return queryset.filter(target__startswith=term), False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        response = super().changelist_view(
+            request, {"title": f"{self.team.capitalize()} inbox", **(extra_context or {})}
+        )
+        context = response.context_data if isinstance(response, TemplateResponse) else None
+        if context and "cl" in context:
+            # Nobody reads "15 results (Show all)": the tab says how many there are.
+            context["cl"].full_result_count = context["cl"].result_count
+            context |= self._list_context(request, context["cl"])
+        return cast(HttpResponse, response)
+
+    def _list_context(self, request: HttpRequest, changes: Any) -> dict[str, Any]:
+        at = db_clock.now()
+        requests, current = self.get_queryset(request), view_asked_for(request)
+        viewer = cast(User, request.user)
+        is_filtered = bool(
+            {"tier", "action_type", "agent_team", "q"} & set(changes.params) or changes.query
+        )
+        rows = rows_of(list(changes.result_list), viewer=viewer, at=at)
+        return {
+            "team": self.team,
+            "rows": [
+                {
+                    "url": self.review_url(row.request.pk),
+                    "cells": [(name, getattr(self, name)(row)) for name in self.list_display],
+                }
+                for row in rows
+            ],
+            "current_view": current,
+            "views": [
+                {
+                    "view": view,
+                    "url": changes.get_query_string({"show": view.key}, ["p"]),
+                    "is_current": view is current,
+                    "count": changes.result_count
+                    if view is current and not is_filtered
+                    else capped(in_view(requests, self.team, view, at=at, viewer=viewer)),
+                }
+                for view in VIEWS
+                if view.counted
+            ],
+            "choosers": [spec for spec in changes.filter_specs if spec.parameter_name != "show"],
+            "is_filtered": is_filtered,
+        }
 
 
 @admin.register(FinanceInbox)

@@ -14,15 +14,11 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 from approvals.choices import PauseScope
 from approvals.exceptions import ApprovalError, InvalidProposal
 from approvals.models import Pause
-from approvals.selectors.restores import (
-    MOST_SHOWN,
-    carried_out_of,
-    checks_of,
-    progress_of,
-)
+from approvals.selectors.restores import MOST_SHOWN, carried_out_of, checks_of, progress_of
 from approvals.services import pauses
-from audit.doors import ReasonForm, ServiceAdminWithDoors
-from audit.filters import one_of
+from audit.lib.admin import ObjectActionsAdmin, ReasonForm
+from audit.lib.admin_filters import one_of
+from audit.lib.dates import format_moment
 from policies.admin.access import actor_at, configures
 from policies.authority import may_stop
 
@@ -57,10 +53,10 @@ class PauseForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable
 
 
 @admin.register(Pause)
-class PauseAdmin(ServiceAdminWithDoors):
+class PauseAdmin(ObjectActionsAdmin):
     form = PauseForm
     refusals = (ApprovalError,)
-    doors = (("lift", ReasonForm),)
+    object_actions = (("lift", ReasonForm),)
     list_display = ("what", "status", "paused_at", "paused_by", "reason", "lifted_at")
     list_filter = (one_of("scope", "scope", lambda: list(PauseScope.choices)),)
     list_filter_submit = True
@@ -87,7 +83,7 @@ class PauseAdmin(ServiceAdminWithDoors):
         """A colleague has lifted it."""
         if not isinstance(row, Pause) or row.lifted_at is None or not configures(request):
             return ""
-        return f"{row.lifted_by} lifted this on {row.lifted_at:%Y-%m-%d at %H:%M} UTC."
+        return f"{row.lifted_by} lifted this on {format_moment(row.lifted_at)}."
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return ("what", "reason") if obj is None else self.shown

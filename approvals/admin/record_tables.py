@@ -7,12 +7,12 @@ from typing import Any
 
 from django.urls import reverse
 from django.utils.html import format_html
-from django.utils.timezone import localtime
 
 from approvals.choices import State
 from approvals.inspection import reveal
 from approvals.models import ActionRequest, Attempt, Verification
-from audit.money import Money
+from audit.lib.dates import format_record_moment
+from audit.lib.money import Money
 from audit.selectors import actor_of, describe, events_of
 
 
@@ -67,7 +67,7 @@ def _requirements(request: ActionRequest) -> Table:
 def _decisions(request: ActionRequest) -> Table:
     rows = (
         (
-            moment(d.created_at),
+            format_record_moment(d.created_at),
             d.decider.get_username(),
             d.group,
             d.get_verdict_display(),
@@ -101,7 +101,11 @@ def _decisions(request: ActionRequest) -> Table:
 
 def _thread(request: ActionRequest) -> Table:
     rows = (
-        (moment(e.created_at), f"{e.get_actor_kind_display()} {e.actor_name}", reveal(e.body))
+        (
+            format_record_moment(e.created_at),
+            f"{e.get_actor_kind_display()} {e.actor_name}",
+            reveal(e.body),
+        )
         for e in request.thread.all()
     )
     return Table("Questions and answers", ("at", "who", "said"), tuple(rows), "None.")
@@ -110,7 +114,7 @@ def _thread(request: ActionRequest) -> Table:
 def _clock(request: ActionRequest) -> Table:
     rows = (
         (
-            moment(e.created_at),
+            format_record_moment(e.created_at),
             e.get_step_display(),
             e.from_group or "-",
             e.to_group or "-",
@@ -130,13 +134,13 @@ def _clock(request: ActionRequest) -> Table:
 def _grants(request: ActionRequest) -> Table:
     rows = (
         (
-            moment(g.created_at),
+            format_record_moment(g.created_at),
             g.version,
             ", ".join(g.approvers) or "policy",
             _money(g.ceiling_minor, g.currency),
-            moment(g.expires_at),
-            moment(g.consumed_at) or "-",
-            moment(g.revoked_at) or "-",
+            format_record_moment(g.expires_at),
+            format_record_moment(g.consumed_at) or "-",
+            format_record_moment(g.revoked_at) or "-",
             _code(g.digest[:16]),
         )
         for g in request.grants.order_by("id")
@@ -152,11 +156,11 @@ def _grants(request: ActionRequest) -> Table:
 def _executions(request: ActionRequest) -> Table:
     rows = (
         (
-            moment(e.started_at),
+            format_record_moment(e.started_at),
             e.get_state_display(),
             e.receipt_reference or "-",
             reveal(e.problem) or "-",
-            moment(e.finished_at) or "-",
+            format_record_moment(e.finished_at) or "-",
             _code(e.provider_key[:16]),
             _link("approvals_execution", e.pk, "details"),
         )
@@ -174,10 +178,10 @@ def _attempts(request: ActionRequest) -> Table:
     rows = (
         (
             a.fence,
-            moment(a.started_at),
+            format_record_moment(a.started_at),
             a.get_outcome_display(),
             reveal(a.detail) or "-",
-            moment(a.finished_at) or "-",
+            format_record_moment(a.finished_at) or "-",
             reveal(a.late_result) or "-",
         )
         for a in Attempt.objects.filter(execution__request=request).order_by("id")
@@ -193,7 +197,7 @@ def _attempts(request: ActionRequest) -> Table:
 def _verifications(request: ActionRequest) -> Table:
     rows = (
         (
-            moment(v.created_at),
+            format_record_moment(v.created_at),
             "equal" if v.matches else "different",
             "; ".join(str(d) for d in v.differences) or "-",
             _code(reveal(v.observed)),
@@ -208,7 +212,7 @@ def _verifications(request: ActionRequest) -> Table:
 def _undos(request: ActionRequest) -> Table:
     rows = (
         (
-            moment(c.created_at),
+            format_record_moment(c.created_at),
             _link("approvals_actionrequest", c.undo_id, str(c.undo)),
             State(c.undo.state).label,
             "counts" if c.is_active else "came to nothing",
@@ -221,13 +225,13 @@ def _undos(request: ActionRequest) -> Table:
 def _history(request: ActionRequest) -> Table:
     rows = (
         (
-            moment(h.history_date),
+            format_record_moment(h.history_date),
             State(h.state).label if h.state in State.values else h.state,
             h.version,
             "-" if h.risk_tier is None else h.risk_tier,
             h.history_change_reason or "-",
         )
-        for h in request.history.order_by("history_date", "history_id")
+        for h in request.history.order_by("history_id")
     )
     return Table(
         "Table history",
@@ -240,7 +244,14 @@ def _history(request: ActionRequest) -> Table:
 
 def _trail(request: ActionRequest) -> Table:
     rows = (
-        (e.seq, moment(e.at), describe(e), actor_of(e), e.state or "-", _code(e.mac[:16]))
+        (
+            e.seq,
+            format_record_moment(e.at),
+            describe(e),
+            actor_of(e),
+            e.state or "-",
+            _code(e.mac[:16]),
+        )
         for e in events_of(request)
     )
     return Table(
@@ -249,11 +260,6 @@ def _trail(request: ActionRequest) -> Table:
         tuple(rows),
         "Nothing is on record: that cannot be, tell an auditor.",
     )
-
-
-def moment(at: Any) -> str:
-    """A point in time to the second, in the installation's time zone; "" for none."""
-    return localtime(at).strftime("%d %b %Y %H:%M:%S") if at else ""
 
 
 def _money(minor: int | None, currency: str) -> str:

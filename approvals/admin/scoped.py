@@ -16,8 +16,8 @@ from unfold.decorators import display
 
 from approvals.inspection import reveal
 from approvals.selectors.visibility import sees_everything, visible_requests
-from audit.money import Money
-from audit.read_only_admin import ReadOnlyAdmin
+from audit.lib.admin import ReadOnlyAdmin
+from audit.lib.money import Money
 from policies.models import User
 
 _PRE = '<pre style="white-space: pre-wrap; overflow-wrap: anywhere">{}</pre>'

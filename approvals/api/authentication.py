@@ -1,17 +1,21 @@
-"""Who is calling: an agent, by its key. Nobody else uses the API, and agents use nothing else."""
+"""Who is calling, and how often: an agent, by its key. Nobody else uses the API, and agents use
+nothing else.
+"""
 
 from __future__ import annotations
 
+import hmac
 from typing import Any
 
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
+from rest_framework.throttling import SimpleRateThrottle
 
-from approvals.api.throttles import WrongKeyThrottle
 from approvals.models import Agent, AgentKey
-from approvals.selectors.keys import find_key
+from audit.lib import db_clock
+from audit.lib.throttling import client_address, count, seconds_left, throttled_as
 
 _REFUSED = "The agent key is missing, wrong, expired or revoked."
 
@@ -47,3 +51,57 @@ class IsAgent(BasePermission):
 
     def has_permission(self, request: Request, view: Any) -> bool:
         return isinstance(request.auth, AgentKey)
+
+
+def find_key(presented: str) -> AgentKey | None:
+    """The valid key of that text, with its agent; None for anything else."""
+    parts = presented.split("_", 2)
+    if len(parts) != 3 or parts[0] != "csk" or "\x00" in presented:
+        return None
+    found = AgentKey.objects.select_related("agent__owner").annotate(now=db_clock.now_in_query())
+    key = found.filter(prefix=parts[1]).first()
+    if key is None or not hmac.compare_digest(key.secret_sha256, AgentKey.hash(presented)):
+        return None
+    if key.revoked_at is not None or key.expires_at <= key.now:
+        return None
+    return key
+
+
+class CountingThrottle(SimpleRateThrottle):
+    """The framework's rates, counted atomically: of many calls at once no more than that pass.
+
+    A period begins with its first call. While the cache is away nothing is counted: counting is
+    a courtesy, the limits that protect money are counted in the database.
+    """
+
+    _counted = ""
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        allowed, seconds = self.parse_rate(self.rate)
+        self._counted = self.get_cache_key(request, view) or ""
+        if not self._counted or allowed is None or seconds is None:
+            return True
+        return count(self._counted, seconds=seconds) <= allowed
+
+    def wait(self) -> float:
+        return float(seconds_left(self._counted))
+
+
+class AgentThrottle(CountingThrottle):
+    """Counts per agent, not per key: a second key buys no second allowance."""
+
+    scope = "agent"
+
+    def get_cache_key(self, request: Request, view: Any) -> str | None:
+        if not isinstance(request.auth, AgentKey):
+            return None
+        return f"throttle:agent:{request.auth.agent_id}"
+
+
+class WrongKeyThrottle(CountingThrottle):
+    """Counts keys that let nobody in, per address. A right one from there is never refused."""
+
+    scope = "wrong_key"
+
+    def get_cache_key(self, request: Request, view: Any) -> str | None:
+        return f"throttle:wrong-key:{throttled_as(client_address(request._request))}"

@@ -86,8 +86,8 @@ def _scan(body: bytes) -> None:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) != len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        before: set[str] = set()
+        twice = next(key for key, _ in pairs if key in before or before.add(key))  # type: ignore[func-returns-value]
         raise ParseError(f"The key {json.dumps(twice[:50])} appears twice.", code="duplicate_key")
     return result
 

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.validators import RegexValidator
-from django.utils import timezone
 from rest_framework import serializers
 
-from approvals.api.moments import MomentField
+from approvals.api.datetime_fields import MomentField
 from approvals.proposal import Proposal, SuppliedEvidence
+from audit.lib import db_clock
 
 _ASCII_ID = r"\A[\x21-\x7e]*\Z"
 _CLOCK_SKEW = timedelta(minutes=5)
@@ -93,7 +93,7 @@ class EvidenceSerializer(StrictSerializer):
         return value
 
     def validate_retrieved_at(self, value: datetime | None) -> datetime | None:
-        if value is not None and value > timezone.now() + _CLOCK_SKEW:
+        if value is not None and value > db_clock.now() + _CLOCK_SKEW:
             raise serializers.ValidationError("This is in the future; nothing is retrieved there.")
         return value
 
@@ -153,22 +153,11 @@ class ProposalSerializer(StrictSerializer):
             body=dict(self.initial_data),
             intent=data["intent"],
             on_behalf_of=data["on_behalf_of"],
-            confidence=data["confidence"],
             evidence=supplied(data["evidence"]),
             session=data["session"],
             supersedes=data["supersedes"],
             decide_by=data["decide_by"],
-            texts=(
-                data["intent"],
-                data["undo_note"],
-                data["on_behalf_of"],
-                *(
-                    e[name]
-                    for e in data["evidence"]
-                    for name in ("title", "uri", "authority", "excerpt")
-                ),
-                *(text for a in data["alternatives"] for text in a.values()),
-            ),
+            callback_url=data["callback_url"],
         )
 
 

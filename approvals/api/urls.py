@@ -1,15 +1,28 @@
-"""The agents' addresses, below /api/v1/."""
+"""The agents' addresses, below /api/v1/, with the document that describes them."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.urls import path
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from approvals.api import openapi, views
+from approvals.api import views
+
+
+class AgentKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Bearer keys (RFC 6750); registered by being defined."""
+
+    target_class = "approvals.api.authentication.AgentKeyAuthentication"
+    name = "agentKey"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
+        return {"type": "http", "scheme": "bearer", "description": "An agent key: csk_…"}
+
 
 app_name = "api"
-
-__all__ = ["app_name", "openapi", "urlpatterns"]
 
 urlpatterns = [
     path("actions/", views.ActionsView.as_view(), name="actions"),

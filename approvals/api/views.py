@@ -1,22 +1,26 @@
-"""What agents may call. Each view parses, makes one service call and answers."""
+"""What agents may call. Each view parses (lists by the filters here), makes one service call and
+answers.
+"""
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import status
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import NotFound, ParseError, ValidationError
 from rest_framework.generics import ListAPIView
+from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from approvals.api import shapes
-from approvals.api.filters import ActionFilter, ActionPagination
+from approvals.api.datetime_fields import MomentFilter
+from approvals.api.output import PROBLEMS, ActionOutput, ActionTypesOutput, ForeseenOutput
 from approvals.api.serializers import (
     AnswerSerializer,
     ProposalSerializer,
@@ -25,16 +29,50 @@ from approvals.api.serializers import (
     supplied,
 )
 from approvals.api.waiting import LONGEST_WAIT, NOT_WAITED, wait_for_change
-from approvals.choices import ENDED
+from approvals.choices import ENDED, State
 from approvals.models import ActionRequest, Agent
+from approvals.selectors.request_view import RequestView, prefetched
 from approvals.selectors.requests import request_of_agent
-from approvals.selectors.story import requirement_specs, story_of, with_story
-from approvals.services import answer as answering
-from approvals.services.check import check
+from approvals.services import agent_replies as answering
+from approvals.services.dry_run import check
 from approvals.services.propose import Proposed, propose
 from approvals.services.undo import propose_undo
-from connectors.configuration import is_configured
 from connectors.registry import action_type
+from connectors.systems import is_configured
+
+
+class ActionFilter(filters.FilterSet):  # type: ignore[misc]
+    """Filters on indexed columns; a bad value is a 400 that names the field."""
+
+    backends: ClassVar[list[type[filters.DjangoFilterBackend]]] = [filters.DjangoFilterBackend]
+
+    state = filters.MultipleChoiceFilter(choices=State.choices)
+    action_type = filters.CharFilter(max_length=60)
+    session = filters.CharFilter(max_length=100)
+    target = filters.CharFilter(max_length=200)
+    created_after = MomentFilter(field_name="created_at", lookup_expr="gte")
+    created_before = MomentFilter(field_name="created_at", lookup_expr="lt")
+
+    class Meta:
+        model = ActionRequest
+        fields: ClassVar[list[str]] = []
+
+
+class ActionPagination(CursorPagination):
+    """Newest first; ids sort by time, so a page is one index range at any depth."""
+
+    page_size = 50
+    ordering = "-id"
+
+    def decode_cursor(self, request: Request) -> Cursor | None:
+        cursor = super().decode_cursor(request)
+        if cursor is not None and cursor.position is not None:
+            try:
+                UUID(str(cursor.position))  # the database would be asked to compare it with ids
+            except ValueError:
+                raise NotFound(self.invalid_cursor_message) from None
+        return cursor
+
 
 S = TypeVar("S", bound=StrictSerializer)
 
@@ -54,9 +92,25 @@ WAIT = OpenApiParameter(
 )
 
 
-class ActionsView(ListAPIView[ActionRequest]):
+class AgentView(APIView):
+    """A call of an agent: a query parameter that nobody reads is refused, never ignored."""
+
+    query_parameters: ClassVar[frozenset[str]] = frozenset()
+    """What GET takes; no other method takes any."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        known = self.query_parameters if request.method == "GET" else frozenset()
+        unknown = sorted(set(request.query_params) - known)
+        if unknown:
+            takes = f"Known are: {', '.join(sorted(known))}." if known else "This call takes none."
+            raise ValidationError({name: [f"Unknown parameter. {takes}"] for name in unknown})
+        super().initial(request, *args, **kwargs)
+
+
+class ActionsView(AgentView, ListAPIView[ActionRequest]):
     """Propose an action, or list one's own."""
 
+    query_parameters = frozenset({*ActionFilter.base_filters, ActionPagination.cursor_query_param})
     filterset_class = ActionFilter
     pagination_class = ActionPagination
     filter_backends = ActionFilter.backends
@@ -64,18 +118,20 @@ class ActionsView(ListAPIView[ActionRequest]):
     def get_queryset(self) -> QuerySet[ActionRequest]:
         if getattr(self, "swagger_fake_view", False):
             return ActionRequest.objects.none()
-        return with_story(ActionRequest.objects.filter(agent=agent_of(self.request)))
+        return prefetched(ActionRequest.objects.filter(agent=agent_of(self.request)))
 
-    @extend_schema(summary="List own requests", responses=shapes.Action(many=True))
+    @extend_schema(summary="List own requests", responses=ActionOutput(many=True))
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        return self.get_paginated_response([story_of(item) for item in page or ()])
+        return self.get_paginated_response(
+            [ActionOutput(RequestView(item)).data for item in page or ()]
+        )
 
     @extend_schema(
         summary="Propose an action",
         parameters=[IDEMPOTENCY_KEY],
         request=ProposalSerializer,
-        responses={201: shapes.Action, 200: shapes.Action, **shapes.PROBLEMS},
+        responses={201: ActionOutput, 200: ActionOutput, **PROBLEMS},
     )
     def post(self, request: Request) -> Response:
         key = _idempotency_key(request)
@@ -83,60 +139,28 @@ class ActionsView(ListAPIView[ActionRequest]):
         return _proposed(propose(body.proposal(), agent=agent_of(request), idempotency_key=key))
 
 
-class CheckView(APIView):
+class CheckView(AgentView):
     """Preflight."""
 
     @extend_schema(
         summary="What would happen to this proposal? Stores nothing",
         request=ProposalSerializer,
-        responses={200: shapes.Foreseen, **shapes.PROBLEMS},
+        responses={200: ForeseenOutput, **PROBLEMS},
     )
     def post(self, request: Request) -> Response:
         body = valid(ProposalSerializer, request)
-        foreseen = check(body.proposal(), agent=agent_of(request))
-        evaluation, candidate = foreseen.evaluation, foreseen.candidate
-        amount = candidate.amount
-        return Response(
-            {
-                "action_type": candidate.type.key,
-                "digest": candidate.digest,
-                "effect": candidate.effect,
-                "reversibility": candidate.type.reversibility.value,
-                "risk_tier": evaluation.tier,
-                "verdict": evaluation.verdict.value,
-                "requirements": requirement_specs(
-                    evaluation.requirements,
-                    f"{amount.decimal} {amount.currency}" if amount else "",
-                ),
-                "policy": {
-                    "version": evaluation.version,
-                    "matched": [
-                        {"rule": rule.rule, "reason": rule.reason} for rule in evaluation.matched
-                    ],
-                },
-                "trace": [
-                    {
-                        "rule": rule.rule,
-                        "effect": rule.effect.value,
-                        "matched": rule.matched,
-                        "clauses": [
-                            {"text": c.text, "outcome": c.outcome, "detail": c.detail}
-                            for c in rule.clauses
-                        ],
-                    }
-                    for rule in evaluation.trace
-                ],
-            }
-        )
+        return Response(ForeseenOutput(check(body.proposal(), agent=agent_of(request))).data)
 
 
-class ActionView(APIView):
+class ActionView(AgentView):
     """One of one's own requests."""
+
+    query_parameters = frozenset({WAIT.name})
 
     @extend_schema(
         summary="Get one request, or wait for its next state",
         parameters=[WAIT],
-        responses={200: shapes.Action, **shapes.PROBLEMS},
+        responses={200: ActionOutput, **PROBLEMS},
     )
     def get(self, request: Request, request_id: UUID) -> Response:
         found = request_of_agent(request_id, agent_of(request))
@@ -144,32 +168,32 @@ class ActionView(APIView):
         waited = True
         if seconds and found.state not in ENDED:
             waited = wait_for_change(found.pk, found.state, seconds, agent_id=found.agent_id)
-        return Response(_story(found.pk), headers=None if waited else NOT_WAITED)
+        return Response(_body(found.pk), headers=None if waited else NOT_WAITED)
 
 
-class WithdrawView(APIView):
+class WithdrawView(AgentView):
     """Take a proposal back."""
 
     @extend_schema(
         summary="Withdraw a request that has not begun",
         request=ReasonSerializer,
-        responses={200: shapes.Action, **shapes.PROBLEMS},
+        responses={200: ActionOutput, **PROBLEMS},
     )
     def post(self, request: Request, request_id: UUID) -> Response:
         body = valid(ReasonSerializer, request)
         agent = agent_of(request)
         found = request_of_agent(request_id, agent)
         answering.withdraw(found.pk, agent=agent, reason=body.validated_data["reason"])
-        return Response(_story(found.pk))
+        return Response(_body(found.pk))
 
 
-class AnswerView(APIView):
+class AnswerView(AgentView):
     """Answer a reviewer."""
 
     @extend_schema(
         summary="Answer a reviewer's question, with evidence if wanted",
         request=AnswerSerializer,
-        responses={200: shapes.Action, **shapes.PROBLEMS},
+        responses={200: ActionOutput, **PROBLEMS},
     )
     def post(self, request: Request, request_id: UUID) -> Response:
         body = valid(AnswerSerializer, request)
@@ -181,16 +205,16 @@ class AnswerView(APIView):
             body=body.validated_data["answer"],
             evidence=supplied(body.validated_data["evidence"]),
         )
-        return Response(_story(found.pk))
+        return Response(_body(found.pk))
 
 
-class UndoView(APIView):
+class UndoView(AgentView):
     """Propose the compensation."""
 
     @extend_schema(
         summary="Propose undoing a done action",
         request=ReasonSerializer,
-        responses={201: shapes.Action, 200: shapes.Action, **shapes.PROBLEMS},
+        responses={201: ActionOutput, 200: ActionOutput, **PROBLEMS},
     )
     def post(self, request: Request, request_id: UUID) -> Response:
         body = valid(ReasonSerializer, request)
@@ -204,34 +228,17 @@ class UndoView(APIView):
         )
 
 
-class ActionTypesView(APIView):
+class ActionTypesView(AgentView):
     """What this agent may propose."""
 
     @extend_schema(
         summary="Action types this agent may propose, with their JSON Schemas",
-        responses={200: shapes.ActionTypeList, **shapes.PROBLEMS},
+        responses={200: ActionTypesOutput, **PROBLEMS},
     )
     def get(self, request: Request) -> Response:
         own = [action_type(key) for key in agent_of(request).action_types]
-        return Response(
-            {
-                "results": [
-                    {
-                        "key": kind.key,
-                        "version": kind.version,
-                        "title": kind.title,
-                        "verb": kind.verb.value,
-                        "system": kind.system,
-                        "reversibility": kind.reversibility.value,
-                        "undo": kind.undo,
-                        "supervised": kind.supervised,
-                        "schema": kind.schema,
-                    }
-                    for kind in own
-                    if is_configured(kind.system)
-                ]
-            }
-        )
+        offered = [kind for kind in own if is_configured(kind.system)]
+        return Response(ActionTypesOutput({"results": offered}).data)
 
 
 def agent_of(request: Request) -> Agent:
@@ -248,16 +255,19 @@ def valid(kind: type[S], request: Request) -> S:
 
 
 def _proposed(proposed: Proposed) -> Response:
-    story = _story(proposed.request.pk)
+    new = proposed.opened
+    if new is None:
+        body = _body(proposed.request.pk)
+    else:
+        body = ActionOutput(RequestView.of_new(new.request, new.decision, new.requirements)).data
     if proposed.replayed:
-        return Response(story, headers={"Idempotency-Replayed": "true"})
-    return Response(
-        story, status=status.HTTP_201_CREATED, headers={"Location": story["status_url"]}
-    )
+        return Response(body, headers={"Idempotency-Replayed": "true"})
+    return Response(body, status=status.HTTP_201_CREATED, headers={"Location": body["status_url"]})
 
 
-def _story(request_id: UUID) -> dict[str, Any]:
-    return story_of(with_story(ActionRequest.objects.filter(pk=request_id)).get())
+def _body(request_id: UUID) -> dict[str, Any]:
+    found = prefetched(ActionRequest.objects.filter(pk=request_id)).get()
+    return ActionOutput(RequestView(found)).data
 
 
 def _idempotency_key(request: Request, *, required: bool = True) -> str:

@@ -1,4 +1,4 @@
-"""Bringing the demo world into an empty database, and writing down how to get in."""
+"""Bringing the demo world into an empty database, and telling how to get in and what to try."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import transaction
 
+from approvals.api.authentication import find_key
 from approvals.demo.world import (
     AGENTS,
+    CASES,
     DRAFT,
     GROUP_LIMITS,
     PASSWORD,
@@ -24,17 +26,16 @@ from approvals.demo.world import (
     Person,
 )
 from approvals.models import Agent
-from approvals.selectors import clock
-from approvals.selectors.keys import find_key
 from approvals.services.agents import issue_key, register_agent
 from audit.actors import Actor
-from audit.money import Money
+from audit.lib import db_clock
+from audit.lib.money import Money
 from policies.models import ApprovalLimit, ExchangeRate, PolicyVersion, User
 from policies.services.limits import set_limit
 from policies.services.people import create_user
 from policies.services.publishable import in_force
 from policies.services.rates import set_rate
-from policies.services.shadowing import start_shadow
+from policies.services.shadow import start_shadow
 from policies.services.versions import draft_version
 
 DEMO = Actor.system("demo")
@@ -130,7 +131,7 @@ def _agent(agent: DemoAgent) -> None:
 
 def _rate(currency: str, rate: str) -> None:
     """Fictitious, and dated today: a rate grows too old to use within days."""
-    today = clock.now().date()
+    today = db_clock.now().date()
     if not ExchangeRate.objects.filter(currency=currency, day=today).exists():
         set_rate(currency, today, Decimal(rate), actor=DEMO)
 
@@ -172,3 +173,43 @@ def _write(path: Path, summary: dict[str, Any]) -> None:
 def demo_file() -> Path:
     """Where scripts look for the demo's addresses and keys."""
     return Path(settings.VAR_DIR) / "demo.json"
+
+
+def walkthrough(summary: dict[str, Any]) -> str:
+    """The demo's accounts and a five-minute tour, as plain text."""
+    base_url = summary["base_url"]
+    people = "\n".join(
+        f"    {a['username']:<8} {', '.join(a['groups'])}" for a in summary["accounts"]
+    )
+    cases = "\n".join(f"    {c.becomes:<18} {c.title}" for c in CASES)
+    return f"""
+Countersign is at {base_url}/admin/   (everybody's password: {PASSWORD})
+
+{people}
+
+  A minute after the start the scripted agents' cases stand like this:
+
+{cases}
+
+  Five minutes:
+    1. As fiona (finance): the refund of a customer who complained. Read why it is here, approve
+       it, and watch it become audited within seconds.
+    2. As mona (manager): the 1,200.00 EUR refund. It is above her limit; the page says who can.
+       As max: approve it.
+    3. As olga (finance, but she owns the refund agent): the page tells her why she may not.
+    4. As susi (support): approve the e-mail with edits. As sam: approve the edited text.
+    5. As omar (operations): the CRM stage change; look at the difference, approve, then undo it.
+       Start the robot task, and watch. Resolve the shipment whose outcome nobody knows.
+    6. As sara and olive: the access right for Jonas needs both. Sign off the one for Mia.
+    7. As ada (auditor): Records and Trail. Then, in another terminal:
+       .venv/bin/python manage.py verify_audit
+    8. As rita (risk owner): her draft raises the limit for automatic refunds and runs in the
+       shadow. Replay it over the requests so far, see the sum, ask for publication. As rolf:
+       publish it.
+    9. As petra (ops admin): give fiona a limit of 750.00 EUR. It waits; as paul: agree to it.
+   10. As max: pause payments and see it said on every page; only petra or paul lift it. Under
+       Records, open a request of tier 4 and use break-glass. As sara: review the emergency.
+
+  API: {base_url}/api/v1/docs/ · keys and addresses for scripts: var/demo.json
+  What really happened at the outside systems: {summary["sandbox"]["payments"]}/_effects
+"""

@@ -18,8 +18,8 @@ from typing import Any
 
 import httpx
 
-from approvals.demo.cases import CASES, Case
 from approvals.demo.client import AgentClient, PersonClient
+from approvals.demo.world import CASES, Case
 
 _PATIENCE = 45.0  # seconds to wait for one step
 _PAUSE = 0.5

@@ -1,8 +1,17 @@
-"""Who works at the retailer, what they may approve, and which agents work for them."""
+"""The demo's retailer: who works there, what they may approve, its agents and their cases.
+
+The scripted agents' cases are read from cases.yaml. Keys and sessions are fixed, so a restart finds
+the cases again and opens none twice.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
 
 PASSWORD = "countersign-demo"  # noqa: S105 - printed on purpose; demo systems bind to loopback
 
@@ -60,7 +69,7 @@ PEOPLE = (
     Person("olive", "Olive", "Operations", ("operations",)),
     Person("lea", "Lea", "Legal", ("legal",)),
     Person("mona", "Mona", "Manager", ("manager",), limit="1000.00"),
-    # the one person who may break the glass
+    # the one person who may use break-glass
     Person("max", "Max", "Director", ("manager", "break-glass"), limit="20000.00"),
     Person("erik", "Erik", "Executive", ("executive",), limit="100000.00"),
     Person("rita", "Rita", "Riskowner", ("risk owner",)),
@@ -104,3 +113,29 @@ AGENTS = (
 
 RATES = {"USD": "0.9215", "GBP": "1.1740", "CHF": "1.0630", "JPY": "0.006120"}
 """Fictitious euros for one unit of each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One proposal, and the state it stands in a minute later."""
+
+    key: str
+    agent: str
+    title: str
+    becomes: str
+    body: dict[str, Any]
+    decide_within_seconds: int = 0  # for the case that is left to expire
+    after: str = ""  # the key of the case that must have been rejected first
+
+    def message(self) -> dict[str, Any]:
+        """The body as it is sent; a time limit is counted from now."""
+        body = {**self.body, "session": self.key}
+        if self.decide_within_seconds:
+            limit = timedelta(seconds=self.decide_within_seconds)
+            body["decide_by"] = (datetime.now(UTC) + limit).isoformat()
+        return body
+
+
+CASES: tuple[Case, ...] = tuple(
+    Case(**case) for case in yaml.safe_load(Path(__file__).with_name("cases.yaml").read_text())
+)

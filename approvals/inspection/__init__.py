@@ -6,9 +6,9 @@ RE2 only, which never backtracks, and loops that look at each character a fixed 
 """
 
 from approvals.inspection.amounts import contradicts, stated_amounts
+from approvals.inspection.characters import reveal
 from approvals.inspection.flags import Flag, inspect, inspect_all, strings_in
 from approvals.inspection.markup import misleading_links
-from approvals.inspection.reveal import reveal
 
 __all__ = [
     "Flag",

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable
 from decimal import Decimal
 
-from audit.money import Money
+from audit.lib.money import Money
 
 _CODES = frozenset(
     {

@@ -3,7 +3,7 @@
 import django.db.models.deletion
 from django.db import migrations, models
 
-from audit.append_only import forbid_changes
+from audit.protection import forbid_changes
 
 
 class Migration(migrations.Migration):

@@ -1,9 +1,8 @@
 """Every table of the lifecycle."""
 
 from approvals.models.agents import Agent, AgentBudget, AgentKey
-from approvals.models.content import RequestContent
-from approvals.models.counting import CountedRequest, VelocityBucket, VelocityCounter
-from approvals.models.deciding import (
+from approvals.models.break_glass import BreakGlass
+from approvals.models.decision import (
     Decision,
     Grant,
     PolicyDecision,
@@ -11,8 +10,9 @@ from approvals.models.deciding import (
     ShownContent,
     ThreadEntry,
 )
+from approvals.models.escalation import Escalation
 from approvals.models.evidence import EvidenceItem, TargetReading
-from approvals.models.executing import Attempt, Compensation, Execution, Verification
+from approvals.models.execution import Attempt, Compensation, Execution, Verification
 from approvals.models.inboxes import (
     ExecutiveInbox,
     FinanceInbox,
@@ -22,11 +22,10 @@ from approvals.models.inboxes import (
     SecurityInbox,
     SupportInbox,
 )
-from approvals.models.integrity import IntegrityIncident
-from approvals.models.notices import Notice
-from approvals.models.requests import ActionRequest
-from approvals.models.stopping import BreakGlass, Pause, RestoreCheck
-from approvals.models.timing import Escalation
+from approvals.models.notification import Notice
+from approvals.models.pause import Pause, RestoreCheck
+from approvals.models.request import ActionRequest, IntegrityIncident, RequestContent
+from approvals.models.usage import CountedRequest, VelocityBucket, VelocityCounter
 from approvals.models.watching import Alarm, Heartbeat
 
 __all__ = [

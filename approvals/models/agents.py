@@ -8,9 +8,8 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.db import models
 
-from audit.history import kept_history
-from audit.models import Chained
-from audit.money import Money
+from audit.lib.money import Money
+from audit.models import Chained, kept_history
 
 
 class Agent(Chained):
@@ -35,7 +34,7 @@ class Agent(Chained):
     )
     paused_at = models.DateTimeField(null=True, blank=True)
     pause_reason = models.CharField(max_length=200, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField()
 
     history: ClassVar[Any] = kept_history(excluded_fields=["audit_seq", "audit_head"])
 
@@ -86,7 +85,7 @@ class AgentBudget(models.Model):
         null=True, blank=True, help_text="Most requests on one target in 24 hours; empty: none."
     )
     valid = models.BooleanField(default=True)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField()
 
     class Meta:
         ordering: ClassVar[list[str]] = ["id"]
@@ -112,7 +111,7 @@ class AgentKey(models.Model):
     agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="keys")
     prefix = models.CharField(max_length=12, unique=True)
     secret_sha256 = models.CharField(max_length=64)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
 

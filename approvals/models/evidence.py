@@ -7,7 +7,7 @@ from typing import ClassVar
 from django.db import models
 
 from approvals.choices import Origin
-from approvals.models.requests import ActionRequest
+from approvals.models.request import ActionRequest
 
 
 class EvidenceItem(models.Model):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from approvals.models.requests import ActionRequest
+from approvals.models.request import ActionRequest
 
 
 class FinanceInbox(ActionRequest):

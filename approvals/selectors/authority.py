@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -11,10 +11,10 @@ from django.db.models import QuerySet
 from approvals.choices import FINAL_VERDICTS, DecisionVerdict, Origin
 from approvals.exceptions import NotAuthorised
 from approvals.models import ActionRequest, Decision, PolicyDecision, Requirement
-from approvals.selectors import clock
 from approvals.selectors.case import case_of
 from approvals.selectors.requests import requirements_of
-from audit.money import Money
+from audit.lib import db_clock
+from audit.lib.money import Money
 from policies.authority import Authority, Case, Refusal, deciders_for, may_decide
 from policies.models import User
 from policies.quorum import Approval, Progress, all_met, progress
@@ -39,36 +39,42 @@ def approval_of(decision: Decision, member_of: frozenset[str] = frozenset()) -> 
     return Approval(
         person=decision.decider.person,
         group=group,
-        on_behalf_of=lender_of(decision),
+        on_behalf_of=delegator_of(decision),
         member_of=member_of,
         limit_checked=decision.limit_minor is not None or decision.amount_minor is None,
     )
 
 
-def lender_of(decision: Decision) -> str:
-    """The person who lent the authority, as their account is now; "" for one's own."""
+def delegator_of(decision: Decision) -> str:
+    """The person who delegated the authority, as their account is now; "" for one's own."""
     return decision.delegation.lender.person if decision.delegation else ""
 
 
-def approvals_of(request: ActionRequest) -> list[Approval]:
-    """The approvals of the current version, each counted for the role it was given in."""
+def approvals_of(
+    request: ActionRequest, requirements: Sequence[Requirement] | None = None
+) -> list[Approval]:
+    """The approvals of the current version, each counted for the role it was given in.
+
+    `requirements` are `requirements_of(request)`, for who has them already.
+    """
+    asked = requirements_of(request) if requirements is None else requirements
     given = list(
         request.decisions.filter(version=request.version, verdict=DecisionVerdict.APPROVE)
         .select_related(*COUNTED_WITH)
         .order_by("id")
     )
-    roles = roles_of_people(given) if any(r.excludes for r in requirements_of(request)) else {}
+    roles = roles_of_people(given) if any(r.excludes for r in asked) else {}
     return [
         approval_of(
-            d, roles.get(d.decider.person, frozenset()) | roles.get(lender_of(d), frozenset())
+            d, roles.get(d.decider.person, frozenset()) | roles.get(delegator_of(d), frozenset())
         )
         for d in given
     ]
 
 
 def roles_of_people(decisions: Iterable[Decision]) -> dict[str, frozenset[str]]:
-    """The roles that deciders and lenders hold now, with any of their accounts, by person."""
-    people = {person for d in decisions for person in (d.decider.person, lender_of(d)) if person}
+    """The roles that deciders and delegators hold now, with any of their accounts, by person."""
+    people = {person for d in decisions for person in (d.decider.person, delegator_of(d)) if person}
     found: dict[str, set[str]] = {}
     held = User.objects.filter(person__in=people).exclude(groups=None)
     for person, role in held.values_list("person", "groups__name"):
@@ -78,13 +84,14 @@ def roles_of_people(decisions: Iterable[Decision]) -> dict[str, frozenset[str]]:
 
 def progress_of(request: ActionRequest) -> list[Progress]:
     """How far each requirement of the current version is met, in order."""
-    specs = tuple(r.spec for r in requirements_of(request))
-    return list(progress(specs, approvals_of(request)))
+    asked = requirements_of(request)
+    return list(progress(tuple(r.spec for r in asked), approvals_of(request, asked)))
 
 
 def is_settled(request: ActionRequest) -> bool:
     """Have people said yes to everything the current version requires?"""
-    return all_met([r.spec for r in requirements_of(request)], approvals_of(request))
+    asked = requirements_of(request)
+    return all_met([r.spec for r in asked], approvals_of(request, asked))
 
 
 def people_decided(request: ActionRequest) -> frozenset[str]:
@@ -101,7 +108,7 @@ def people_in(decisions: QuerySet[Decision]) -> frozenset[str]:
     return frozenset(person for row in rows for person in row if person)
 
 
-def grounds_for(
+def authorise(
     decider: User,
     request: ActionRequest,
     *,
@@ -113,10 +120,11 @@ def grounds_for(
 
     Rejecting, asking and escalating need no limit: nobody needs authority over an amount to
     stop it. `amount` is what an edit leads to; the larger of the two counts. Their own authority
-    goes before what is lent to them, and a requirement nobody has met before one somebody has.
+    goes before what is delegated to them, and a requirement nobody has met before one somebody has.
     """
     case = replace(case_of(request, at=at, edited_to=amount), decided=people_decided(request))
-    requirements, given = requirements_of(request), approvals_of(request)
+    requirements = requirements_of(request)
+    given = approvals_of(request, requirements)
     specs = [requirement.spec for requirement in requirements]
     refusals: list[Refusal] = []
     found: list[tuple[Requirement, Authority]] = []
@@ -215,9 +223,9 @@ def may_conclude(person: User, request: ActionRequest) -> bool:
     """May this person start, sign off, resolve or propose undoing it?
 
     Whoever could decide on it (an amount aside), or a manager; never somebody who had a hand in
-    it or whom its requirements keep out. This is not lent: only one's own authority counts.
+    it or whom its requirements keep out. This is not delegated: only one's own authority counts.
     """
-    case = replace(case_of(request, at=clock.now()), at=None)
+    case = replace(case_of(request, at=db_clock.now()), at=None)
     asked = [requirement.spec for requirement in requirements_of(request)]
     groups = {group for spec in asked for group in spec.groups} | {MANAGER}
     kept_out = tuple(sorted({group for spec in asked for group in spec.excludes} - groups))

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet, Sum
 
 from approvals.choices import DecisionVerdict
 from approvals.models import ActionRequest, Decision
-from audit.money import Money
+from audit.events import AuditCode
+from audit.lib.money import Money
+from audit.selectors import events_of
 from policies.authority import Case
 from policies.authorship import authors_of
 from policies.models import Delegation, User
 from policies.models.people import person_key
 
 _DAY = timedelta(hours=24)
+_SKEW = timedelta(minutes=5)
+"""How far the clocks of hosts that wrote history, before the database's did, may have been off."""
 _LONGEST_LINE = 20
 """How far back a line of requests that supersede or undo each other is followed."""
 
@@ -61,13 +66,13 @@ def involved_in(request: ActionRequest) -> dict[str, str]:
     """
     involved = dict.fromkeys(_policy_authors(request), "an author of the policy it falls under")
     for earlier in _line_of(request):
-        for person, role in _hands_in(earlier).items():
+        for person, role in _involved_directly(earlier).items():
             involved[person] = f"{role}, in the request this one follows"
     involved |= dict.fromkeys(_owners_since(request), "the agent's owner")
-    return involved | _hands_in(request)
+    return involved | _involved_directly(request)
 
 
-def _hands_in(request: ActionRequest) -> dict[str, str]:
+def _involved_directly(request: ActionRequest) -> dict[str, str]:
     involved: dict[str, str] = {}
     if request.on_behalf_of:
         involved[person_key(request.on_behalf_of)] = "the person it was requested for"
@@ -102,24 +107,42 @@ def _line_of(request: ActionRequest) -> list[ActionRequest]:
 
 
 def _policy_authors(request: ActionRequest) -> set[str]:
-    """Everybody who wrote in a version that judged it, or first wrote a rule that matched."""
-    judged: dict[int, set[str]] = {}
+    """Everybody who wrote in a version that evaluated it, or first wrote a rule that matched."""
+    evaluated: dict[int, set[str]] = {}
     for version, trace in request.policy_decisions.values_list("policy_version", "trace"):
         if version is not None:
             matched = (
                 rule["rule"] for rule in json.loads(trace).get("rules", ()) if rule["matched"]
             )
-            judged.setdefault(version, set()).update(matched)
-    return authors_of(judged)
+            evaluated.setdefault(version, set()).update(matched)
+    return authors_of(evaluated)
 
 
 def _owners_since(request: ActionRequest) -> set[str]:
-    """Whoever owned the agent when it asked, or has since: handing it over frees nobody."""
+    """Whoever owned the agent when it asked, or has since: handing it over frees nobody.
+
+    What came after is found by the agent's own sequence, which the request noted at its birth: no
+    clock can be wrong about it.
+    """
+    born = events_of(request).filter(code=AuditCode.REQUESTED).values_list("data", flat=True)
+    asked: dict[str, Any] = json.loads(born.first() or "{}")
+    if "agent_seq" not in asked:  # made before requests noted it
+        return _owners_by_time(request)
+    owners = {asked["owner"], request.agent.owner_id}
+    changes = events_of(request.agent).filter(
+        code=AuditCode.AGENT_CHANGED, seq__gt=asked["agent_seq"]
+    )
+    for data in changes.values_list("data", flat=True):
+        owners.add(json.loads(data)["to"].get("owner_id", request.agent.owner_id))
+    return set(User.objects.filter(pk__in=owners).values_list("person", flat=True))
+
+
+def _owners_by_time(request: ActionRequest) -> set[str]:
     owners = {request.agent.owner.person}
-    earlier = request.agent.history.order_by("-history_date", "-history_id")
+    earlier = request.agent.history.order_by("-history_id")
     for changed_at, person in earlier.values_list("history_date", "owner__person"):
         owners.add(person)
-        if changed_at <= request.created_at:
+        if changed_at <= request.created_at - _SKEW:
             break
     return owners
 
@@ -135,9 +158,9 @@ def approved_today(person: str, currency: str, *, now: datetime, excluding: Acti
     former = set(known_as.exclude(person=person).order_by().values_list("id", "person"))
     if former:  # another name does not begin another day
         accounts, names = zip(*former, strict=True)
-        lent = Delegation.objects.filter(lender__in=accounts)
+        delegated = Delegation.objects.filter(lender__in=accounts)
         theirs |= Q(person__in=names, decider__in=accounts, on_behalf_of="")
-        theirs |= Q(on_behalf_of__in=names, delegation__in=lent)
+        theirs |= Q(on_behalf_of__in=names, delegation__in=delegated)
     spent = _approved(currency, now=now, excluding=excluding).filter(theirs)
     return int(spent.aggregate(total=Sum("amount_minor"))["total"] or 0)
 
@@ -153,8 +176,8 @@ def approved_today_by_person(
         .annotate(total=Sum("amount_minor"))
     )
     result: dict[str, int] = {}
-    for person, lender, person_now, lender_now, total in spent:
-        for of in {lender or person, lender_now or person_now}:
+    for person, lender, person_now, delegator_now, total in spent:
+        for of in {lender or person, delegator_now or person_now}:
             result[of] = result.get(of, 0) + int(total or 0)
     return result
 

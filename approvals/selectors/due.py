@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import DateTimeField, DurationField, ExpressionWrapper, F, Q, Value
+from django.db.models import Q
 
-from approvals.choices import EscalationStep, ExecutionState, State
-from approvals.models import ActionRequest, BreakGlass, Escalation, Execution, Requirement
+from approvals.choices import ExecutionState, State
+from approvals.models import ActionRequest, BreakGlass, Execution, Requirement
 from approvals.selectors.restores import due_for_look_up, freeze_in_force
 from policies.models import User
 from policies.services.absences import absent_persons
@@ -17,8 +17,8 @@ BATCH = 1000
 """How many rows of one kind a single sweep takes on."""
 
 
-def unreviewed_glass(at: datetime) -> list[int]:
-    """Broken glass whose review is overdue and has not been noted as such."""
+def overdue_break_glass(at: datetime) -> list[int]:
+    """Break-glass approvals whose review is overdue and has not been noted as such."""
     return list(
         BreakGlass.objects.filter(reviewed_at=None, overdue_noted_at=None, review_due_at__lte=at)
         .order_by("review_due_at")
@@ -104,21 +104,11 @@ def left_by_absent(at: datetime) -> list[UUID]:
 
 
 def steps_due(at: datetime) -> list[UUID]:
-    """Pending requests past half their time that have not been escalated in this round."""
-    # differences are compared and not halved: SQLite cannot divide an interval
-    now = Value(at, output_field=DateTimeField())
-    left = ExpressionWrapper(F("decide_by") - now, output_field=DurationField())
-    gone = ExpressionWrapper(now - F("clock_started_at"), output_field=DurationField())
-    escalated = Escalation.objects.filter(step=EscalationStep.OVERDUE)
-    return list(
-        ActionRequest.objects.filter(state=State.PENDING_APPROVAL, decide_by__gt=at)
-        .annotate(left=left, gone=gone)
-        .filter(left__lte=F("gone"))
-        .exclude(
-            pk__in=escalated.filter(
-                version=F("request__version"), round=F("request__clock_round")
-            ).values("request_id")
-        )
-        .order_by("decide_by", "id")
-        .values_list("pk", flat=True)[:BATCH]
-    )
+    """Pending requests with something to announce, to remind of or to escalate.
+
+    With those of which nobody has said when: an older release routed them.
+    """
+    pending = ActionRequest.objects.filter(state=State.PENDING_APPROVAL, decide_by__gt=at)
+    due = pending.filter(next_step_at__lte=at).order_by("next_step_at", "id")
+    unknown = pending.filter(next_step_at=None).order_by("id")
+    return [pk for found in (due, unknown) for pk in found.values_list("pk", flat=True)[:BATCH]]

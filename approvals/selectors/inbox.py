@@ -26,14 +26,13 @@ from approvals.models import (
     PolicyDecision,
     Requirement,
 )
-from approvals.selectors import clock
 from approvals.selectors.authority import COUNTED_WITH, approval_of
 from approvals.selectors.case import amount_of
-from approvals.selectors.pack import flag_words
-from policies.authority import groups_lent_to
+from approvals.selectors.evidence_view import flag_words
+from audit.lib import db_clock
+from policies.authority import deciding_roles, groups_delegated_to, roles_of
 from policies.models import User
 from policies.quorum import progress
-from policies.roles import DECIDING_ROLES
 from policies.verdicts import Verdict
 
 MANAGER = "manager"
@@ -86,10 +85,11 @@ class Row:
     decided_by_viewer: bool
     suggested_to_viewer: bool
     claims: tuple[Claimed, ...]
+    at: datetime  # when it was read
 
     @property
-    def clock(self) -> datetime | None:
-        """The clock that runs now."""
+    def deadline(self) -> datetime | None:
+        """The deadline that runs now."""
         if self.request.state == State.CHANGES_REQUESTED:
             return self.request.answer_by
         if self.request.state == State.APPROVED:
@@ -101,9 +101,7 @@ def teams_of(user: User) -> tuple[str, ...]:
     """The deciding roles the account is in now, or holds on somebody's behalf; nothing else."""
     if not user.is_active:
         return ()
-    names = set(user.groups.values_list("name", flat=True))
-    names |= groups_lent_to(user, at=clock.now())
-    return tuple(team for team in DECIDING_ROLES if team in names)
+    return deciding_roles(roles_of(user) | groups_delegated_to(user, at=db_clock.now()))
 
 
 def incidents(at: datetime, requests: QuerySet[ActionRequest]) -> QuerySet[ActionRequest]:
@@ -267,6 +265,7 @@ def _row(request: ActionRequest, viewer: User, at: datetime) -> Row:
             for r in requirements
         ),
         claims=tuple(found for r in requirements if (found := _claim(r, viewer, at))),
+        at=at,
     )
 
 

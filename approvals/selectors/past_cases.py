@@ -1,4 +1,4 @@
-"""Past judgements for replays: what `settings.POLICY_PAST_CASES` names. Read, never changed."""
+"""Past policy decisions for replays; `settings.POLICY_PAST_CASES` names this module."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _INTAKE = PolicyDecision.objects.filter(purpose=PolicyDecision.Purpose.INTAKE).o
 
 
 def how_many(most: int) -> int:
-    """How many judgements at intake there are, `most` at the most."""
+    """How many policy decisions at intake there are, `most` at the most."""
     return _INTAKE.values("pk")[:most].count()
 
 
@@ -72,7 +72,7 @@ _Asked: TypeAlias = "tuple[tuple[str, int], ...]"
 
 
 def _asked(*, first: int, last: int) -> Mapping[int, _Asked]:
-    """Whom the judgements of that range asked, by judgement.
+    """Whom the decisions of that range asked, by decision.
 
     By range and join: naming thousands of requests costs more than reading what they asked.
     """
@@ -82,9 +82,9 @@ def _asked(*, first: int, last: int) -> Mapping[int, _Asked]:
         version=F(f"{of}__version"),
     ).order_by()
     found: defaultdict[int, list[tuple[str, int]]] = defaultdict(list)
-    for judgement, group, quorum in rows.values_list(f"{of}__pk", "group", "quorum"):
-        found[judgement].append((group, quorum))
-    return {judgement: tuple(asked) for judgement, asked in found.items()}
+    for decision, group, quorum in rows.values_list(f"{of}__pk", "group", "quorum"):
+        found[decision].append((group, quorum))
+    return {decision: tuple(asked) for decision, asked in found.items()}
 
 
 @lru_cache(maxsize=1_000)

@@ -10,6 +10,7 @@ from django.db.models import Case, F, Q, QuerySet, When
 from approvals.choices import PauseScope
 from approvals.models import ActionRequest, Agent, Pause
 from audit.events import AuditCode
+from audit.lib.dates import format_moment
 from audit.selectors import events_of
 
 _WIDEST = {PauseScope.RESTORED.value: 0, PauseScope.ALL.value: 1}
@@ -32,9 +33,8 @@ class Stop:
     @property
     def for_people(self) -> str:
         """What, since when, by whom and why."""
-        since = f"{self.at:%Y-%m-%d %H:%M} UTC"
         by = f" by {self.by}" if self.by else ""
-        return f"{self.what} is paused since {since}{by}: {self.reason}"
+        return f"{self.what} is paused since {format_moment(self.at)}{by}: {self.reason}"
 
     @property
     def for_agents(self) -> str:
@@ -144,7 +144,7 @@ def stops_in_force() -> list[Stop]:
         for pause in current_pauses()
     ]
     for agent in paused_agents():
-        stop = _of_agent(agent) if not stops else _of_agent_alone(agent)
+        stop = _of_agent(agent) if not stops else stop_of_agent(agent)
         stops.append(replace(stop, what=f"agent {agent.name}", is_agent=True))
     return stops
 
@@ -171,11 +171,11 @@ def _agent_stopped_since(agent: Agent, at: datetime) -> Stop | None:
 
 def _of_agent(agent: Agent) -> Stop:
     paused = events_of(agent).filter(code=AuditCode.AGENT_PAUSED).last()
-    return replace(_of_agent_alone(agent), by=paused.actor_name if paused else "")
+    return replace(stop_of_agent(agent), by=paused.actor_name if paused else "")
 
 
-def _of_agent_alone(agent: Agent) -> Stop:
-    """Without who did it, which the trail knows."""
+def stop_of_agent(agent: Agent) -> Stop:
+    """The pause of a paused agent, without who did it, which the trail knows."""
     assert agent.paused_at is not None  # noqa: S101 - narrows for the type checker
     return Stop(f"Agent {agent.name}", "", agent.paused_at, agent.pause_reason)
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
-
 from approvals.exceptions import IntegrityBroken, NotFound
 from approvals.models import (
     ActionRequest,
@@ -21,7 +19,9 @@ from approvals.models import (
     Requirement,
     TargetReading,
 )
+from audit.lib import db
 from connectors.base import Action
+from policies.matrix import SAFEGUARDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,20 @@ def policy_decision_of(request: ActionRequest) -> PolicyDecision | None:
     )
 
 
+def is_asked(
+    request: ActionRequest, safeguard: str, *, policy: PolicyDecision | None = None
+) -> bool:
+    """Whether its tier always asks for that, or policy did of this request.
+
+    `policy` is `policy_decision_of(request)`, for who has it already. `safeguard` is one of
+    `policies.matrix.SWITCHES`. A tier not known yet counts as the highest.
+    """
+    if getattr(SAFEGUARDS[request.effective_tier], safeguard):
+        return True
+    policy = policy or policy_decision_of(request)
+    return policy is None or policy.asks(safeguard)
+
+
 def requirements_of(request: ActionRequest) -> list[Requirement]:
     """The current version's requirements, in order."""
     return list(request.requirements.filter(version=request.version).order_by("stage", "id"))
@@ -101,14 +115,12 @@ def usable_grant_of(request: ActionRequest) -> Grant | None:
     return request.grants.filter(consumed_at=None, revoked_at=None).first()
 
 
-def held_agent(agent_id: int) -> Agent:
+def agent_locked(agent_id: int) -> Agent:
     """The agent as it is, with no pause possible until this transaction ends.
 
-    A shared lock, which the ORM does not know: workers of one agent do not wait for each other.
+    A shared lock: workers of one agent do not wait for each other.
     """
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1 FROM approvals_agent WHERE id = %s FOR SHARE", [agent_id])
+    db.hold("SELECT 1 FROM approvals_agent WHERE id = %s FOR SHARE", [agent_id])
     return Agent.objects.get(pk=agent_id)
 
 

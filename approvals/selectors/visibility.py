@@ -5,21 +5,21 @@ from __future__ import annotations
 from django.db.models import QuerySet
 
 from approvals.models import ActionRequest, Agent
-from approvals.selectors.glass import open_to_breakers, open_to_reviewers
+from approvals.selectors.break_glass import open_for_break_glass, open_to_reviewers
 from approvals.selectors.inbox import requests_of, teams_of
+from policies.authority import is_agent_owner, is_auditor, is_ops_admin, roles_of
 from policies.models import User
-from policies.roles import AGENT_OWNER, AUDITOR, CONFIGURING_ROLE
 
 
 def sees_everything(user: User) -> bool:
     """Auditors, and superusers: they may read, and nothing more than that."""
-    return user.is_active and (user.is_superuser or _is(user, AUDITOR))
+    return user.is_active and (user.is_superuser or is_auditor(roles_of(user)))
 
 
 def visible_requests(user: User) -> QuerySet[ActionRequest]:
     """What their teams were ever asked about, what their own agents asked for, or everything.
 
-    Whoever may break the glass reads whatever waits; whoever reviews that, what it was done for.
+    Whoever may use break-glass reads whatever waits; whoever reviews that, what it was done for.
 
     Ops admins configure and see no request.
     """
@@ -28,16 +28,17 @@ def visible_requests(user: User) -> QuerySet[ActionRequest]:
     visible = ActionRequest.objects.none()
     for team in teams_of(user):
         visible |= requests_of(team)
-    if user.is_active and _is(user, AGENT_OWNER):
+    if user.is_active and is_agent_owner(roles_of(user)):
         visible |= ActionRequest.objects.filter(agent__owner=user)
-    return visible | open_to_breakers(user) | open_to_reviewers(user)
+    return visible | open_for_break_glass(user) | open_to_reviewers(user)
 
 
 def visible_agents(user: User) -> QuerySet[Agent]:
     """Every agent for those who configure, decide or audit; one's own for an agent owner."""
-    if sees_everything(user) or _is(user, CONFIGURING_ROLE) or teams_of(user):
+    roles = roles_of(user)
+    if sees_everything(user) or is_ops_admin(roles) or teams_of(user):
         return Agent.objects.all()
-    if _is(user, AGENT_OWNER):
+    if is_agent_owner(roles):
         return Agent.objects.filter(owner=user)
     return Agent.objects.none()
 
@@ -49,17 +50,15 @@ def keepable_agents(user: User) -> QuerySet[Agent]:
     """
     if not user.is_active:
         return Agent.objects.none()
-    if _is(user, CONFIGURING_ROLE):
+    roles = roles_of(user)
+    if is_ops_admin(roles):
         return Agent.objects.all()
-    if _is(user, AGENT_OWNER):
+    if is_agent_owner(roles):
         return Agent.objects.filter(owner=user)
     return Agent.objects.none()
 
 
 def may_register_agents(user: User) -> bool:
     """Agent owners for themselves, ops admins for anybody. The superuser flag adds nothing."""
-    return user.is_active and (_is(user, CONFIGURING_ROLE) or _is(user, AGENT_OWNER))
-
-
-def _is(user: User, role: str) -> bool:
-    return user.groups.filter(name=role).exists()
+    roles = roles_of(user)
+    return user.is_active and (is_ops_admin(roles) or is_agent_owner(roles))

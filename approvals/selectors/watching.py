@@ -17,10 +17,10 @@ from django.db.models import Count
 
 from approvals.choices import EscalationStep, State
 from approvals.models import ActionRequest, Escalation, Heartbeat, Requirement
-from approvals.selectors import clock
 from approvals.selectors.case import case_of
-from audit.services import try_to_record
-from audit.unwritable import TrailUnwritable, refuses_writes
+from audit.lib import db_clock
+from audit.lib.db import refuses_writes
+from audit.services import TrailUnwritable, try_to_record
 from policies.authority import deciders_for
 from policies.services.evaluation import may_begin
 from policies.services.upgrades import why_unreadable
@@ -51,7 +51,7 @@ def problems() -> list[Problem]:
 
 def find_problems() -> list[Problem]:
     """All of it, looked up now."""
-    at = clock.now()
+    at = db_clock.now()
     found = [problem for look in LOOKS for problem in look(at)]
     return sorted(found, key=lambda problem: not problem.blocks)
 

@@ -1,35 +1,32 @@
-"""Registering agents, giving them keys, and stopping them."""
+"""Registering agents, giving them keys, stopping them; and who answers for one."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
 
+from approvals.domain import auto_pause
 from approvals.exceptions import (
     ApprovalError,
     FieldProblem,
     InvalidProposal,
+    NotAuthorised,
     ReasonRequired,
 )
 from approvals.models import Agent, AgentKey
-from approvals.selectors import clock
-from approvals.services.keeping import (
-    demand_admin,
-    demand_keeper,
-    demand_other_admin,
-    is_one_of,
-)
-from audit.actors import Actor
-from audit.canonical import JsonValue
+from audit.actors import Actor, ActorKind
 from audit.events import AuditCode
-from audit.money import Money
+from audit.lib import db_clock
+from audit.lib.canonical import JsonValue
+from audit.lib.money import Money
 from audit.selectors import events_of
 from audit.services import record, save_with_history
 from connectors.registry import UnknownActionType, action_type
+from policies.authority import may_configure, may_keep_agents_of
 from policies.models import User
 from policies.roles import DECIDING_ROLES
 
@@ -64,8 +61,9 @@ def register_agent(
     What its owner registers, ops admin or not, begins on probation (level 0). Every service here
     raises NotAuthorised unless the actor may keep the agents of that owner.
     """
-    demand_keeper(actor, owner.pk)
+    require_owner(actor, owner.pk)
     _check(owner, team, action_types)
+    at = db_clock.now()
     agent = Agent(
         name=name,
         owner=owner,
@@ -75,8 +73,9 @@ def register_agent(
         ceiling_minor=ceiling.minor if ceiling else None,
         ceiling_currency=ceiling.currency if ceiling else "",
         level=ON_PROBATION if is_one_of(actor, owner) else ORDINARY,
+        created_at=at,
     )
-    save_with_history(agent, actor=actor, reason="registered")
+    save_with_history(agent, actor=actor, reason="registered", at=at)
     record(
         AuditCode.AGENT_REGISTERED,
         actor=actor,
@@ -89,6 +88,7 @@ def register_agent(
             "ceiling": str(ceiling) if ceiling else "",
             "level": agent.level,
         },
+        at=at,
     )
     return agent
 
@@ -113,7 +113,7 @@ def change_agent(
     else handed out: every key that works is revoked with the change, and new ones are issued.
     """
     agent = Agent.objects.select_for_update().get(pk=agent_id)
-    demand_keeper(actor, agent.owner_id, owner.pk)
+    require_owner(actor, agent.owner_id, owner.pk)
     if _loosens(agent, action_types, ceiling):
         demand_other_admin(
             actor, "Only an ops admin raises a ceiling or adds action types.", agent.owner, owner
@@ -136,16 +136,18 @@ def change_agent(
         return agent
     for field in changed:
         setattr(agent, field, wanted[field])
-    save_with_history(agent, actor=actor, reason=f"changed {', '.join(changed)}")
+    at = db_clock.now()
+    save_with_history(agent, actor=actor, reason=f"changed {', '.join(changed)}", at=at)
     record(
         AuditCode.AGENT_CHANGED,
         actor=actor,
         subject=agent,
-        data={"fields": ", ".join(changed), "to": {f: wanted[f] for f in changed}},
+        data={"fields": list(changed), "to": {f: wanted[f] for f in changed}},
+        at=at,
     )
     if "owner_id" in changed:
         for key in agent.keys.select_for_update().filter(revoked_at=None).order_by("pk"):
-            _revoke(key, agent, actor)
+            _revoke(key, agent, actor, at)
     return agent
 
 
@@ -154,14 +156,12 @@ def pause_agent(agent_id: int, *, actor: Actor, reason: str) -> Agent:
     """Stop an agent: nothing new is taken, nothing approved for it runs any more."""
     # NO KEY: proposals that merely point at the agent neither wait for it nor hold it up
     agent = Agent.objects.select_for_update(no_key=True).get(pk=agent_id)
-    demand_keeper(actor, agent.owner_id)
+    require_owner(actor, agent.owner_id)
     if not reason.strip():
         raise ReasonRequired("Write why the agent is paused.")
     if agent.is_paused:
         raise ApprovalError(f"Agent {agent.name} is paused already.", code="already_paused")
-    agent.paused_at, agent.pause_reason = clock.now(), reason[:200]
-    save_with_history(agent, actor=actor, reason=f"paused: {reason}")
-    record(AuditCode.AGENT_PAUSED, actor=actor, subject=agent, data={"reason": reason})
+    auto_pause.pause(agent, actor=actor, reason=reason, at=db_clock.now())
     return agent
 
 
@@ -172,14 +172,15 @@ def resume_agent(agent_id: int, *, actor: Actor) -> Agent:
     Whoever paused it may, as long as they keep it; somebody else's pause takes an ops admin.
     """
     agent = Agent.objects.select_for_update().get(pk=agent_id)
-    demand_keeper(actor, agent.owner_id)
+    require_owner(actor, agent.owner_id)
     if not agent.is_paused:
         raise ApprovalError(f"Agent {agent.name} is not paused.", code="not_paused")
     if not _paused_by(agent, actor):
         demand_admin(actor, "Somebody else paused this agent: only an ops admin resumes it.")
+    at = db_clock.now()
     agent.paused_at, agent.pause_reason = None, ""
-    save_with_history(agent, actor=actor, reason="resumed")
-    record(AuditCode.AGENT_RESUMED, actor=actor, subject=agent)
+    save_with_history(agent, actor=actor, reason="resumed", at=at)
+    record(AuditCode.AGENT_RESUMED, actor=actor, subject=agent, at=at)
     return agent
 
 
@@ -187,22 +188,25 @@ def resume_agent(agent_id: int, *, actor: Actor) -> Agent:
 def issue_key(agent_id: int, *, actor: Actor, lifetime: timedelta) -> IssuedKey:
     """Give the agent another key; older ones go on working until revoked or expired."""
     agent = Agent.objects.select_for_update().get(pk=agent_id)
-    demand_keeper(actor, agent.owner_id)
+    require_owner(actor, agent.owner_id)
     if not timedelta(0) < lifetime <= LONGEST_KEY_LIFE:
         raise ApprovalError("A key lives between a moment and a year.", code="bad_lifetime")
     prefix = secrets.token_hex(5)
     secret = f"csk_{prefix}_{secrets.token_urlsafe(32)}"
+    at = db_clock.now()
     key = AgentKey.objects.create(
         agent=agent,
         prefix=prefix,
         secret_sha256=AgentKey.hash(secret),
-        expires_at=clock.now() + lifetime,
+        created_at=at,
+        expires_at=at + lifetime,
     )
     record(
         AuditCode.KEY_ISSUED,
         actor=actor,
         subject=agent,
         data={"prefix": prefix, "expires_at": key.expires_at.isoformat()},
+        at=at,
     )
     return IssuedKey(key, secret)
 
@@ -212,17 +216,17 @@ def revoke_key(key_id: int, *, actor: Actor) -> AgentKey:
     """End a key: the next call with it is refused."""
     key = AgentKey.objects.select_for_update(of=("self",)).get(pk=key_id)
     agent = Agent.objects.select_for_update().get(pk=key.agent_id)
-    demand_keeper(actor, agent.owner_id)
+    require_owner(actor, agent.owner_id)
     if key.revoked_at is not None:
         raise ApprovalError("This key has been revoked already.", code="already_revoked")
-    _revoke(key, agent, actor)
+    _revoke(key, agent, actor, db_clock.now())
     return key
 
 
-def _revoke(key: AgentKey, agent: Agent, actor: Actor) -> None:
-    key.revoked_at = clock.now()
+def _revoke(key: AgentKey, agent: Agent, actor: Actor, at: datetime) -> None:
+    key.revoked_at = at
     key.save(update_fields=["revoked_at"])
-    record(AuditCode.KEY_REVOKED, actor=actor, subject=agent, data={"prefix": key.prefix})
+    record(AuditCode.KEY_REVOKED, actor=actor, subject=agent, data={"prefix": key.prefix}, at=at)
 
 
 def _loosens(agent: Agent, action_types: Sequence[str], ceiling: Money | None) -> bool:
@@ -257,3 +261,36 @@ def _check(owner: User, team: str, action_types: Sequence[str], level: int = ORD
             problems.append(FieldProblem("action_types", str(error)))
     if problems:
         raise InvalidProposal(problems)
+
+
+def require_owner(actor: Actor, *owner_ids: int) -> None:
+    """Raises NotAuthorised unless the actor may keep the agents of these owners."""
+    refusal = may_keep_agents_of(actor, *owner_ids)
+    if refusal is not None:
+        raise NotAuthorised(refusal.message, code=refusal.code)
+
+
+def demand_admin(actor: Actor, sentence: str) -> None:
+    """Raises NotAuthorised with the sentence unless the actor configures."""
+    if may_configure(actor) is not None:
+        raise NotAuthorised(sentence, code="not_ops_admin")
+
+
+def demand_other_admin(actor: Actor, sentence: str, *owners: User) -> None:
+    """An ops admin, and none of the owners: nobody lets their own agent do more.
+
+    The person counts, not the account. Raises NotAuthorised.
+    """
+    demand_admin(actor, sentence)
+    if is_one_of(actor, *owners):
+        raise NotAuthorised(
+            "You own this agent: another ops admin lets it do more.", code="own_agent"
+        )
+
+
+def is_one_of(actor: Actor, *owners: User) -> bool:
+    """Whether the actor is one of these people, with whichever account."""
+    if actor.kind != ActorKind.HUMAN:
+        return False
+    person = User.objects.values_list("person", flat=True).get(pk=actor.id)
+    return person in {owner.person for owner in owners}

@@ -1,4 +1,4 @@
-"""Breaking the glass: one person approves alone in an emergency, loudly, and is reviewed for it.
+"""Break-glass: one person approves alone in an emergency, loudly, and is reviewed for it.
 
 It takes the place of the people and the evidence a request still waits for, and of its change
 window. It never takes the place of four-eyes, of policy's denial or of a pause. What is approved
@@ -14,37 +14,32 @@ from uuid import UUID
 from django.db import transaction
 
 from approvals.choices import DecisionVerdict, ReasonCode
-from approvals.exceptions import AlreadyDecided, NotAuthorised, NotFound, ReasonRequired, WrongState
-from approvals.models import ActionRequest, BreakGlass, Decision, PolicyDecision
-from approvals.selectors import clock
-from approvals.selectors.authority import (
-    missing_evidence,
-    people_decided,
-    people_in,
-    progress_of,
-)
-from approvals.selectors.case import case_of
-from approvals.selectors.requests import policy_decision_of
-from approvals.selectors.shown import Seen
-from approvals.services import dispatch, notify
-from approvals.services.grants import issue_grant
-from approvals.services.moves import CLOCKS, move
-from approvals.services.route import close_requirements
-from approvals.services.sitting import (
-    Alone,
+from approvals.domain import dispatch, notifications
+from approvals.domain.decision_context import (
+    BreakGlassContext,
+    demand_fresh_proof,
     demand_running_agent,
-    keep_decision,
-    look_first,
+    lock_and_check,
+    record_decision,
     refusals_recorded,
 )
-from approvals.services.step_up import demand_fresh_proof
+from approvals.domain.grants import issue_grant
+from approvals.domain.routing import close_requirements
+from approvals.domain.transitions import DEADLINES, move
+from approvals.exceptions import AlreadyDecided, NotAuthorised, NotFound, ReasonRequired, WrongState
+from approvals.models import ActionRequest, BreakGlass, Decision, PolicyDecision
+from approvals.selectors.authority import missing_evidence, people_decided, people_in, progress_of
+from approvals.selectors.case import case_of
+from approvals.selectors.requests import policy_decision_of
+from approvals.selectors.review_snapshot import ReviewedSnapshot
 from audit.actors import Actor
-from audit.canonical import JsonObject
 from audit.events import AuditCode
+from audit.lib import db_clock
+from audit.lib.canonical import JsonObject
 from audit.services import record
 from policies.authority import Refusal, may_break_glass, may_decide
 from policies.models import Reauthentication, User
-from policies.roles import GLASS_REVIEWERS
+from policies.roles import BREAK_GLASS_REVIEWERS
 from policies.services.evaluation import window_is_open
 from policies.verdicts import RequirementSpec, Verdict
 
@@ -56,7 +51,7 @@ LONGEST_REASON = 2_000
 
 @refusals_recorded(DecisionVerdict.BREAK_GLASS)
 def break_glass(
-    request_id: UUID, *, decider: User, seen: Seen, reason: str, proof: int | None
+    request_id: UUID, *, decider: User, reviewed: ReviewedSnapshot, reason: str, proof: int | None
 ) -> Decision:
     """Approve alone; everybody who should know is told, and somebody else reviews it in a day.
 
@@ -64,14 +59,14 @@ def break_glass(
     rests on. Raises WrongState, StalePage, AlreadyDecided, NotAuthorised, Paused, ReasonRequired
     and StepUpRequired; then nothing has changed.
     """
-    request, decider, at = look_first(request_id, decider, seen)
+    request, decider, shown, at = lock_and_check(request_id, decider, reviewed)
     case = replace(case_of(request, at=at), decided=people_decided(request))
     authority = may_break_glass(decider, case)
     if isinstance(authority, Refusal):
         raise NotAuthorised(authority.message, code=authority.code)
     policy = policy_decision_of(request)
     if policy is None or policy.verdict == Verdict.DENY:
-        raise WrongState("Policy has not asked for people here; the glass stays whole.")
+        raise WrongState("Policy has not asked for people here; there is no emergency to approve.")
     demand_running_agent(request)
     reason = reason.strip()
     if not SHORTEST_REASON <= len(reason) <= LONGEST_REASON:
@@ -80,10 +75,10 @@ def break_glass(
         )
     proven = _proof_of_its_own(decider, proof, at=at)
     overridden = _overridden(request, policy, at=at)
-    decision = keep_decision(
-        Alone(request, authority, policy, at),
+    decision = record_decision(
+        BreakGlassContext(request, authority, policy, shown, at),
         decider,
-        seen,
+        reviewed,
         DecisionVerdict.BREAK_GLASS,
         ReasonCode.OTHER,
         "",
@@ -101,7 +96,7 @@ def break_glass(
     )
     actor = Actor.human(decider)
     record(
-        AuditCode.GLASS_BROKEN,
+        AuditCode.BREAK_GLASS_USED,
         actor=actor,
         subject=request,
         data={
@@ -126,7 +121,7 @@ def break_glass(
         is_break_glass=True,
     )
     dispatch.execution_of(request.pk)
-    notify.glass_broken(request)
+    notifications.break_glass_used(request)
     return decision
 
 
@@ -145,31 +140,31 @@ def review(broken_id: int, *, reviewer: User, was_justified: bool, comment: str)
         raise NotAuthorised(refusal)
     if not comment.strip():
         raise ReasonRequired("Write what you found.")
-    broken.reviewer, broken.reviewed_at = reviewer, clock.now()
+    broken.reviewer, broken.reviewed_at = reviewer, db_clock.now()
     broken.was_justified, broken.review_comment = was_justified, comment.strip()
     broken.save(update_fields=["reviewer", "reviewed_at", "was_justified", "review_comment"])
     record(
-        AuditCode.GLASS_REVIEWED,
+        AuditCode.BREAK_GLASS_REVIEWED,
         actor=Actor.human(reviewer),
         subject=request,
         data={
             "broken_glass": broken.pk,
-            "outcome": "justified" if was_justified else "not justified",
+            "outcome": "justified" if was_justified else "not_justified",
             "comment": comment.strip(),
         },
     )
     if not was_justified:
-        notify.glass_not_justified(request)
+        notifications.break_glass_not_justified(request)
     return broken
 
 
 def why_no_reviewer(broken: BreakGlass, person: User) -> str:
     """Why this person does not review it, in a sentence; empty when they may."""
     if person.person in (broken.person, broken.decision.decider.person):
-        return "You broke the glass, so somebody else reviews it."
+        return "You used break-glass, so somebody else reviews it."
     request = broken.request
     case = replace(case_of(request, at=broken.created_at), at=None, decided=_took_part(request))
-    first, *others = GLASS_REVIEWERS
+    first, *others = BREAK_GLASS_REVIEWERS
     answer = may_decide(person, case, RequirementSpec(first, alternatives=tuple(others)))
     return answer.message if isinstance(answer, Refusal) else ""
 
@@ -178,19 +173,19 @@ def why_no_reviewer(broken: BreakGlass, person: User) -> str:
 def note_overdue(broken_id: int) -> bool:
     """Nobody reviewed it in time: noted and told once. Says whether it was noted now."""
     request, broken = _locked(broken_id)
-    at = clock.now()
+    at = db_clock.now()
     over = broken.reviewed_at is None and broken.review_due_at <= at
     if not over or broken.overdue_noted_at is not None:
         return False
     broken.overdue_noted_at = at
     broken.save(update_fields=["overdue_noted_at"])
     record(
-        AuditCode.GLASS_REVIEW_OVERDUE,
-        actor=CLOCKS,
+        AuditCode.BREAK_GLASS_REVIEW_OVERDUE,
+        actor=DEADLINES,
         subject=request,
         data={"broken_glass": broken.pk, "due_at": broken.review_due_at.isoformat()},
     )
-    notify.glass_review_overdue(request)
+    notifications.break_glass_review_overdue(request)
     return True
 
 
@@ -198,7 +193,7 @@ def _locked(broken_id: int) -> tuple[ActionRequest, BreakGlass]:
     """The request first: that is the order in which everybody locks."""
     found = BreakGlass.objects.filter(pk=broken_id).values_list("request_id", flat=True).first()
     if found is None:
-        raise NotFound("There is no such broken glass.")
+        raise NotFound("There is no such break-glass approval.")
     request = ActionRequest.objects.locked(found)
     return request, BreakGlass.objects.select_for_update().get(pk=broken_id)
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
-from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Count, Q, Sum
 
 from approvals.exceptions import ApprovalError, FieldProblem, InvalidProposal
-from approvals.models import Agent, AgentBudget, CountedRequest
-from approvals.selectors.earlier import first_id_at
-from approvals.services.keeping import demand_keeper, demand_other_admin
-from approvals.services.velocity import DAY, since
+from approvals.models import Agent, AgentBudget
+from approvals.services.agents import demand_other_admin, require_owner
 from audit.actors import Actor
 from audit.events import AuditCode
+from audit.lib import db_clock
 from audit.services import record
 from policies import patterns
 
@@ -44,7 +40,7 @@ def set_budget(agent_id: int, *, action_type: str, budget: Budget, actor: Actor)
     NotAuthorised, and InvalidProposal naming bad fields.
     """
     agent = Agent.objects.select_for_update(no_key=True).get(pk=agent_id)
-    demand_keeper(actor, agent.owner_id)
+    require_owner(actor, agent.owner_id)
     _check(action_type, budget)
     before = AgentBudget.objects.filter(agent=agent, action_type=action_type, valid=True).first()
     if before is not None:
@@ -52,12 +48,14 @@ def set_budget(agent_id: int, *, action_type: str, budget: Budget, actor: Actor)
             demand_other_admin(actor, "Only an ops admin loosens a budget.", agent.owner)
         before.valid = False
         before.save(update_fields=["valid"])
+    at = db_clock.now()
     row = AgentBudget.objects.create(
         agent=agent,
         action_type=action_type,
         most_count=budget.count,
         most_minor=budget.minor,
         most_per_target=budget.per_target,
+        created_at=at,
     )
     record(
         AuditCode.BUDGET_SET,
@@ -71,6 +69,7 @@ def set_budget(agent_id: int, *, action_type: str, budget: Budget, actor: Actor)
             "most_per_target": budget.per_target,
             "replaces": before.pk if before else None,
         },
+        at=at,
     )
     return row
 
@@ -93,80 +92,6 @@ def remove_budget(budget_id: int, *, actor: Actor) -> AgentBudget:
         data={"budget": row.pk, "action_type": row.action_type},
     )
     return row
-
-
-def is_over_budget(
-    agent: Agent,
-    action_type: str,
-    target: str,
-    *,
-    worth: int | None,
-    at: datetime,
-    but: UUID | None = None,
-    before: int | None = None,
-) -> bool:
-    """Would one more of `worth` be above a budget of the agent? Exact while its counter is held.
-
-    Money of which nobody knows the worth (None) is above every sum. `but` is left out: itself; and
-    with `before`, whatever was counted after that number.
-    """
-    budgets = [
-        budget
-        for budget in AgentBudget.objects.filter(agent=agent, valid=True)
-        if patterns.applies(budget.action_type, action_type)
-    ]
-    if not budgets:
-        return False
-    done = _done(agent, target, at=at, but=but, before=before)
-    return any(_is_over(budget, done, worth) for budget in budgets)
-
-
-@dataclass(frozen=True, slots=True)
-class _Done:
-    """What the agent proposed of one kind in 24 hours."""
-
-    action_type: str
-    count: int
-    on_target: int
-    sum_base: int
-
-
-def _done(
-    agent: Agent, target: str, *, at: datetime, but: UUID | None, before: int | None
-) -> list[_Done]:
-    first = since(DAY, at)
-    counted = CountedRequest.objects.filter(
-        request__agent=agent,
-        # intake may lag behind; two days back the index ends and the agent's past is not read
-        request__id__gte=first_id_at(first - 2 * DAY),
-        hour__gte=first,
-        taken_out_at=None,
-    )
-    if before is not None:
-        counted = counted.filter(Q(number=None) | Q(number__lt=before))
-    rows = (
-        counted.exclude(request=but)
-        .order_by()
-        .values_list("request__action_type")
-        .annotate(
-            count=Count("pk"),
-            on_target=Count("pk", filter=Q(request__target=target)),
-            sum_base=Sum("amount_base", default=0),
-        )
-    )
-    return [_Done(*row) for row in rows]
-
-
-def _is_over(budget: AgentBudget, done: list[_Done], worth: int | None) -> bool:
-    mine = [one for one in done if patterns.applies(budget.action_type, one.action_type)]
-    if budget.most_count is not None and sum(o.count for o in mine) + 1 > budget.most_count:
-        return True
-    per_target = budget.most_per_target
-    if per_target is not None and sum(o.on_target for o in mine) + 1 > per_target:
-        return True
-    if budget.most_minor is None:
-        return False
-    return worth is None or sum(o.sum_base for o in mine) + worth > budget.most_minor
 
 
 def _loosens(before: AgentBudget, after: Budget) -> bool:

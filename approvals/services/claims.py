@@ -8,19 +8,15 @@ from uuid import UUID
 from django.db import transaction
 
 from approvals.choices import State
+from approvals.domain import notifications
+from approvals.domain.assignment import clear
 from approvals.exceptions import ApprovalError, NotAuthorised, ReasonRequired, WrongState
 from approvals.models import ActionRequest, Requirement
-from approvals.selectors import clock
-from approvals.selectors.authority import grounds_for
-from approvals.selectors.desk import (
-    claimant,
-    current_requirements,
-    why_not_claim,
-    why_not_give,
-)
-from approvals.services import notify
+from approvals.selectors.authority import authorise
+from approvals.selectors.claims import claimant, current_requirements, why_not_claim, why_not_give
 from audit.actors import Actor
 from audit.events import AuditCode
+from audit.lib import db_clock
 from audit.services import record
 from policies.models import User
 
@@ -36,7 +32,7 @@ def claim(request_id: UUID, *, person: User) -> Requirement:
     WrongState, NotAuthorised, and ApprovalError (claimed) naming who works on it and until when.
     """
     request, at = _pending(request_id)
-    requirement, _ = grounds_for(_now(person), request, needs_limit=False, at=at)
+    requirement, _ = authorise(_now(person), request, needs_limit=False, at=at)
     _demand(why_not_claim(requirement, person, at))
     requirement.assignee, requirement.claimed_until = person, at + CLAIMED_FOR
     requirement.save(update_fields=["assignee", "claimed_until"])
@@ -77,8 +73,9 @@ def reassign(request_id: UUID, *, by: User, to_user_id: int, reason: str) -> Req
     """Give it to somebody who may decide it; they are told. It is theirs to do, and nobody's alone.
 
     The assignee may, a member of a group that is asked, and a manager; who took part in the
-    request does not choose its judge. A claim that holds is only the claimant's or a manager's to
-    give away. Raises WrongState, NotAuthorised, ReasonRequired and ApprovalError (claimed).
+    request does not choose who decides it. A claim that holds is only the claimant's or a
+    manager's to give away. Raises WrongState, NotAuthorised, ReasonRequired and
+    ApprovalError (claimed).
     """
     request, at = _pending(request_id)
     by = _now(by)
@@ -88,7 +85,7 @@ def reassign(request_id: UUID, *, by: User, to_user_id: int, reason: str) -> Req
     if to is None:
         raise NotAuthorised("There is no such colleague.", code="unknown_user")
     try:
-        requirement, _ = grounds_for(to, request, needs_limit=True, at=at)
+        requirement, _ = authorise(to, request, needs_limit=True, at=at)
     except NotAuthorised as refusal:
         sentence = f"{to.get_username()} may not decide this. Choose somebody who may."
         raise NotAuthorised(sentence, code=refusal.code) from None
@@ -106,23 +103,15 @@ def reassign(request_id: UUID, *, by: User, to_user_id: int, reason: str) -> Req
             "reason": reason.strip()[:500],
         },
     )
-    notify.reassigned(request, to)
+    notifications.reassigned(request, to)
     return requirement
-
-
-def clear(requirement: Requirement) -> None:
-    """Nobody's any more: it was given back, or somebody has answered it."""
-    if requirement.assignee_id is None and requirement.claimed_until is None:
-        return
-    requirement.assignee, requirement.claimed_until = None, None
-    requirement.save(update_fields=["assignee", "claimed_until"])
 
 
 def _pending(request_id: UUID) -> tuple[ActionRequest, datetime]:
     request = ActionRequest.objects.locked(request_id)
     if request.state != State.PENDING_APPROVAL:
         raise WrongState(f"This is {request.get_state_display()}; there is nothing to work on.")
-    return request, clock.now()
+    return request, db_clock.now()
 
 
 def _now(person: User) -> User:

@@ -5,35 +5,31 @@ from __future__ import annotations
 from datetime import timedelta
 from uuid import UUID
 
-from approvals.choices import (
-    DecisionVerdict,
-    EscalationStep,
+from approvals.choices import DecisionVerdict, EscalationStep
+from approvals.domain import (
+    assignment,
+    auto_pause,
+    compensation,
+    dispatch,
+    notifications,
+    reminders,
 )
-from approvals.exceptions import (
-    EvidenceMissing,
-    ReasonRequired,
-    WrongState,
-)
-from approvals.models import (
-    ActionRequest,
-    Decision,
-    Escalation,
-    ThreadEntry,
-)
-from approvals.selectors.authority import is_settled, missing_evidence
-from approvals.selectors.shown import Seen
-from approvals.services import assign, compensate, dispatch, loops, notify
-from approvals.services.grants import issue_grant
-from approvals.services.moves import move
-from approvals.services.route import close_requirements, operating_model_of
-from approvals.services.sitting import (
+from approvals.domain.decision_context import (
+    begin_decision,
+    demand_proof,
     demand_reason,
     demand_running_agent,
-    keep_decision,
+    record_decision,
     refusals_recorded,
-    sit_down,
 )
-from approvals.services.step_up import demand_proof
+from approvals.domain.grants import issue_grant
+from approvals.domain.routing import close_requirements, operating_model_of
+from approvals.domain.transitions import move
+from approvals.exceptions import EvidenceMissing, ReasonRequired, WrongState
+from approvals.models import ActionRequest, Decision, Escalation, ThreadEntry
+from approvals.selectors.authority import is_settled, missing_evidence
+from approvals.selectors.requests import is_asked
+from approvals.selectors.review_snapshot import ReviewedSnapshot
 from audit.actors import Actor, ActorKind
 from audit.events import AuditCode
 from audit.services import record
@@ -48,7 +44,7 @@ def approve(
     request_id: UUID,
     *,
     decider: User,
-    seen: Seen,
+    reviewed: ReviewedSnapshot,
     reason_code: str = "",
     comment: str = "",
     proof: int | None = None,
@@ -59,69 +55,80 @@ def approve(
     StalePage, AlreadyDecided, NotAuthorised, Paused, EvidenceMissing, ReasonRequired and
     StepUpRequired; then nothing has changed.
     """
-    sitting = sit_down(request_id, decider, seen)
-    request = sitting.request
+    context = begin_decision(request_id, decider, reviewed)
+    request = context.request
     demand_running_agent(request)
-    missing = missing_evidence(request, sitting.policy, at=sitting.at)
+    missing = missing_evidence(request, context.policy, at=context.at)
     if missing:
         raise EvidenceMissing(f"Cannot be approved: {', '.join(missing)} missing or stale.")
-    if request.effective_tier >= 3 or sitting.policy.reason_required:
+    if is_asked(request, "reason_required", policy=context.policy):
         demand_reason(reason_code, comment)
-    proven = demand_proof(request, decider, proof, at=sitting.at)
-    decision = keep_decision(
-        sitting, decider, seen, DecisionVerdict.APPROVE, reason_code, comment, proof=proven
+    proven = demand_proof(request, decider, proof, at=context.at, policy=context.policy)
+    decision = record_decision(
+        context, decider, reviewed, DecisionVerdict.APPROVE, reason_code, comment, proof=proven
     )
     if is_settled(request):
-        request.execute_by = sitting.at + sitting.policy.execute_within
+        request.execute_by = context.at + context.policy.execute_within
         close_requirements(request)
         move(request, request.approve, AuditCode.APPROVED, actor=Actor.human(decider))
         issue_grant(
             request,
             approvers=_approvers(request),
-            window=sitting.policy.window,
+            window=context.policy.window,
             expires_at=request.execute_by,
             actor=Actor.human(decider),
-            at=sitting.at,
-            operating_model=operating_model_of(sitting.policy),
+            at=context.at,
+            operating_model=operating_model_of(context.policy),
         )
         dispatch.execution_of(request.pk)
-        notify.approved(request)
+        notifications.approved(request)
     else:
-        assign.answered(request, sitting.requirement, by=decider, at=sitting.at)
+        assignment.answered(request, context.requirement, by=decider, at=context.at)
+        reminders.look_again(request, at=context.at)
+        reminders.save(request)
     return decision
 
 
 @refusals_recorded(DecisionVerdict.REJECT)
 def reject(
-    request_id: UUID, *, decider: User, seen: Seen, reason_code: str, comment: str = ""
+    request_id: UUID,
+    *,
+    decider: User,
+    reviewed: ReviewedSnapshot,
+    reason_code: str,
+    comment: str = "",
 ) -> Decision:
     """Say no. One authorised no ends the request; the agent learns the reason."""
-    sitting = sit_down(request_id, decider, seen, needs_limit=False)
+    context = begin_decision(request_id, decider, reviewed, needs_limit=False)
     demand_reason(reason_code, comment)
-    decision = keep_decision(sitting, decider, seen, DecisionVerdict.REJECT, reason_code, comment)
-    close_requirements(sitting.request)
-    loops.hold_agent(sitting.request)
+    decision = record_decision(
+        context, decider, reviewed, DecisionVerdict.REJECT, reason_code, comment
+    )
+    close_requirements(context.request)
+    auto_pause.lock_agent(context.request)
     move(
-        sitting.request,
-        sitting.request.reject,
+        context.request,
+        context.request.reject,
         AuditCode.REJECTED,
         actor=Actor.human(decider),
         data={"reason_code": reason_code, "decision": decision.pk},
     )
-    compensate.end_undo(sitting.request)
-    notify.ended(sitting.request)
-    loops.pause_if_looping(sitting.request, at=sitting.at)
+    compensation.end_undo(context.request)
+    notifications.ended(context.request)
+    auto_pause.pause_if_looping(context.request, at=context.at)
     return decision
 
 
 @refusals_recorded(DecisionVerdict.REQUEST_CHANGES)
-def request_changes(request_id: UUID, *, decider: User, seen: Seen, question: str) -> Decision:
+def request_changes(
+    request_id: UUID, *, decider: User, reviewed: ReviewedSnapshot, question: str
+) -> Decision:
     """Ask the agent. The reviewers' clock stops; the agent's runs until it answers.
 
     Raises WrongState for what a person opened: no agent answers for that.
     """
-    sitting = sit_down(request_id, decider, seen, needs_limit=False)
-    request = sitting.request
+    context = begin_decision(request_id, decider, reviewed, needs_limit=False)
+    request = context.request
     if request.requested_by is not None:
         asker = request.requested_by.get_username()
         raise WrongState(
@@ -130,16 +137,18 @@ def request_changes(request_id: UUID, *, decider: User, seen: Seen, question: st
         )
     if not question.strip():
         raise ReasonRequired("Write what you want the agent to answer or change.")
-    decision = keep_decision(sitting, decider, seen, DecisionVerdict.REQUEST_CHANGES, "", question)
+    decision = record_decision(
+        context, decider, reviewed, DecisionVerdict.REQUEST_CHANGES, "", question
+    )
     ThreadEntry.objects.create(
         request=request,
         actor_kind=ActorKind.HUMAN,
         actor_name=decider.get_username(),
         body=question,
-        created_at=sitting.at,
+        created_at=context.at,
     )
-    request.answer_by = sitting.at + ANSWER_WITHIN
-    request.clock_stopped_at = sitting.at
+    request.answer_by = context.at + ANSWER_WITHIN
+    request.clock_stopped_at = context.at
     move(
         request,
         request.ask,
@@ -147,20 +156,22 @@ def request_changes(request_id: UUID, *, decider: User, seen: Seen, question: st
         actor=Actor.human(decider),
         data={"decision": decision.pk},
     )
-    notify.asked(request)
+    notifications.asked(request)
     return decision
 
 
 @refusals_recorded(DecisionVerdict.ESCALATE)
-def escalate(request_id: UUID, *, decider: User, seen: Seen, reason: str) -> Decision:
+def escalate(
+    request_id: UUID, *, decider: User, reviewed: ReviewedSnapshot, reason: str
+) -> Decision:
     """Hand one's own requirement upwards: the next level may answer it too."""
-    sitting = sit_down(request_id, decider, seen, needs_limit=False)
-    request, requirement = sitting.request, sitting.requirement
+    context = begin_decision(request_id, decider, reviewed, needs_limit=False)
+    request, requirement = context.request, context.requirement
     if not reason.strip():
         raise ReasonRequired("Write why somebody else should decide this.")
     if requirement.escalated_to:
         raise WrongState(f"This has been escalated to {requirement.escalated_to} already.")
-    decision = keep_decision(sitting, decider, seen, DecisionVerdict.ESCALATE, "", reason)
+    decision = record_decision(context, decider, reviewed, DecisionVerdict.ESCALATE, "", reason)
     requirement.escalated_to = requirement.escalates_to
     requirement.save(update_fields=["escalated_to"])
     Escalation.objects.create(
@@ -173,8 +184,8 @@ def escalate(request_id: UUID, *, decider: User, seen: Seen, reason: str) -> Dec
         to_group=requirement.escalates_to,
         by=decider,
         reason=reason[:500],
-        due_at=sitting.at,
-        created_at=sitting.at,
+        due_at=context.at,
+        created_at=context.at,
     )
     record(
         AuditCode.ESCALATED,
@@ -183,11 +194,11 @@ def escalate(request_id: UUID, *, decider: User, seen: Seen, reason: str) -> Dec
         data={
             "from": requirement.group,
             "to": requirement.escalates_to,
-            "reason": "asked by a reviewer",
+            "reason": "reviewer",
             "decision": decision.pk,
         },
     )
-    notify.escalated(request, requirement)
+    notifications.escalated(request, requirement)
     return decision
 
 

@@ -1,4 +1,4 @@
-"""Approving with edits: a new version of the action, judged afresh by policy and by others."""
+"""Approving with edits: a new version, checked afresh by policy and approved by others."""
 
 from __future__ import annotations
 
@@ -6,33 +6,29 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from approvals.choices import DecisionVerdict
+from approvals.domain import compensation, notifications, reminders
+from approvals.domain.decision_context import (
+    begin_decision,
+    demand_proof,
+    demand_reason,
+    demand_running_agent,
+    record_decision,
+    refusals_recorded,
+)
+from approvals.domain.derivation import Candidate, rederive
+from approvals.domain.evidence import carry_over, store_reading
+from approvals.domain.new_version import route_to_people
+from approvals.domain.policy_check import check_policy_and_count
+from approvals.domain.routing import close_requirements, create_requirements, keep_policy_decision
+from approvals.domain.target_reader import read_or_go_without
+from approvals.domain.transitions import POLICY, move
 from approvals.exceptions import FieldProblem, InvalidProposal
 from approvals.models import ActionRequest, Decision, PolicyDecision, RequestContent
 from approvals.selectors.requests import action_of
-from approvals.selectors.shown import Seen
-from approvals.services import assign, compensate, notify
-from approvals.services.derive import Candidate, rederive
-from approvals.services.evidence import carry_over, read_target, store_reading
-from approvals.services.judge import judge_and_count
-from approvals.services.moves import POLICY, move
-from approvals.services.route import (
-    alarm_empty_routes,
-    case_for_all,
-    close_requirements,
-    create_requirements,
-    keep_policy_decision,
-)
-from approvals.services.sitting import (
-    demand_reason,
-    demand_running_agent,
-    keep_decision,
-    refusals_recorded,
-    sit_down,
-)
-from approvals.services.step_up import demand_proof
+from approvals.selectors.review_snapshot import ReviewedSnapshot
 from audit.actors import Actor
-from audit.canonical import JsonObject, canonical
 from audit.events import AuditCode
+from audit.lib.canonical import JsonObject, canonical
 from audit.services import record, save_with_history
 from connectors.base import Preview
 from policies.models import User
@@ -43,7 +39,7 @@ def approve_with_edits(
     request_id: UUID,
     *,
     decider: User,
-    seen: Seen,
+    reviewed: ReviewedSnapshot,
     params: JsonObject,
     reason_code: str,
     comment: str = "",
@@ -56,16 +52,16 @@ def approve_with_edits(
     The limit is checked on the edited amount. Raises InvalidProposal with the bad fields, and
     everything `decide.approve` raises.
     """
-    _may_edit(request_id, decider=decider, seen=seen, proof=proof)
+    _may_edit(request_id, decider=decider, reviewed=reviewed, proof=proof)
     request = ActionRequest.objects.select_related("agent").get(pk=request_id)
     edited = rederive(request, params)
     if edited.digest == request.digest:
         raise InvalidProposal([FieldProblem("params", "Nothing was changed. Approve it instead.")])
-    preview = read_target(edited.action)
+    preview = read_or_go_without(edited.action)
     return _apply(
         request_id,
         decider=decider,
-        seen=seen,
+        reviewed=reviewed,
         edit=_Edit(edited, preview),
         reason_code=reason_code,
         comment=comment,
@@ -80,10 +76,12 @@ class _Edit:
 
 
 @refusals_recorded(DecisionVerdict.EDIT)
-def _may_edit(request_id: UUID, *, decider: User, seen: Seen, proof: int | None) -> None:
+def _may_edit(
+    request_id: UUID, *, decider: User, reviewed: ReviewedSnapshot, proof: int | None
+) -> None:
     """Before anything is read for them: who could not decide makes us call nobody."""
-    sitting = sit_down(request_id, decider, seen)
-    demand_proof(sitting.request, decider, proof, at=sitting.at)
+    context = begin_decision(request_id, decider, reviewed)
+    demand_proof(context.request, decider, proof, at=context.at, policy=context.policy)
 
 
 @refusals_recorded(DecisionVerdict.EDIT)
@@ -91,14 +89,14 @@ def _apply(
     request_id: UUID,
     *,
     decider: User,
-    seen: Seen,
+    reviewed: ReviewedSnapshot,
     edit: _Edit,
     reason_code: str,
     comment: str,
     proof: int | None,
 ) -> Decision:
-    sitting = sit_down(request_id, decider, seen, amount=edit.candidate.amount)
-    request, at = sitting.request, sitting.at
+    context = begin_decision(request_id, decider, reviewed, amount=edit.candidate.amount)
+    request, at = context.request, context.at
     demand_running_agent(request)
     demand_reason(reason_code, comment)
     before = action_of(request).params
@@ -108,11 +106,11 @@ def _apply(
         if before.get(k) != edit.candidate.params.get(k)
     )
     edits = canonical({k: [before.get(k), edit.candidate.params.get(k)] for k in changed})
-    proven = demand_proof(request, decider, proof, at=at)
-    decision = keep_decision(
-        sitting,
+    proven = demand_proof(request, decider, proof, at=at, policy=context.policy)
+    decision = record_decision(
+        context,
         decider,
-        seen,
+        reviewed,
         DecisionVerdict.EDIT,
         reason_code,
         comment,
@@ -139,36 +137,36 @@ def _apply(
         actor=Actor.human(decider),
         subject=request,
         data={
-            "fields": ", ".join(changed),
+            "fields": list(changed),
             "version": request.version,
             "digest": request.digest,
             "decision": decision.pk,
             "protected": sorted(edit.candidate.type.protected & set(changed)),
         },
+        at=at,
     )
-    judged = judge_and_count(request, edit.candidate, edit.preview, now=at)
-    evaluation = judged.evaluation
+    evaluated = check_policy_and_count(request, edit.candidate, edit.preview, now=at)
+    evaluation = evaluated.evaluation
     keep_policy_decision(
         request,
-        judged.policy,
+        evaluated.policy,
         evaluation,
-        judged.facts,
+        evaluated.facts,
         purpose=PolicyDecision.Purpose.EDIT,
         at=at,
     )
     request.risk_tier, request.verdict = evaluation.tier, evaluation.verdict.value
     request.updated_at = at
     if evaluation.verdict == Verdict.DENY:
-        reasons = [r.reason for r in evaluation.matched if r.effect == Verdict.DENY]
         move(
             request,
             request.deny,
             AuditCode.DENIED,
             actor=POLICY,
-            data={"reason": "; ".join(reasons)},
+            data={"reason": list(evaluation.denied_by)},
         )
-        compensate.end_undo(request)
-        notify.ended(request)
+        compensation.end_undo(request)
+        notifications.ended(request)
         return decision
     # An edit never removes people: where policy would now allow it, the old requirements stay.
     specs: tuple[RequirementSpec, ...] = evaluation.requirements or kept_specs
@@ -183,12 +181,11 @@ def _apply(
             "tier": evaluation.tier,
             "matched": [rule.rule for rule in evaluation.matched],
         },
+        at=at,
     )
-    save_with_history(request, actor=Actor.human(decider), reason=AuditCode.EDITED.value)
-    case = case_for_all(request, at=at)
-    alarm_empty_routes(request, requirements, case=case, at=at)
-    assign.suggest(request, requirements, case=case, at=at)
-    notify.routed(request, requirements)
+    reminders.announced(request, at=at)
+    save_with_history(request, actor=Actor.human(decider), reason=AuditCode.EDITED.value, at=at)
+    route_to_people(request, requirements, at=at)
     return decision
 
 

@@ -14,31 +14,33 @@ from uuid import UUID
 from django.db import transaction
 
 from approvals.choices import AttemptOutcome, ExecutionState, State
-from approvals.exceptions import IntegrityBroken
-from approvals.models import ActionRequest, Attempt, Execution, Grant, PolicyDecision
-from approvals.selectors import clock
-from approvals.selectors.requests import action_of, held_agent, usable_grant_of
-from approvals.services import compensate, integrity, notify
-from approvals.services.attempts import begin
-from approvals.services.call import (
+from approvals.domain import compensation, integrity, notifications
+from approvals.domain.attempts import (
     Claim,
     Found,
     Lost,
     Outcome,
     Refused,
     Unasked,
+    begin,
     call,
     describe,
+    may_be_done,
+    may_repeat,
+    pause_before_next,
 )
-from approvals.services.drift import Judgement, judge_again
-from approvals.services.evidence import read_target
-from approvals.services.grants import revoke_grant
-from approvals.services.moves import EXECUTOR, move
-from approvals.services.reopen import reopen
-from approvals.services.retries import may_be_done, may_repeat, pause_before_next
-from approvals.services.route import keep_policy_decision
+from approvals.domain.drift import ExecutionCheck, check_before_execution
+from approvals.domain.evidence import read_target
+from approvals.domain.grants import revoke_grant
+from approvals.domain.new_version import reopen
+from approvals.domain.routing import keep_policy_decision
+from approvals.domain.transitions import EXECUTOR, move
+from approvals.exceptions import IntegrityBroken
+from approvals.models import ActionRequest, Attempt, Execution, Grant, PolicyDecision
+from approvals.selectors.requests import action_of, agent_locked, usable_grant_of
 from approvals.services.verify import read_back
 from audit.events import AuditCode
+from audit.lib import db_clock
 from audit.services import record
 from connectors.base import Action, Preview, Receipt
 from policies.services.evaluation import may_begin
@@ -71,7 +73,7 @@ def _due_action(request_id: UUID) -> Action | None:
     if request is None:
         return None
     grant = usable_grant_of(request)
-    if grant is None or not _may_run_now(grant, clock.now()):
+    if grant is None or not _may_run_now(grant, db_clock.now()):
         return None
     return action_of(request)
 
@@ -89,57 +91,63 @@ def _claim(request_id: UUID, preview: Preview) -> Claim | None:
     request = ActionRequest.objects.locked(request_id)
     if request.state != State.APPROVED:
         return None
-    grant, at = usable_grant_of(request), clock.now()
+    grant, at = usable_grant_of(request), db_clock.now()
     if grant is None or not _may_run_now(grant, at):
         return None
     if preview.unavailable and grant.target_version:
         # it could be read when it was approved; the sweeper tries again until the grant expires
         logger.info("target unreadable, not executing yet", extra={"action_id": str(request_id)})
         return None
-    request.agent = held_agent(request.agent_id)
-    judgement = judge_again(request, grant, preview, at=at)
-    if judgement.is_frozen:
+    request.agent = agent_locked(request.agent_id)
+    check = check_before_execution(request, grant, preview, at=at)
+    if check.is_frozen:
         return None
-    if judgement.drift is not None:
-        _send_back(request, judgement, judgement.drift.for_people, preview, at)
+    if check.drift is not None:
+        _send_back(request, check, check.drift.for_people, preview, at)
         return None
-    window = judgement.evaluation.window
+    window = check.evaluation.window
     is_held = window != grant.window and not may_begin(window, request.action_type, at)
     if is_held and not grant.is_break_glass:
         return None  # policy asks for another window by now; the grant's own was looked at above
-    _keep_judgement(request, judgement, at)
+    _record_check(request, check, at)
     return begin(
         request,
         grant,
         at=at,
         before=preview.before,
-        possible=may_be_done(request, at, restored=judgement.restored),
+        possible=may_be_done(request, at, restored=check.restored),
     )
 
 
-def _keep_judgement(request: ActionRequest, judgement: Judgement, at: datetime) -> None:
+def _record_check(request: ActionRequest, check: ExecutionCheck, at: datetime) -> None:
     keep_policy_decision(
         request,
-        judgement.policy,
-        judgement.evaluation,
-        judgement.facts,
+        check.policy,
+        check.evaluation,
+        check.facts,
         purpose=PolicyDecision.Purpose.EXECUTION,
         at=at,
     )
 
 
 def _send_back(
-    request: ActionRequest, judgement: Judgement, reason: str, preview: Preview, at: datetime
+    request: ActionRequest, check: ExecutionCheck, reason: str, preview: Preview, at: datetime
 ) -> None:
     revoke_grant(request, actor=EXECUTOR, reason=reason, at=at)
-    if not judgement.is_denied:
-        reopen(request, judgement, preview, at=at)
+    if not check.is_denied:
+        reopen(request, check, preview, at=at)
         return
-    _keep_judgement(request, judgement, at)
-    request.verdict = judgement.evaluation.verdict.value
-    move(request, request.deny, AuditCode.DENIED, actor=EXECUTOR, data={"reason": reason})
-    compensate.end_undo(request)
-    notify.ended(request)
+    _record_check(request, check, at)
+    request.verdict = check.evaluation.verdict.value
+    move(
+        request,
+        request.deny,
+        AuditCode.DENIED,
+        actor=EXECUTOR,
+        data={"reason": list(check.evaluation.denied_by)},
+    )
+    compensation.end_undo(request)
+    notifications.ended(request)
 
 
 @transaction.atomic
@@ -148,7 +156,7 @@ def settle(claim: Claim, outcome: Outcome) -> None:
     request = ActionRequest.objects.locked(claim.request_id)
     execution = Execution.objects.select_for_update().get(pk=claim.execution_id)
     attempt = execution.attempts.get(fence=claim.fence)
-    at = clock.now()
+    at = db_clock.now()
     attempt.finished_at = at
     lease = execution.lease_until
     if execution.fence != claim.fence or lease is None or lease <= at:
@@ -159,6 +167,7 @@ def settle(claim: Claim, outcome: Outcome) -> None:
             actor=EXECUTOR,
             subject=request,
             data={"attempt": claim.fence, "result": describe(outcome)},
+            at=at,
         )
         return
     match outcome:
@@ -170,6 +179,7 @@ def settle(claim: Claim, outcome: Outcome) -> None:
                 actor=EXECUTOR,
                 subject=request,
                 data={"receipt": receipt.reference, "attempt": attempt.fence},
+                at=at,
             )
             finish(request, execution, attempt, receipt, at)
         case Refused(permanent=True):
@@ -223,8 +233,8 @@ def fail(
     execution.problem, execution.finished_at = reason[:500], at
     execution.save()
     move(request, request.fail, AuditCode.FAILED, actor=EXECUTOR, data={"reason": reason})
-    compensate.end_undo(request)
-    notify.ended(request)
+    compensation.end_undo(request)
+    notifications.ended(request)
 
 
 def lose_track(
@@ -244,4 +254,4 @@ def lose_track(
         actor=EXECUTOR,
         data={"reason": reason, "attempt": attempt.fence},
     )
-    notify.incident(request)
+    notifications.incident(request)

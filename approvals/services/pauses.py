@@ -18,11 +18,11 @@ from approvals.exceptions import (
     ReasonRequired,
 )
 from approvals.models import Pause
-from approvals.selectors import clock
 from approvals.selectors.restores import waiting_for_look_up
 from audit.actors import Actor
-from audit.canonical import JsonObject
 from audit.events import AuditCode
+from audit.lib import db_clock
+from audit.lib.canonical import JsonObject
 from audit.services import record
 from connectors.registry import action_types
 from policies.authority import Refusal, may_configure, may_stop
@@ -40,19 +40,20 @@ def pause(scope: PauseScope, key: str = "", *, actor: Actor, reason: str) -> Pau
     if not reason.strip():
         raise ReasonRequired("Write why it is paused.")
     _check(scope, key)
+    at = db_clock.now()
     made = Pause(
         scope=scope,
         key=key,
         reason=reason.strip()[:300],
         paused_by=actor.name,
-        paused_at=clock.now(),
+        paused_at=at,
     )
     try:
         with transaction.atomic():
             made.save()
     except IntegrityError:  # the database keeps one pause of a kind in force
         raise ApprovalError(f"Paused already: {made}.", code="already_paused") from None
-    record(AuditCode.PAUSED, actor=actor, subject=made, data=_data(made, made.reason))
+    record(AuditCode.PAUSED, actor=actor, subject=made, data=_data(made, made.reason), at=at)
     return made
 
 
@@ -72,9 +73,10 @@ def lift(pause_id: int, *, actor: Actor, reason: str = "") -> Pause:
         raise ApprovalError(f"{found.lifted_by} lifted this already.", code="already_lifted")
     if found.scope == PauseScope.RESTORED:
         _demand_reconciled(found, reason)
-    found.lifted_by, found.lifted_at = actor.name, clock.now()
+    at = db_clock.now()
+    found.lifted_by, found.lifted_at = actor.name, at
     found.save(update_fields=["lifted_by", "lifted_at"])
-    record(AuditCode.RESUMED, actor=actor, subject=found, data=_data(found, reason.strip()))
+    record(AuditCode.RESUMED, actor=actor, subject=found, data=_data(found, reason.strip()), at=at)
     return found
 
 

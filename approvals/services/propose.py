@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
 
+from django.core.cache import cache
 from django.db import IntegrityError, transaction
 
 from approvals.choices import ENDED_WITHOUT_EFFECT, UNDOABLE, WITHDRAWABLE, State
+from approvals.domain import intake
+from approvals.domain.derivation import derive
+from approvals.domain.evidence import keep_items, supplied_items
+from approvals.domain.intake import NewRequest, Opened, demand_time_to_decide
+from approvals.domain.target_reader import READ_SECONDS, read_in_time
 from approvals.exceptions import (
     FieldProblem,
     IdempotencyMismatch,
@@ -17,20 +25,21 @@ from approvals.exceptions import (
     StillRunning,
     WrongState,
 )
-from approvals.models import ActionRequest, Agent, Compensation, RequestContent
+from approvals.models import ActionRequest, Agent, Compensation
 from approvals.proposal import Proposal
-from approvals.selectors import clock
 from approvals.selectors.pauses import what_stops
 from approvals.selectors.requests import active_undo_of
-from approvals.services.answer import withdraw
-from approvals.services.derive import Candidate, derive
-from approvals.services.evidence import store_supplied
-from approvals.services.intake import CLAIM, begin_intake
+from approvals.services.agent_replies import withdraw
+from approvals.services.intake import leave_to_worker
 from audit.actors import Actor
-from audit.canonical import canonical, digest
 from audit.events import AuditCode
-from audit.services import record, save_with_history
+from audit.lib import db_clock
+from audit.lib.canonical import canonical, digest
+from audit.services import record
 from policies.models import User
+
+_AT_IT = "The first request with this key is still being worked on; try again."
+_OTHER_BODY = "This Idempotency-Key was used with another body. Use a new key for a new action."
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,8 @@ class Proposed:
 
     request: ActionRequest
     replayed: bool
+    opened: Opened | None = None
+    """The rows it was opened with; None when there was one already, or a worker carries it on."""
 
 
 def propose(
@@ -57,8 +68,7 @@ def propose(
     What it supersedes is withdrawn with it. A paused agent's done actions can still be undone:
     by a person (`requested_by`), unless their connector or everything is paused.
     """
-    body = canonical(proposal.body)
-    body_digest = digest(body)
+    body_digest = digest(canonical(proposal.body))
     known = _known(agent, idempotency_key, body_digest)
     if known is not None:
         return known
@@ -67,25 +77,43 @@ def propose(
     stop = what_stops(kind.key, kind.system, agent, by_person=by_person)
     if stop is not None:
         raise Paused(stop.for_people if by_person else stop.for_agents)
-    superseded = _superseded(proposal, agent)
+    new = NewRequest(
+        candidate,
+        proposal,
+        idempotency_key,
+        compensates=compensates,
+        supersedes=_superseded(proposal, agent),
+        requested_by=requested_by,
+    )
+    if proposal.decide_by is not None:
+        demand_time_to_decide(proposal, db_clock.now())  # before anybody is called
+    with _key_held(agent, idempotency_key, body_digest):
+        return _open(new, body_digest)
+
+
+def _open(new: NewRequest, body_digest: str) -> Proposed:
+    compensates, candidate = new.compensates, new.candidate
+    preview = read_in_time(candidate.action)
     try:
-        request = _open(
-            candidate,
-            proposal,
-            body,
-            idempotency_key,
-            compensates=compensates,
-            supersedes=superseded,
-            requested_by=requested_by,
-        )
+        if preview is not None and new.stands_alone:
+            opened = intake.open_at_once(new, preview)
+            return Proposed(opened.request, False, opened)
+        request = _store(new)
     except IntegrityError:
         # somebody with the same key, or another undo, was a moment faster; else a real error
         undo = active_undo_of(compensates) if compensates is not None else None
-        known = Proposed(undo, True) if undo else _known(agent, idempotency_key, body_digest)
+        known = (
+            Proposed(undo, True)
+            if undo
+            else _known(candidate.agent, new.idempotency_key, body_digest)
+        )
         if known is None:
             raise
         return known
-    begin_intake(request.pk, candidate.action)
+    if preview is None:
+        leave_to_worker(request.pk)
+    else:
+        intake.carry_on(request.pk, preview)
     return Proposed(ActionRequest.objects.select_related("agent").get(pk=request.pk), False)
 
 
@@ -98,18 +126,31 @@ def _known(agent: Agent, idempotency_key: str, body_digest: str) -> Proposed | N
     if request is None:
         return None
     if request.body_digest != body_digest:
-        raise IdempotencyMismatch(
-            "This Idempotency-Key was used with another body. Use a new key for a new action."
-        )
+        raise IdempotencyMismatch(_OTHER_BODY)
     claimed = request.intake_claimed_until
     if request.state == State.REQUESTED and claimed is not None:
-        left = (claimed - clock.now()).total_seconds()
+        left = (claimed - db_clock.now()).total_seconds()
         if left > 0:
-            raise StillRunning(
-                "The first request with this key is still being worked on; try again.",
-                retry_after=ceil(left),
-            )
+            raise StillRunning(_AT_IT, retry_after=ceil(left))
     return Proposed(request, True)
+
+
+@contextmanager
+def _key_held(agent: Agent, idempotency_key: str, body_digest: str) -> Iterator[None]:
+    """Nobody else works on a proposal with this key meanwhile; a cache that is away holds nothing.
+
+    Only the rows keep it from being opened twice. This spares the target a second read, and says
+    at once to whoever asks again that the first is still being worked on.
+    """
+    name = f"intake:{agent.pk}:{digest(idempotency_key)}"
+    if cache.add(name, body_digest, timeout=int(intake.CLAIM.total_seconds())) is False:
+        if cache.get(name, body_digest) != body_digest:
+            raise IdempotencyMismatch(_OTHER_BODY)
+        raise StillRunning(_AT_IT, retry_after=ceil(READ_SECONDS))
+    try:
+        yield
+    finally:
+        cache.delete(name)
 
 
 def _superseded(proposal: Proposal, agent: Agent) -> ActionRequest | None:
@@ -122,72 +163,16 @@ def _superseded(proposal: Proposal, agent: Agent) -> ActionRequest | None:
 
 
 @transaction.atomic
-def _open(
-    candidate: Candidate,
-    proposal: Proposal,
-    body: str,
-    idempotency_key: str,
-    *,
-    compensates: ActionRequest | None,
-    supersedes: ActionRequest | None,
-    requested_by: User | None,
-) -> ActionRequest:
-    at = clock.now()
-    decide_by = _decide_by(proposal, at)
-    kind, amount = candidate.type, candidate.amount
-    request = ActionRequest(
-        agent=candidate.agent,
-        on_behalf_of=proposal.on_behalf_of,
-        requested_by=requested_by,
-        session=proposal.session,
-        idempotency_key=idempotency_key,
-        body_digest=digest(body),
-        action_type=kind.key,
-        action_type_version=kind.version,
-        verb=kind.verb.value,
-        system=kind.system,
-        reversibility=kind.reversibility.value,
-        target=candidate.target,
-        counterparty=candidate.counterparty,
-        amount_minor=amount.minor if amount else None,
-        currency=amount.currency if amount else "",
-        effect=candidate.effect,
-        digest=candidate.digest,
-        business_key=candidate.business_key,
-        decide_by=decide_by,
-        intake_claimed_until=at + CLAIM,
-        compensates=compensates,
-        supersedes=supersedes,
-        created_at=at,
-        updated_at=at,
-    )
-    actor = Actor.human(requested_by) if requested_by else Actor.agent(candidate.agent)
-    record(
-        AuditCode.REQUESTED,
-        actor=actor,
-        subject=request,
-        data={
-            "action_type": kind.key,
-            "digest": request.digest,
-            "body_digest": request.body_digest,
-            "on_behalf_of": proposal.on_behalf_of,
-            "agent": candidate.agent.name,
-        },
-    )
-    save_with_history(request, actor=actor, reason=AuditCode.REQUESTED.value)
-    RequestContent.objects.create(
-        request=request,
-        version=1,
-        action=candidate.canonical_action,
-        digest=candidate.digest,
-        proposal=body,
-        created_at=at,
-    )
-    store_supplied(request, proposal.evidence, at=at)
-    if supersedes is not None:
-        _take_back(supersedes, request)
-    if compensates is not None:
-        _link_undo(compensates, request, actor, at)
+def _store(new: NewRequest) -> ActionRequest:
+    """Keep a proposal in `requested`, with what becomes of the request it replaces or undoes."""
+    at = db_clock.now()
+    request, moves = intake.begin(new, at)
+    if new.supersedes is not None:
+        _take_back(new.supersedes, request)  # holds counters: before the key is anybody's
+    moves.write()
+    keep_items(supplied_items(request, new.proposal.evidence, at=at))
+    if new.compensates is not None:
+        _link_undo(new.compensates, request, new.actor, at)
     return request
 
 
@@ -212,10 +197,4 @@ def _link_undo(compensates: ActionRequest, undo: ActionRequest, actor: Actor, at
     if original.state not in UNDOABLE:
         raise WrongState(f"Only a done action can be undone: this is {original.state}.")
     Compensation.objects.create(original=original, undo=undo, created_at=at)
-    record(AuditCode.UNDO_PROPOSED, actor=actor, subject=original, data={"by": str(undo.pk)})
-
-
-def _decide_by(proposal: Proposal, at: datetime) -> datetime | None:
-    if proposal.decide_by is not None and proposal.decide_by <= at:
-        raise InvalidProposal([FieldProblem("decide_by", "Must lie in the future.")])
-    return proposal.decide_by
+    record(AuditCode.UNDO_PROPOSED, actor=actor, subject=original, data={"by": str(undo.pk)}, at=at)

@@ -11,19 +11,31 @@ from django.conf import settings
 from django.db import transaction
 
 from approvals.choices import AttemptOutcome, ExecutionState, State
+from approvals.domain.attempts import (
+    Claim,
+    Lost,
+    Outcome,
+    Possible,
+    Refused,
+    Unasked,
+    call,
+    key_still_known,
+    look_up,
+    may_be_done,
+    nothing_happened,
+    open_attempt,
+    this_call,
+)
+from approvals.domain.transitions import EXECUTOR
 from approvals.exceptions import IntegrityBroken
 from approvals.models import ActionRequest, Attempt, Execution
-from approvals.selectors import clock
 from approvals.selectors.pauses import Stop, stopped_since
 from approvals.selectors.requests import action_of
 from approvals.selectors.restores import restored_since
-from approvals.services.attempts import open_attempt
-from approvals.services.call import Claim, Lost, Outcome, Possible, Refused, Unasked, call, look_up
 from approvals.services.execute import fail, lose_track, settle
-from approvals.services.moves import EXECUTOR
-from approvals.services.retries import key_still_known, may_be_done, nothing_happened, this_call
 from approvals.services.verify import read_back
 from audit.events import AuditCode
+from audit.lib import db_clock
 from audit.services import record
 from connectors.base import ConnectorError, OutcomeUnknown
 from connectors.registry import action_type, connector_for
@@ -71,7 +83,7 @@ def _take_over(request_id: UUID) -> _Plan | None:
     execution = Execution.objects.select_for_update().get(
         request=request, state=ExecutionState.RUNNING
     )
-    at = clock.now()
+    at = db_clock.now()
     if execution.lease_until is None or execution.lease_until > at:
         return None
     last = execution.attempts.get(fence=execution.fence)

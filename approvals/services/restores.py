@@ -13,23 +13,21 @@ from uuid import UUID
 from django.db import transaction
 
 from approvals.choices import PauseScope, RestoreFinding, State
+from approvals.domain.attempts import Done, Found, Lost, begin, calls_of_every_version
+from approvals.domain.attempts import look_up as ask
+from approvals.domain.transitions import EXECUTOR
 from approvals.exceptions import ApprovalError, IntegrityBroken
 from approvals.models import ActionRequest, Pause, RestoreCheck
-from approvals.selectors import clock
 from approvals.selectors.requests import usable_grant_of
 from approvals.selectors.restores import LOOKED_UP, freeze_in_force
-from approvals.services.attempts import begin
-from approvals.services.call import Done, Found, Lost
-from approvals.services.call import look_up as ask
 from approvals.services.execute import settle
-from approvals.services.moves import EXECUTOR
 from approvals.services.pauses import pause
-from approvals.services.retries import calls_of_every_version
 from approvals.services.verify import read_back
 from audit import outside
 from audit.actors import Actor
-from audit.canonical import JsonObject
 from audit.events import AuditCode
+from audit.lib import db_clock
+from audit.lib.canonical import JsonObject
 from audit.services import record
 from connectors.base import ConnectorError, OutcomeUnknown
 from connectors.registry import action_type, connector_for
@@ -102,15 +100,15 @@ def _keep(asked: ActionRequest, frozen: Pause, done: Done | None, detail: str) -
             "state_before": request.state,
             "finding": finding,
             "detail": (done.receipt.reference if done else detail)[:300],
-            "looked_up_at": clock.now(),
+            "looked_up_at": db_clock.now(),
         },
     )
-    data: JsonObject = {"finding": str(finding.label), "freeze": frozen.pk}
+    data: JsonObject = {"finding": finding.value, "freeze": frozen.pk}
     record(AuditCode.RESTORE_CHECKED, actor=EXECUTOR, subject=request, data=data)
     grant = usable_grant_of(request)
     if done is None or request.state != State.APPROVED or grant is None:
         return
-    claim = begin(request, grant, at=clock.now(), before={})
+    claim = begin(request, grant, at=db_clock.now(), before={})
     if done.call.action == claim.action:
         settle(claim, Found(done.receipt))
     else:

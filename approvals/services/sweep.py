@@ -1,4 +1,4 @@
-"""One pass over everything time or a crash may have left lying: the net under the doorbells."""
+"""One pass over everything time or a crash may have left lying, whatever messages were lost."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ from uuid import UUID
 from django.db import transaction
 
 from approvals.choices import State
-from approvals.selectors import clock, due
-from approvals.services import assign, break_glass, clocks, dispatch, notify, restores
+from approvals.domain import assignment, dispatch, notifications
+from approvals.selectors import due
+from approvals.services import break_glass, deadlines, restores
 from approvals.services.execute import execute
 from approvals.services.intake import continue_intake
 from approvals.services.recover import recover
 from approvals.services.verify import read_back, reconcile
-from policies.services import backtests, second_person, upgrades
+from audit.lib import db_clock
+from policies.services import backtests, dual_control, upgrades
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class SweepJob:
     """One kind of thing that may be due, and the service that carries one of them on.
 
-    `task` names the worker's task for errands that call outside systems or take long: each of
+    `task` names the worker's task for jobs that call outside systems or take long: each of
     those gets a message and a time limit of its own, so that a slow one holds up nobody else's.
     """
 
@@ -38,35 +40,35 @@ class Errand:
     task: str = ""
 
 
-ERRANDS = (
-    Errand("expired", due.run_out, clocks.expire),
-    Errand("clock steps", due.steps_due, clocks.step_on),
-    Errand("handed on", due.left_by_absent, assign.hand_on),
-    Errand(
+SWEEP_JOBS = (
+    SweepJob("expired", due.run_out, deadlines.expire),
+    SweepJob("clock steps", due.steps_due, deadlines.step_on),
+    SweepJob("handed on", due.left_by_absent, assignment.reassign_from_absent),
+    SweepJob(
         "looked up after a restore",
         due.unchecked_after_restore,
         restores.look_up,
         task="approvals.look_up_after_restore",
     ),
-    Errand("intakes", due.interrupted_intakes, continue_intake, task="approvals.continue_intake"),
-    Errand("leases", due.expired_leases, recover, task="approvals.recover"),
-    Errand("executions", due.unclaimed_approvals, execute, task="approvals.execute"),
-    Errand(
+    SweepJob("intakes", due.interrupted_intakes, continue_intake, task="approvals.continue_intake"),
+    SweepJob("leases", due.expired_leases, recover, task="approvals.recover"),
+    SweepJob("executions", due.unclaimed_approvals, execute, task="approvals.execute"),
+    SweepJob(
         "read-backs",
         partial(due.unverified, state=State.EXECUTED),
         read_back,
         task="approvals.verify",
     ),
-    Errand(
+    SweepJob(
         "reconciliations",
         partial(due.unverified, state=State.OUTCOME_UNKNOWN),
         reconcile,
         task="approvals.reconcile",
     ),
-    Errand("glass reviews", due.unreviewed_glass, break_glass.note_overdue),
-    Errand("changes of authority", second_person.find_overdue, second_person.lapse),
-    Errand("policies in an older grammar", upgrades.find_older_grammar, upgrades.draft_successor),
-    Errand("replays", backtests.find_waiting, backtests.run_backtest, task=backtests.TASK),
+    SweepJob("glass reviews", due.overdue_break_glass, break_glass.note_overdue),
+    SweepJob("changes of authority", dual_control.find_overdue, dual_control.lapse),
+    SweepJob("policies in an older grammar", upgrades.find_older_grammar, upgrades.draft_successor),
+    SweepJob("replays", backtests.find_waiting, backtests.run_backtest, task=backtests.TASK),
 )
 
 
@@ -89,15 +91,15 @@ def sweep(*, through_broker: bool = False) -> Swept:
     restores.notice()
     counts: dict[str, int] = {}
     failed = 0
-    at = clock.now()
-    for errand in ERRANDS:
-        for request_id in errand.find(at):
-            counts[errand.name] = counts.get(errand.name, 0) + 1
-            if through_broker and errand.task:
-                dispatch.errand(errand.task, request_id)
+    at = db_clock.now()
+    for job in SWEEP_JOBS:
+        for request_id in job.find(at):
+            counts[job.name] = counts.get(job.name, 0) + 1
+            if through_broker and job.task:
+                dispatch.job(job.task, request_id)
             else:
-                failed += not _survives(errand.service, request_id)
-    counts["notices"] = notify.send_waiting()
+                failed += not _survives(job.service, request_id)
+    counts["notices"] = notifications.send_waiting()
     return Swept(counts, failed)
 
 

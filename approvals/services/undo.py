@@ -12,7 +12,7 @@ from approvals.selectors.authority import may_conclude
 from approvals.selectors.requests import action_of, active_undo_of, latest_execution_of
 from approvals.services.propose import Proposed, propose
 from approvals.services.verify import stored_receipt
-from audit.canonical import JsonObject
+from audit.lib.canonical import JsonObject
 from connectors.base import Action, ConnectorError, OutcomeUnknown
 from connectors.registry import action_type, connector_for
 from policies.models import User
@@ -53,7 +53,6 @@ def propose_undo(
             body=body,
             intent=str(body["intent"]),
             session=original.session,
-            texts=(reason,) if reason else (),
         ),
         agent=original.agent,
         idempotency_key=idempotency_key or _own_key(original, attempt, person),

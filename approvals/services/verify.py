@@ -11,13 +11,13 @@ from uuid import UUID
 from django.db import transaction
 
 from approvals.choices import State
+from approvals.domain import compensation, notifications
+from approvals.domain.transitions import VERIFIER, move
 from approvals.models import ActionRequest, Execution, Verification
-from approvals.selectors import clock
-from approvals.selectors.requests import action_of, latest_execution_of
-from approvals.services import compensate, notify
-from approvals.services.moves import VERIFIER, move
-from audit.canonical import canonical
+from approvals.selectors.requests import action_of, is_asked, latest_execution_of
 from audit.events import AuditCode
+from audit.lib import db_clock
+from audit.lib.canonical import canonical
 from connectors.base import ConnectorError, OutcomeUnknown, ReadBack, Receipt
 from connectors.registry import action_type, connector_for
 
@@ -32,9 +32,6 @@ READ_AGAIN_AFTER = (
 
 ASK_AGAIN_AFTER = timedelta(minutes=15)
 """Pause before a target that cannot look anything up is thought of again: people resolve those."""
-
-SIGNED_OFF_FROM_TIER = 4
-"""From this tier on an accountable person closes the record; below, verification does."""
 
 
 def read_back(request_id: UUID) -> None:
@@ -106,7 +103,7 @@ def conclude(request_id: UUID, found: ReadBack, *, receipt: Receipt | None = Non
     if request.state not in (State.EXECUTED, State.OUTCOME_UNKNOWN):
         return
     execution = request.executions.select_for_update().latest("id")
-    at = clock.now()
+    at = db_clock.now()
     if receipt is not None:
         execution.keep_receipt(receipt, at=at)
         execution.save()
@@ -123,9 +120,9 @@ def conclude(request_id: UUID, found: ReadBack, *, receipt: Receipt | None = Non
             request.refute,
             AuditCode.VERIFICATION_FAILED,
             actor=VERIFIER,
-            data={"reason": "; ".join(found.differences), "verification": verification.pk},
+            data={"reason": list(found.differences), "verification": verification.pk},
         )
-        notify.incident(request)
+        notifications.incident(request)
         return
     move(
         request,
@@ -134,10 +131,10 @@ def conclude(request_id: UUID, found: ReadBack, *, receipt: Receipt | None = Non
         actor=VERIFIER,
         data={"verification": verification.pk, "receipt": execution.receipt_reference},
     )
-    compensate.complete_undo(request)
-    if request.risk_tier is not None and request.risk_tier < SIGNED_OFF_FROM_TIER:
+    compensation.complete_undo(request)
+    if not is_asked(request, "sign_off"):
         move(request, request.audit, AuditCode.SIGNED_OFF, actor=VERIFIER)
-    notify.ended(request)
+    notifications.ended(request)
 
 
 @transaction.atomic
@@ -147,7 +144,7 @@ def _set_aside(request_id: UUID) -> None:
     if request.state != State.OUTCOME_UNKNOWN:
         return
     execution = request.executions.select_for_update().latest("id")
-    execution.read_back_at = clock.now() + ASK_AGAIN_AFTER
+    execution.read_back_at = db_clock.now() + ASK_AGAIN_AFTER
     execution.save(update_fields=["read_back_at"])
 
 
@@ -157,7 +154,7 @@ def _postpone(request_id: UUID, problem: str) -> None:
     if request.state not in (State.EXECUTED, State.OUTCOME_UNKNOWN):
         return
     execution = request.executions.select_for_update().latest("id")
-    at: datetime = clock.now()
+    at: datetime = db_clock.now()
     execution.read_backs += 1
     tried = execution.read_backs
     execution.problem = problem[:500]
@@ -171,6 +168,6 @@ def _postpone(request_id: UUID, problem: str) -> None:
         request.refute,
         AuditCode.VERIFICATION_FAILED,
         actor=VERIFIER,
-        data={"reason": f"Not shown by the target after {tried} reads: {problem}"},
+        data={"reason": "not_shown", "reads": tried, "problem": problem},
     )
-    notify.incident(request)
+    notifications.incident(request)

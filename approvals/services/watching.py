@@ -13,9 +13,9 @@ from django.core.mail import EmailMessage
 from django.db import DatabaseError, transaction
 
 from approvals.models import Alarm, Heartbeat
-from approvals.selectors import clock
 from approvals.selectors.watching import Problem, find_problems
-from connectors.reach import silent_systems
+from audit.lib import db_clock
+from connectors.systems import unreachable_systems
 from policies.models import User
 from policies.roles import CONFIGURING_ROLE, RISK_OWNER
 
@@ -32,7 +32,7 @@ _last_unrecorded = -_UNRECORDED_PAUSE
 
 def beat(name: str, said: list[str] | None = None) -> None:
     """Keep that this kind of work has just run: one small statement."""
-    at, said = clock.now(), said or []
+    at, said = db_clock.now(), said or []
     if not Heartbeat.objects.filter(name=name).update(at=at, said=said):
         Heartbeat.objects.bulk_create(
             [Heartbeat(name=name, at=at, said=said)], ignore_conflicts=True
@@ -45,7 +45,7 @@ def watch() -> list[Problem]:
     Once per problem: it is told again only after it was over. A database that keeps nothing
     keeps no alarm either; then the mail goes out at most once an hour from each process.
     """
-    silent = silent_systems()
+    silent = unreachable_systems()
     try:
         beat(Heartbeat.SYSTEMS, silent)
         found = find_problems()
@@ -60,7 +60,7 @@ def watch() -> list[Problem]:
 @transaction.atomic
 def _due_alarms(found: list[Problem]) -> list[Alarm]:
     """Keep what is wrong now, forget what is over, and take what nobody has been told."""
-    at = clock.now()
+    at = db_clock.now()
     known = {alarm.code: alarm for alarm in Alarm.objects.select_for_update()}
     Alarm.objects.exclude(code__in=[problem.code for problem in found]).delete()
     fresh = [
@@ -77,7 +77,7 @@ def _due_alarms(found: list[Problem]) -> list[Alarm]:
 
 def _tell(alarm: Alarm) -> None:
     if _mail(alarm.reason, {CONFIGURING_ROLE, *_CONCERNS.get(alarm.code, ())}):
-        Alarm.objects.filter(pk=alarm.pk).update(told_at=clock.now())
+        Alarm.objects.filter(pk=alarm.pk).update(told_at=db_clock.now())
 
 
 def _tell_unrecorded(found: list[Problem]) -> None:

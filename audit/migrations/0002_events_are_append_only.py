@@ -2,7 +2,7 @@
 
 from django.db import migrations
 
-from audit.append_only import forbid_changes
+from audit.protection import forbid_changes
 
 
 class Migration(migrations.Migration):

@@ -13,9 +13,8 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from connectors.sandbox.faults import Faults
 from connectors.sandbox.store import Json, Store
-from connectors.sandbox.web import Call, WebSystem
+from connectors.sandbox.web import Call, Faults, WebSystem
 
 
 class MailArchive(WebSystem):
@@ -61,7 +60,7 @@ class MailServer:
         server = self._loop.run_until_complete(
             self._loop.create_server(
                 lambda: SMTP(
-                    _Keeper(self._store, self._faults),
+                    _MailStore(self._store, self._faults),
                     hostname="mail.retailer.example",
                     ident="Sandbox mail",
                     loop=self._loop,
@@ -86,7 +85,7 @@ class MailServer:
             await asyncio.gather(*running, return_exceptions=True)
 
 
-class _Keeper:
+class _MailStore:
     """Stores each accepted message, once its fate is decided."""
 
     def __init__(self, store: Store, faults: Faults) -> None:

@@ -8,13 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, NullPool, create_engine, delete, event, insert, select
 from sqlalchemy.engine import make_url
 
-from connectors.adapters.records.tables import (
-    ACCOUNTS,
-    APPLIED_CHANGES,
-    METADATA,
-    ORDERS,
-    TICKETS,
-)
+from connectors.adapters.records.client import ACCOUNTS, APPLIED_CHANGES, METADATA, ORDERS, TICKETS
 from connectors.sandbox import world
 from connectors.sandbox.store import Json
 

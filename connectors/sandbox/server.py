@@ -16,11 +16,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from connectors.sandbox.mail import MailArchive, MailServer
 from connectors.sandbox.operations import Changes, Directory, Logistics
 from connectors.sandbox.payments import Payments
-from connectors.sandbox.records import (
-    create_records_database,
-    records_effects,
-    refurnish_records,
-)
+from connectors.sandbox.records import create_records_database, records_effects, refurnish_records
 from connectors.sandbox.store import Json, Store
 from connectors.sandbox.web import WebSystem
 

@@ -1,16 +1,6 @@
-"""The pages of this room; importing them registers them."""
+"""The pages about policy, people and authority; importing them registers them."""
 
-from policies.admin import (
-    absences,
-    changes,
-    delegations,
-    limits,
-    people,
-    rates,
-    replays,
-    roles,
-    versions,
-)
+from policies.admin import absences, changes, delegations, limits, people, rates, replays, versions
 
 __all__ = [
     "absences",
@@ -20,6 +10,5 @@ __all__ = [
     "people",
     "rates",
     "replays",
-    "roles",
     "versions",
 ]

@@ -11,13 +11,13 @@ from django.http import HttpRequest
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from audit import clock
-from audit.doors import ServiceAdminWithDoors
-from audit.filters import equal_to
+from audit.lib import db_clock
+from audit.lib.admin import ObjectActionsAdmin
+from audit.lib.admin_filters import equal_to
 from policies.admin.access import actor_at, configures, person_at
+from policies.authority import only_reads, roles_of
 from policies.exceptions import PolicyError
 from policies.models import Absence, User
-from policies.roles import AUDITOR
 from policies.services import absences
 
 
@@ -55,10 +55,10 @@ class NothingToFillIn(forms.Form):
 
 
 @admin.register(Absence)
-class AbsenceAdmin(ServiceAdminWithDoors):
+class AbsenceAdmin(ObjectActionsAdmin):
     form = AbsenceForm
     refusals = (PolicyError,)
-    doors = (("cancel", NothingToFillIn),)
+    object_actions = (("cancel", NothingToFillIn),)
     list_display = ("user", "starts_at", "ends_at", "status", "reason")
     list_select_related = ("user",)
     list_filter = (equal_to("person", "user__username", parameter="person"),)
@@ -139,17 +139,15 @@ class AbsenceAdmin(ServiceAdminWithDoors):
         description="status", label={"away": "warning", "to come": "info", "over": ""}
     )
     def status(self, absence: Absence) -> str:
-        at = clock.now()
+        at = db_clock.now()
         if absence.cancelled_at is not None or absence.ends_at <= at:
             return "over"
         return "away" if absence.starts_at <= at else "to come"
 
 
 def _only_reads(request: HttpRequest) -> bool:
-    """No role, or the auditor's alone."""
-    roles = set(person_at(request).groups.values_list("name", flat=True))
-    return not roles - {AUDITOR}
+    return only_reads(roles_of(person_at(request)))
 
 
 def _is_over(absence: Absence) -> bool:
-    return absence.cancelled_at is not None or absence.ends_at <= clock.now()
+    return absence.cancelled_at is not None or absence.ends_at <= db_clock.now()

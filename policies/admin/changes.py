@@ -1,4 +1,7 @@
-"""Changes of authority: proposed by one person, agreed to or refused by another."""
+"""Changes of authority: proposed by one person, agreed to or refused by another.
+
+Forms whose save may wait for a second person (`MayWaitAdmin`) lead on to the waiting change.
+"""
 
 from __future__ import annotations
 
@@ -6,29 +9,30 @@ import json
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from unfold.decorators import display
 
-from audit import clock
-from audit.doors import ReasonForm, ServiceAdminWithDoors
-from audit.filters import one_of
+from audit.lib import db_clock
+from audit.lib.admin import ObjectActionsAdmin, ReasonForm
+from audit.lib.admin_filters import one_of
 from policies.admin.access import actor_at, configures, person_at
 from policies.exceptions import PolicyError
-from policies.models import AuthorityChange
+from policies.models import AuthorityChange, User
 from policies.models.authority import ChangeStatus
-from policies.services import second_person
+from policies.services import dual_control
 
 
 @admin.register(AuthorityChange)
-class AuthorityChangeAdmin(ServiceAdminWithDoors):
-    """Read, not changed; its doors are agreeing, refusing and withdrawing."""
+class AuthorityChangeAdmin(ObjectActionsAdmin):
+    """Read, not changed; its object actions are agreeing, refusing and withdrawing."""
 
     refusals = (PolicyError,)
-    doors = (("agree", ReasonForm), ("refuse", ReasonForm), ("withdraw", ReasonForm))
+    object_actions = (("agree", ReasonForm), ("refuse", ReasonForm), ("withdraw", ReasonForm))
     ordering = ("-pk",)
     list_display = ("shown_summary", "status_badge", "proposer", "proposed_at", "decider")
     list_display_links = ("shown_summary",)
@@ -41,7 +45,7 @@ class AuthorityChangeAdmin(ServiceAdminWithDoors):
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whether the doors are open to this reader; the services ask again."""
+        """Whether this reader may use the object actions; the services ask again."""
         waits = isinstance(obj, AuthorityChange) and obj.status == ChangeStatus.WAITING
         return waits and _may_answer(request, obj)
 
@@ -49,7 +53,7 @@ class AuthorityChangeAdmin(ServiceAdminWithDoors):
         """A colleague was faster, or time was."""
         if not isinstance(row, AuthorityChange) or row.status == ChangeStatus.WAITING:
             return ""
-        return second_person.how_it_ended(row) if _may_answer(request, row) else ""
+        return dual_control.how_it_ended(row) if _may_answer(request, row) else ""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AuthorityChange]:
         rows: QuerySet[AuthorityChange] = super().get_queryset(request)
@@ -78,7 +82,7 @@ class AuthorityChangeAdmin(ServiceAdminWithDoors):
                 "subtitle": change.get_status_display(),
                 "tone": _TONES[ChangeStatus(change.status)],
                 "details": [(k, _shown(v)) for k, v in json.loads(change.payload).items()],
-                "has_lapsed": is_open and change.lapses_at <= clock.now(),
+                "has_lapsed": is_open and change.lapses_at <= db_clock.now(),
                 "is_own": _is_own(request, change),
                 "may_answer": is_open and configures(request),
                 "why_not": self._why_not(request, change),
@@ -86,15 +90,15 @@ class AuthorityChangeAdmin(ServiceAdminWithDoors):
         )
 
     def agree(self, request: HttpRequest, change: AuthorityChange, form: forms.Form) -> str:
-        second_person.agree(change.pk, actor=actor_at(request), reason=form.cleaned_data["reason"])
+        dual_control.agree(change.pk, actor=actor_at(request), reason=form.cleaned_data["reason"])
         return f"Agreed, and done: {change.summary}"
 
     def refuse(self, request: HttpRequest, change: AuthorityChange, form: forms.Form) -> str:
-        second_person.refuse(change.pk, actor=actor_at(request), reason=form.cleaned_data["reason"])
+        dual_control.refuse(change.pk, actor=actor_at(request), reason=form.cleaned_data["reason"])
         return "Refused. Nothing has changed."
 
     def withdraw(self, request: HttpRequest, change: AuthorityChange, form: forms.Form) -> str:
-        second_person.withdraw(
+        dual_control.withdraw(
             change.pk, actor=actor_at(request), reason=form.cleaned_data["reason"]
         )
         return "Withdrawn. Nothing has changed."
@@ -148,7 +152,9 @@ def waiting_badge(request: HttpRequest) -> str:
     """How many wait for this reader, for the sidebar; nothing when none does."""
     if not configures(request):
         return ""
-    waiting = AuthorityChange.objects.filter(status=ChangeStatus.WAITING, lapses_at__gt=clock.now())
+    waiting = AuthorityChange.objects.filter(
+        status=ChangeStatus.WAITING, lapses_at__gt=db_clock.now()
+    )
     number = waiting.exclude(proposed_by__person=person_at(request).person).count()
     return str(number) if number else ""
 
@@ -163,3 +169,65 @@ def _is_own(request: HttpRequest, change: AuthorityChange) -> bool:
 
 def _shown(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+WAITS = "This raises authority: it takes effect when a second ops admin agrees."
+
+
+def change_url(change: AuthorityChange) -> str:
+    """The waiting change's own page."""
+    return reverse("admin:policies_authoritychange_change", args=[change.pk])
+
+
+def onwards(request: HttpRequest, change: AuthorityChange) -> HttpResponse:
+    """Say that nothing has changed yet, and show what waits."""
+    messages.warning(request, WAITS)
+    return HttpResponseRedirect(change_url(change))
+
+
+def waiting_for(person: User) -> list[tuple[str, str]]:
+    """What waits for a second person about this natural person: its sentence and its address."""
+    rows = AuthorityChange.objects.filter(
+        status=ChangeStatus.WAITING, beneficiary=person.person
+    ).order_by("pk")
+    return [(change.summary, change_url(change)) for change in rows]
+
+
+class MayWaitAdmin(ObjectActionsAdmin):
+    """A service's answer may be a change that waits; then the row on the form is as it was."""
+
+    def save_model(
+        self, request: HttpRequest, obj: Any, form: forms.ModelForm[Any], change: bool
+    ) -> None:
+        saved = self.call_service(request, obj, form, change=change)
+        if isinstance(saved, AuthorityChange):
+            request.waiting_change = saved  # type: ignore[attr-defined]
+        else:
+            obj.pk = saved.pk
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """Django's own log has nothing to say about what has not happened."""
+        return None if _waiting(request) else super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        return None if _waiting(request) else super().log_change(request, obj, message)
+
+    def response_add(
+        self, request: HttpRequest, obj: Any, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        waiting = _waiting(request)
+        if waiting:
+            return onwards(request, waiting)
+        answer: HttpResponse = super().response_add(request, obj, post_url_continue)
+        return answer
+
+    def response_change(self, request: HttpRequest, obj: Any) -> HttpResponse:
+        waiting = _waiting(request)
+        if waiting:
+            return onwards(request, waiting)
+        answer: HttpResponse = super().response_change(request, obj)
+        return answer
+
+
+def _waiting(request: HttpRequest) -> AuthorityChange | None:
+    return getattr(request, "waiting_change", None)

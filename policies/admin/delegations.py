@@ -1,4 +1,4 @@
-"""Lent authority: people lend their own, take it back, and see what they hold."""
+"""Delegated authority: people delegate their own, take it back, and see what they hold."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from django.urls import reverse
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from audit import clock
-from audit.doors import ReasonForm
-from audit.filters import one_of
-from audit.money import Money, MoneyError
+from audit.lib import db_clock
+from audit.lib.admin import ReasonForm
+from audit.lib.admin_filters import one_of
+from audit.lib.dates import format_moment
+from audit.lib.money import Money, MoneyError
 from policies.admin.access import actor_at, configures, person_at
-from policies.admin.waiting import MayWaitAdmin
+from policies.admin.changes import MayWaitAdmin
+from policies.authority import deciding_roles, people_who_never_decide, roles_of
 from policies.exceptions import PolicyError
 from policies.models import AuthorityChange, Delegation, User
 from policies.models.authority import ChangeStatus
-from policies.roles import DECIDING_ROLES, NEVER_DECIDE
+from policies.roles import DECIDING_ROLES
 from policies.services import delegations
 
 
@@ -33,7 +35,7 @@ class _Moment(UnfoldAdminTextInputWidget):  # type: ignore[misc]  # the theme is
 
 
 class LendForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable when run
-    """What is lent, to whom and for how long."""
+    """What is delegated, to whom and for how long."""
 
     to = forms.ModelChoiceField(
         queryset=User.objects.none(),
@@ -59,7 +61,7 @@ class LendForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable 
     why = forms.CharField(
         max_length=300,
         widget=UnfoldAdminTextInputWidget,
-        help_text="For the trail. Nothing is lent before a second person, an ops admin, agrees.",
+        help_text="For the trail. Nothing is delegated before an ops admin agrees.",
     )
 
     class Meta:
@@ -68,7 +70,7 @@ class LendForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable 
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        barred = User.objects.filter(groups__name__in=NEVER_DECIDE).values("person")
+        barred = people_who_never_decide().values("person")
         colleagues = User.objects.filter(is_active=True).exclude(person__in=barred)
         for name in ("lender", "to"):
             if name in self.fields:
@@ -89,30 +91,31 @@ class LendForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable 
 
 
 class LendForSomebodyForm(LendForm):
-    """The same for ops admins, who name the lender: somebody who cannot do it themselves."""
+    """The same for ops admins, who name the delegator: somebody who cannot do it themselves."""
 
     lender = forms.ModelChoiceField(
         queryset=User.objects.none(),
         widget=UnfoldAdminSelectWidget,
-        help_text="Whose authority is lent.",
+        help_text="Whose authority is delegated.",
     )
 
 
 _ASKED = ("to", "role", "action_type", "cap", "currency", "begins", "ends", "why")
 _SHOWN = (
-    "lent_by", "held_by", "role", "action_type", "cap", "starts_at", "ends_at", "status", "reason",
+    "delegated_by", "held_by", "role", "action_type", "cap", "starts_at", "ends_at", "status",
+    "reason",
 )  # fmt: skip
 
 
 @admin.register(Delegation)
 class DelegationAdmin(MayWaitAdmin):
-    """Everybody sees what they lend and hold; who configures or audits sees all of it."""
+    """Everybody sees what they delegate and hold; who configures or audits sees all of it."""
 
     refusals = (PolicyError,)
-    doors = (("revoke", ReasonForm),)
+    object_actions = (("revoke", ReasonForm),)
     ordering = ("-pk",)
     list_display = (
-        "lent_by", "held_by", "role", "action_type", "cap", "starts_at", "ends_at", "status",
+        "delegated_by", "held_by", "role", "action_type", "cap", "starts_at", "ends_at", "status",
     )  # fmt: skip
     list_select_related = ("lender", "delegate")
     list_filter = (one_of("role", "group", lambda: [(role, role) for role in DECIDING_ROLES]),)
@@ -131,11 +134,11 @@ class DelegationAdmin(MayWaitAdmin):
         return _decides(request)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Whoever decides lends their own; ops admins ask for somebody else's."""
+        """Whoever decides delegates their own; ops admins ask for somebody else's."""
         return configures(request) or _decides(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Whether the door is open: taking back what still counts. Nothing else ever changes."""
+        """Whether it may still be taken back. Nothing else ever changes."""
         if not isinstance(obj, Delegation) or _how_it_ended(obj):
             return False
         return configures(request) or _is_concerned(request, obj)
@@ -174,7 +177,7 @@ class DelegationAdmin(MayWaitAdmin):
         self, request: HttpRequest, obj: Any, form: Any, *, change: bool
     ) -> AuthorityChange:
         values = form.cleaned_data
-        return delegations.lend(
+        return delegations.propose_delegation(
             lender=values.get("lender") or person_at(request),
             delegate_id=values["to"].pk,
             group=values["role"],
@@ -201,7 +204,7 @@ class DelegationAdmin(MayWaitAdmin):
         asked = AuthorityChange.objects.filter(
             kind=delegations.GIVE,
             status=ChangeStatus.WAITING,
-            lapses_at__gt=clock.now(),
+            lapses_at__gt=db_clock.now(),
             proposed_by__person=person_at(request).person,
         ).order_by("pk")
         return super().changelist_view(request, {"asked": asked, **(extra_context or {})})
@@ -230,8 +233,8 @@ class DelegationAdmin(MayWaitAdmin):
         )
         return "Taken back. What was approved on it and has not run goes back to people."
 
-    @display(description="lent by")  # type: ignore[untyped-decorator]
-    def lent_by(self, delegation: Delegation) -> str:
+    @display(description="delegated by")  # type: ignore[untyped-decorator]
+    def delegated_by(self, delegation: Delegation) -> str:
         return _name(delegation.lender)
 
     @display(description="held by")  # type: ignore[untyped-decorator]
@@ -245,7 +248,7 @@ class DelegationAdmin(MayWaitAdmin):
     @display(description="up to")  # type: ignore[untyped-decorator]
     def cap(self, delegation: Delegation) -> str:
         if delegation.cap_minor is None:
-            return "the lender's limit"
+            return "the delegator's limit"
         return str(Money(delegation.cap_minor, delegation.cap_currency))
 
     @display(  # type: ignore[untyped-decorator]
@@ -253,7 +256,7 @@ class DelegationAdmin(MayWaitAdmin):
         label={"in force": "success", "begins later": "warning", "taken back": "danger"},
     )
     def status(self, delegation: Delegation) -> str:
-        at = clock.now()
+        at = db_clock.now()
         if delegation.revoked_at is not None:
             return "taken back"
         if delegation.ends_at <= at:
@@ -270,7 +273,7 @@ def _sees_all(request: HttpRequest) -> bool:
 
 
 def _decides(request: HttpRequest) -> bool:
-    """Whether this person decides, or holds what somebody lent them; asked once per page."""
+    """Whether this person decides, or holds what somebody delegated them; asked once per page."""
     known: bool | None = getattr(request, "_countersign_lends", None)
     if known is None:
         person = person_at(request) if request.user.is_authenticated else None
@@ -278,7 +281,7 @@ def _decides(request: HttpRequest) -> bool:
             person is not None
             and person.is_active
             and (
-                person.groups.filter(name__in=DECIDING_ROLES).exists()
+                bool(deciding_roles(roles_of(person)))
                 or Delegation.objects.filter(delegate__person=person.person).exists()
             )
         )
@@ -294,6 +297,6 @@ def _is_concerned(request: HttpRequest, delegation: Delegation) -> bool:
 def _how_it_ended(delegation: Delegation) -> str:
     """Why there is nothing left to take back; "" while there is."""
     if delegation.revoked_at:
-        return f"This was taken back on {delegation.revoked_at:%Y-%m-%d at %H:%M} UTC."
-    ended = delegation.ends_at <= clock.now()
-    return f"This ended on {delegation.ends_at:%Y-%m-%d at %H:%M} UTC." if ended else ""
+        return f"This was taken back on {format_moment(delegation.revoked_at)}."
+    ended = delegation.ends_at <= db_clock.now()
+    return f"This ended on {format_moment(delegation.ends_at)}." if ended else ""

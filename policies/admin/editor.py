@@ -1,31 +1,36 @@
-"""The editor: a whole document, what is wrong with it and where, and what it may ask."""
+"""The editor: a whole document, what is wrong with it and where, and what it may ask.
+
+What rules may ask and say is read from what the engine itself uses.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields
+from typing import Any, get_type_hints
 
 from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 
+from audit.lib.admin import ObjectActionsAdmin
 from policies.admin.access import person_at
-from policies.admin.changes_shown import Changes, sorted_out
-from policies.admin.findings import Group, findings_about
-from policies.admin.vocabulary import vocabulary
-from policies.checks.compare import compare
-from policies.checks.selftest import failed_tests
+from policies.admin.findings import Changes, Group, findings_about, sorted_out
+from policies.document import Document
 from policies.exceptions import PolicyError
+from policies.facts import Declaration, Facts, declared
+from policies.matrix import OperatingModel, Pattern
 from policies.models import PolicyVersion
-from policies.reading.parser import parse_document
-from policies.reading.yaml_source import DocumentError, Problem
+from policies.models.replays import Direction
+from policies.parsing.parser import parse_document
+from policies.parsing.yaml_source import DocumentError, Problem
+from policies.roles import ROLES
 from policies.services import drafts, versions
-from policies.services.checking import document_in_force
-from policies.services.publishable import in_force
-
-if TYPE_CHECKING:
-    from policies.admin.versions import PolicyVersionAdmin
+from policies.services.publishable import document_in_force, in_force
+from policies.static_analysis.compare import compare
+from policies.static_analysis.lint import failed_tests
+from policies.static_analysis.wording import shown
+from policies.verdicts import Verdict
 
 _WIDEST = 110
 """Characters of a line that are quoted beside its problem."""
@@ -59,7 +64,7 @@ class Spot:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class TextCheck:
     """What a text that can be a policy would change, and what speaks against it."""
 
     findings: tuple[Group, ...]
@@ -69,7 +74,7 @@ class Verdict:
 
 
 def edit(
-    page: PolicyVersionAdmin, request: HttpRequest, version: PolicyVersion | None
+    page: ObjectActionsAdmin, request: HttpRequest, version: PolicyVersion | None
 ) -> HttpResponse:
     """Show the editor, or keep what was typed: a new draft, or another text for this one."""
     if request.method != "POST":
@@ -89,7 +94,7 @@ def edit(
         return _editor(page, request, version, refusals=problems, status=422, **shown)
     try:
         if only_look:
-            verdict = _judge(typed)
+            verdict = _checked_text(typed)
             return _editor(page, request, version, verdict=verdict, **shown)
         saved = _save(request, version, form)
     except DocumentError as error:
@@ -110,7 +115,7 @@ def _save(request: HttpRequest, version: PolicyVersion | None, form: EditorForm)
 
 
 def _editor(
-    page: PolicyVersionAdmin,
+    page: ObjectActionsAdmin,
     request: HttpRequest,
     version: PolicyVersion | None,
     *,
@@ -119,13 +124,13 @@ def _editor(
     reason: str = "",
     spots: tuple[Spot, ...] = (),
     refusals: list[str] | None = None,
-    verdict: Verdict | None = None,
+    verdict: TextCheck | None = None,
     status: int = 200,
 ) -> HttpResponse:
     current = in_force()
     return TemplateResponse(
         request,
-        "admin/policies/desk_editor.html",
+        "admin/policies/policy_editor.html",
         {
             **page.admin_site.each_context(request),
             "opts": page.opts,
@@ -158,9 +163,9 @@ def _digest(version: PolicyVersion | None) -> str:
     return version.digest if version else ""
 
 
-def _judge(text: str) -> Verdict:
+def _checked_text(text: str) -> TextCheck:
     document, before = parse_document(text), document_in_force()
-    return Verdict(
+    return TextCheck(
         findings=findings_about(document, before, text),
         failures=failed_tests(document),
         tests=len(document.tests),
@@ -180,3 +185,148 @@ def _spot(problem: Problem, lines: list[str]) -> Spot:
     cut = source[start : start + _WIDEST]
     lead = "…" if start else ""
     return Spot(problem, lead + cut, " " * (len(lead) + column - 1 - start) + "^")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One thing to write, and what it means."""
+
+    name: str
+    meaning: str
+    kind: str = ""
+    default: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Words that belong together."""
+
+    title: str
+    about: str
+    words: tuple[Word, ...]
+    inserts: bool = True  # a click puts the word into the editor
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Everything, in the order a rule is written."""
+
+    facts: tuple[Shelf, ...]
+    others: tuple[Shelf, ...]
+
+
+_EFFECTS = {
+    Verdict.ALLOW: "It runs without a person.",
+    Verdict.REQUIRE_APPROVAL: "The people named by the rule or the matrix must say yes.",
+    Verdict.DENY: "It never runs.",
+}
+_MODELS = {
+    OperatingModel.ASSISTED: "The agent prepares, a person acts.",
+    OperatingModel.IN_THE_LOOP: "People approve before it happens.",
+    OperatingModel.ON_THE_LOOP: "The agent acts within limits, people watch exceptions.",
+    OperatingModel.CONTROLLED_AUTONOMY: "The agent acts inside strict permissions.",
+}
+_PATTERNS = {
+    Pattern.NO_APPROVAL: "Nobody is asked; everything is logged.",
+    Pattern.SAMPLED: "A share is looked at.",
+    Pattern.EXCEPTION_ONLY: "It runs unless something is unusual.",
+    Pattern.THRESHOLD: "Above an amount people decide.",
+    Pattern.SINGLE: "One person decides.",
+    Pattern.TWO_PEOPLE: "Two people decide.",
+    Pattern.TWO_GROUPS: "One person of each of two groups decides.",
+    Pattern.ORDERED_STAGES: "One group after the other decides.",
+    Pattern.HUMAN_SUPERVISED: "A person starts it and watches.",
+}
+
+
+def vocabulary(document: Document | None) -> Vocabulary:
+    """The words of this release, and those the document itself defines."""
+    return Vocabulary(
+        facts=_facts(),
+        others=(
+            *(_own(document) if document else ()),
+            Shelf(
+                "Effects",
+                "What a rule says when all its clauses hold. The strictest of all rules wins.",
+                tuple(Word(verdict.value, _EFFECTS[verdict]) for verdict in Verdict),
+            ),
+            Shelf(
+                "Groups",
+                "Who can be asked. Whoever configures or audits never decides.",
+                tuple(Word(role.name, role.description) for role in ROLES if role.decides),
+            ),
+            Shelf(
+                "Operating models",
+                "How much the agent does by itself.",
+                tuple(Word(model.value, _MODELS[model]) for model in OperatingModel),
+            ),
+            Shelf(
+                "Patterns",
+                "The shape of the approval, for people to recognise.",
+                tuple(Word(pattern.value, _PATTERNS[pattern]) for pattern in Pattern),
+            ),
+            Shelf(
+                "What a replay says",
+                "How a draft's answer differs from the one a request got.",
+                tuple(
+                    Word(str(direction.label), direction.value)
+                    for direction in Direction
+                    if direction is not Direction.SAME
+                ),
+                inserts=False,
+            ),
+        ),
+    )
+
+
+def _own(document: Document) -> tuple[Shelf, ...]:
+    """Parameters, categories and windows: each document brings its own."""
+    shelves = (
+        Shelf(
+            "Parameters",
+            "Numbers the document names once; clauses and tests take them from there.",
+            tuple(Word(f"param.{name}", f"{value:,}") for name, value in document.parameters),
+        ),
+        Shelf(
+            "Categories",
+            "Kinds of exceptions a rule may put a request in.",
+            tuple(
+                Word(one.name, f"{one.meaning} Answered for by {one.owner}.")
+                for one in document.categories.values()
+            ),
+        ),
+        Shelf(
+            "Windows",
+            "When execution may begin.",
+            tuple(Word(name, shown(window)) for name, window in document.windows.items()),
+        ),
+    )
+    return tuple(shelf for shelf in shelves if shelf.words)
+
+
+def _facts() -> tuple[Shelf, ...]:
+    docs = get_type_hints(Facts)
+    known = declared().values()
+    return tuple(
+        Shelf(
+            group.name.capitalize(),
+            _about(docs[group.name]),
+            tuple(_word(fact) for fact in known if fact.name.startswith(f"{group.name}.")),
+        )
+        for group in fields(Facts)
+    )
+
+
+def _about(kind: type) -> str:
+    """What the group's own docstring says; Python writes one for dataclasses without."""
+    text = (kind.__doc__ or "").strip()
+    return "" if text.startswith(f"{kind.__name__}(") else " ".join(text.split())
+
+
+def _word(fact: Declaration) -> Word:
+    default = '""' if fact.default == "" else shown(fact.default)
+    if fact.default == ():
+        default = "[]"
+    elif isinstance(fact.default, bool):
+        default = "true" if fact.default else "false"
+    return Word(fact.name, fact.meaning, fact.type_name, default)

@@ -1,12 +1,14 @@
-"""What the static checks found, gravest first, for the pages."""
+"""What the pages say of a text: what static checks found, gravest first, and what it changes."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from policies.checks.findings import Finding, Severity
 from policies.document import Document
-from policies.services.checking import check
+from policies.services.publishable import check_document
+from policies.static_analysis.compare import Change
+from policies.static_analysis.findings import Finding, Severity
 
 _TITLES = {
     Severity.ERROR: ("To put right", "loud"),
@@ -28,8 +30,8 @@ class Group:
 
 def findings_about(document: Document, before: Document | None, text: str) -> tuple[Group, ...]:
     """By severity, gravest first; last what is said of the version in force word for word."""
-    known = {_key(one) for one in check(before, None)} if before else set()
-    found = check(document, before, text=text)
+    known = {_key(one) for one in check_document(before, None)} if before else set()
+    found = check_document(document, before, text=text)
     groups = [
         Group(
             *_TITLES[severity],
@@ -43,3 +45,26 @@ def findings_about(document: Document, before: Document | None, text: str) -> tu
 
 def _key(finding: Finding) -> tuple[str, ...]:
     return finding.severity.value, finding.code, finding.what, finding.sentence
+
+
+_FIRST = ("parameter ", "rule ")
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What requests notice, and what only the document's own tests do."""
+
+    noticed: tuple[Change, ...]
+    tests: tuple[Change, ...]
+
+
+def sorted_out(changes: Iterable[Change]) -> Changes:
+    """Parameters, then rules, then the rest; each in the order a document is read in."""
+    found = tuple(changes)
+    noticed = [one for one in found if not one.what.startswith('test "')]
+    noticed.sort(key=lambda one: _place(one.what))
+    return Changes(tuple(noticed), tuple(one for one in found if one.what.startswith('test "')))
+
+
+def _place(what: str) -> int:
+    return next((n for n, start in enumerate(_FIRST) if what.startswith(start)), len(_FIRST))

@@ -12,11 +12,11 @@ from django.http import HttpRequest
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from audit.doors import Answer, ReasonForm
-from audit.filters import equal_to, one_of
-from audit.money import Money, MoneyError
+from audit.lib.admin import Answer, ReasonForm
+from audit.lib.admin_filters import equal_to, one_of
+from audit.lib.money import Money, MoneyError
 from policies.admin.access import actor_at, configures
-from policies.admin.waiting import MayWaitAdmin, onwards
+from policies.admin.changes import MayWaitAdmin, onwards
 from policies.exceptions import PolicyError
 from policies.models import ApprovalLimit, AuthorityChange, User
 from policies.roles import DECIDING_ROLES
@@ -93,7 +93,7 @@ class LimitForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable
 class ApprovalLimitAdmin(MayWaitAdmin):
     form = LimitForm
     refusals = (PolicyError,)
-    doors = (("remove", ReasonForm),)
+    object_actions = (("remove", ReasonForm),)
     ordering = ("-valid", "id")
     list_display = ("held_by", "action_type", "each", "per_day", "status")
     list_select_related = ("user", "group")

@@ -1,4 +1,7 @@
-"""Accounts: created, given roles, deactivated. Never deleted, never changed by their owner."""
+"""Accounts: created, given roles, deactivated; never deleted, never changed by their owner.
+
+Roles are shown beside them. They are code, so nothing here changes them.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,19 @@ from django.contrib import admin, messages
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
-from audit.doors import Answer, ReasonForm
-from audit.filters import one_of
+from audit.lib.admin import Answer, ReadOnlyAdmin, ReasonForm
+from audit.lib.admin_filters import one_of
 from policies.admin.access import actor_at, configures, person_at
-from policies.admin.waiting import WAITS, MayWaitAdmin, onwards, waiting_for
+from policies.admin.changes import WAITS, MayWaitAdmin, onwards, waiting_for
 from policies.exceptions import PolicyError
 from policies.models import AuthorityChange, User
-from policies.roles import ROLES
+from policies.roles import NEVER_DECIDE, ROLES, Role
 from policies.services import accounts, passwords, people
 
 
@@ -45,7 +51,7 @@ class NewPersonForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscript
 
 
 class PersonForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable when run
-    """What an account is called and where its mail goes; everything else has its own door."""
+    """What an account is called and where its mail goes; all else has an action of its own."""
 
     class Meta:
         model = User
@@ -69,7 +75,7 @@ class PersonOfForm(ReasonForm):
 @admin.register(User)
 class UserAdmin(MayWaitAdmin):
     refusals = (PolicyError,)
-    doors = (
+    object_actions = (
         ("set_roles", RolesForm),
         ("password_link", ReasonForm),
         ("set_person", PersonOfForm),
@@ -238,3 +244,59 @@ class UserAdmin(MayWaitAdmin):
     )
     def status(self, user: User) -> str:
         return "active" if user.is_active else "deactivated"
+
+
+_ROLES: dict[str, Role] = {role.name: role for role in ROLES}
+
+
+@admin.register(Group)
+class GroupAdmin(ReadOnlyAdmin):
+    ordering = ("name",)
+    list_display = ("name", "description", "decides", "active_members")
+    fields = readonly_fields = ("name", "description", "decides", "members", "opens")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
+        groups: QuerySet[Group] = super().get_queryset(request)
+        return groups.prefetch_related("user_set")
+
+    @display(description="what it is for")  # type: ignore[untyped-decorator]
+    def description(self, group: Group) -> str:
+        role = _ROLES.get(group.name)
+        return role.description if role else "No role of Countersign; it opens nothing here."
+
+    @display(description="decides")  # type: ignore[untyped-decorator]
+    def decides(self, group: Group) -> str:
+        if group.name in NEVER_DECIDE:
+            return "never, whatever other role its members hold"
+        role = _ROLES.get(group.name)
+        return "yes, within limits" if role and role.decides else "no"
+
+    @display(description="active members")  # type: ignore[untyped-decorator]
+    def active_members(self, group: Group) -> int:
+        return sum(user.is_active for user in group.user_set.all())
+
+    @display(description="members")  # type: ignore[untyped-decorator]
+    def members(self, group: Group) -> SafeString | str:
+        return (
+            format_html_join(
+                ", ",
+                '<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>{}',
+                (
+                    (
+                        reverse("admin:policies_user_change", args=[user.pk]),
+                        user.get_username(),
+                        "" if user.is_active else " (deactivated)",
+                    )
+                    for user in group.user_set.all()
+                ),
+            )
+            or "nobody"
+        )
+
+    @display(description="pages it opens")  # type: ignore[untyped-decorator]
+    def opens(self, group: Group) -> SafeString | str:
+        permissions = group.permissions.select_related("content_type").order_by(
+            "content_type__app_label", "codename"
+        )
+        rows = ((f"{p.content_type.app_label}.{p.codename}",) for p in permissions)
+        return format_html_join("", "<div><code>{}</code></div>", rows) or "none"

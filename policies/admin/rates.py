@@ -8,12 +8,12 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest
-from django.utils import timezone
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from audit.filters import equal_to
-from audit.read_only_admin import ServiceAdmin
+from audit.lib import db_clock
+from audit.lib.admin import ServiceAdmin
+from audit.lib.admin_filters import equal_to
 from policies.admin.access import actor_at, configures
 from policies.exceptions import PolicyError
 from policies.models import ExchangeRate
@@ -68,7 +68,7 @@ class ExchangeRateAdmin(ServiceAdmin):
         return () if obj is None else self.get_fields(request, obj)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        return {"day": timezone.now().date()}
+        return {"day": db_clock.now().date()}
 
     def call_service(
         self, request: HttpRequest, obj: Any, form: Any, *, change: bool
@@ -90,7 +90,7 @@ class ExchangeRateAdmin(ServiceAdmin):
         description="status", label={"in use": "success", "too old": "warning", "later": ""}
     )
     def status(self, row: ExchangeRate) -> str:
-        today = timezone.now().date()
+        today = db_clock.now().date()
         if row.day > today:
             return "later"
         return "in use" if row.day >= today - rates.STALE_AFTER else "too old"

@@ -1,18 +1,28 @@
-"""A replay in the words and bars a risk owner needs: how many, how much, whose, which way."""
+"""A replay and a shadow in the words and bars a risk owner needs: how many, how much, which way.
+
+Their rows lead to the records of requests, for readers who may open them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
 
 from django.conf import settings
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.formats import date_format
 
-from audit.money import Money
-from policies.models import Backtest, PolicyVersion
+from audit.lib import db_clock
+from audit.lib.money import Money
+from policies.models import Backtest, PolicyVersion, ShadowVerdict
 from policies.models.replays import BacktestStatus, Direction
-from policies.replay.summary import Directed, Summary, Tally
+from policies.replay.summary import Directed, FlipCount, Summary
 from policies.services.publishable import in_force
+from policies.services.shadow import ShadowDay, divergence
 
 _MOST_BARS = 12
 FLIPS = (Direction.LOOSER, Direction.STRICTER, Direction.REROUTED)
@@ -131,9 +141,9 @@ def money(minor: int) -> str:
     return str(Money(minor, settings.BASE_CURRENCY))
 
 
-def amount_of(tally: Tally) -> str:
+def amount_of(flip_count: FlipCount) -> str:
     """A tally's sum; empty when none of it has an amount."""
-    return money(tally.amount_base) if tally.unpriced < tally.count else ""
+    return money(flip_count.amount_base) if flip_count.unpriced < flip_count.count else ""
 
 
 def _none(count: int) -> str:
@@ -150,7 +160,9 @@ def _notes(summary: Summary) -> tuple[str, ...]:
             f"The facts of {summary.unreadable:,} cannot be used any more: people would decide."
         )
     if summary.unknown_facts:
-        notes.append(f"{summary.unknown_facts:,} were judged on facts this release does not know.")
+        notes.append(
+            f"{summary.unknown_facts:,} were evaluated on facts this release does not know."
+        )
     return tuple(notes)
 
 
@@ -193,12 +205,12 @@ def _by_name(title: str, parameter: str, found: Mapping[str, Directed]) -> Chart
 
 
 def _bar(name: str, parameter: str, flips: Directed, longest: int) -> Bar:
-    sum_of = Tally()
+    sum_of = FlipCount()
     for direction in FLIPS:
-        tally = flips.of(direction)
-        sum_of.count += tally.count
-        sum_of.amount_base += tally.amount_base
-        sum_of.unpriced += tally.unpriced
+        flip_count = flips.of(direction)
+        sum_of.count += flip_count.count
+        sum_of.amount_base += flip_count.amount_base
+        sum_of.unpriced += flip_count.unpriced
     return Bar(
         name or "unnamed",
         f"{parameter}={name}",
@@ -212,6 +224,119 @@ def _bar(name: str, parameter: str, flips: Directed, longest: int) -> Bar:
     )
 
 
-def _piece(direction: Direction, tally: Tally, longest: int) -> Piece:
-    width = f"{max(tally.count * 100 / longest, 0.5):.2f}%"
-    return Piece(direction.value, width, f"{tally.count:,}: {direction.label}")
+def _piece(direction: Direction, flip_count: FlipCount, longest: int) -> Piece:
+    width = f"{max(flip_count.count * 100 / longest, 0.5):.2f}%"
+    return Piece(direction.value, width, f"{flip_count.count:,}: {direction.label}")
+
+
+class RecordSite(Protocol):
+    """An admin site that knows where records are."""
+
+    def record_page(self, request: HttpRequest) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLinks:
+    """From a request's id to its record; to nothing for readers who may not open records."""
+
+    page: str  # the address's name; "" for these readers
+
+    @classmethod
+    def for_reader(cls, request: HttpRequest, site: RecordSite) -> RecordLinks:
+        return cls(site.record_page(request))
+
+    def to(self, subject_id: str) -> str:
+        """The record's address; "" when there is none for this reader."""
+        return reverse(self.page, args=[subject_id]) if self.page else ""
+
+
+DAYS = 30
+WIDTH, HEIGHT, FOOT = 720, 120, 18
+_KINDS = ("looser", "stricter", "rerouted", "same")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One segment of one day, in the chart's own units."""
+
+    kind: str
+    x: str
+    y: str
+    width: str
+    height: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowChart:
+    """A month of the shadow, and what it came to."""
+
+    blocks: tuple[Block, ...]
+    marks: tuple[tuple[str, str], ...]
+    total: int
+    differing: int
+    counts: tuple[tuple[str, str, int], ...]  # kind, words, count
+    newest: tuple[ShadowVerdict, ...]
+    width: int = WIDTH
+    base: int = HEIGHT
+    height: int = HEIGHT + FOOT
+    text_y: int = HEIGHT + 14
+
+
+def shadow_chart(version: PolicyVersion) -> ShadowChart | None:
+    """The last thirty days; None for a version that never ran in the shadow."""
+    now = db_clock.now()
+    days = divergence(version, now - timedelta(days=DAYS), until=now)[-DAYS:]
+    if not days and version.shadowing_since is None:
+        return None
+    counts = {kind: sum(getattr(day, kind) for day in days) for kind in _KINDS}
+    return ShadowChart(
+        blocks=tuple(_blocks(days)),
+        marks=tuple(_marks(days)),
+        total=sum(counts.values()),
+        differing=sum(counts.values()) - counts["same"],
+        counts=tuple((kind, str(Direction(kind).label), counts[kind]) for kind in _KINDS),
+        newest=tuple(differing_from(version)[:5]),
+    )
+
+
+def differing_from(version: PolicyVersion) -> QuerySet[ShadowVerdict]:
+    """What it answered differently, newest first."""
+    return version.shadows.exclude(direction=Direction.SAME).order_by("-id")
+
+
+def _blocks(days: tuple[ShadowDay, ...]) -> list[Block]:
+    """Stacked: what differs below, what does not on top."""
+    highest = max((day.total for day in days), default=0) or 1
+    blocks = []
+    for index, day in enumerate(days):
+        top = float(HEIGHT)
+        for kind in _KINDS:
+            number = getattr(day, kind)
+            if not number:
+                continue
+            tall = number / highest * (HEIGHT - 8)
+            top -= tall
+            words = f"{date_format(day.day)}: {number:,} {Direction(kind).label}"
+            blocks.append(
+                Block(
+                    kind,
+                    f"{_x(index) + 2:.1f}",
+                    f"{top:.1f}",
+                    f"{WIDTH / DAYS - 4:.1f}",
+                    f"{tall:.1f}",
+                    words,
+                )
+            )
+    return blocks
+
+
+def _marks(days: tuple[ShadowDay, ...]) -> list[tuple[str, str]]:
+    return [
+        (f"{_x(i):.1f}", date_format(days[i].day, "MONTH_DAY_FORMAT"))
+        for i in range(0, len(days), 7)
+    ]
+
+
+def _x(index: int) -> float:
+    return index * WIDTH / DAYS

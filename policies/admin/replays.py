@@ -17,11 +17,10 @@ from django.urls import URLPattern, path, reverse
 from django.views.decorators.http import require_safe
 from unfold.decorators import display
 
-from audit.filters import one_of
-from audit.money import Money
-from audit.read_only_admin import ReadOnlyAdmin
-from policies.admin.links import RecordLinks
-from policies.admin.replay_panel import FLIPS, panel, percent
+from audit.lib.admin import ReadOnlyAdmin
+from audit.lib.admin_filters import one_of
+from audit.lib.money import Money
+from policies.admin.replay_panel import FLIPS, RecordLinks, panel, percent
 from policies.models import Backtest, BacktestFlip
 from policies.models.replays import BacktestStatus
 from policies.replay.summary import Summary
@@ -29,7 +28,7 @@ from policies.replay.summary import Summary
 _ROWS = 50
 _CHOOSERS = ("direction", "agent", "action_type")
 _COLUMNS = (
-    "request", "judged at", "action type", "agent", "amount", "currency", "direction",
+    "request", "evaluated at", "action type", "agent", "amount", "currency", "direction",
     "verdict then", "tier then", "asked then", "verdict now", "tier now", "asked now",
 )  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")

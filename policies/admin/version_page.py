@@ -5,27 +5,29 @@ from __future__ import annotations
 import difflib
 import json
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+
+from django.utils.formats import date_format
 
 from audit.models import AuditEvent
 from audit.selectors import describe, events_of
-from policies.admin.changes_shown import Changes, sorted_out
-from policies.admin.findings import Group, findings_about
-from policies.admin.next_step import Step, next_step
-from policies.admin.replay_panel import ReplayPanel, newest_panel
-from policies.admin.shadow_chart import ShadowChart, shadow_chart
-from policies.checks.compare import compare
-from policies.checks.selftest import results
-from policies.checks.wording import requirements, shown
+from policies.admin.findings import Changes, Group, findings_about, sorted_out
+from policies.admin.replay_panel import ReplayPanel, ShadowChart, newest_panel, shadow_chart
 from policies.document import Document, Expectation, Rule
-from policies.matrix import Cell
+from policies.matrix import Cell, guarded
 from policies.models import PolicyEdit, PolicyVersion, User
 from policies.models.versions import VersionStatus
 from policies.services.evaluation import document_of
 from policies.services.publishable import (
     UNPUBLISHED,
     in_force,
+    involvement_in,
+    unready,
+    why_not_request,
 )
+from policies.static_analysis.compare import compare
+from policies.static_analysis.lint import tested
+from policies.static_analysis.wording import requirements, shown
 
 _MOST_EVENTS = 200
 
@@ -56,7 +58,7 @@ class TierRow:
     evidence: str
     decide_by: str
     execute_by: str
-    reason_required: bool
+    asks: tuple[str, ...]
     window: str
     operating_model: str
     pattern: str
@@ -111,7 +113,7 @@ def version_page(version: PolicyVersion, *, viewer: User, may_write: bool) -> Ve
     compared = compared_with(version)
     earlier = document_of(compared) if compared else None
     before = earlier if isinstance(earlier, Document) else None
-    tests = tuple(Test(*one) for one in results(document)) if document else ()
+    tests = tuple(Test(*one) for one in tested(document)) if document else ()
     replay = newest_panel(version)
     return VersionPage(
         step=next_step(version, viewer=viewer, may_write=may_write, replay=replay),
@@ -157,7 +159,8 @@ def _rule(rule: Rule) -> RuleRow:
         says.append(f"also asks {requirements(rule.adds)}")
     if rule.standing:
         instead = ", ".join(rule.standing.instead_of)
-        says.append(f"standing approval until {rule.standing.until}, instead of {instead}")
+        last_day = date_format(date.fromisoformat(rule.standing.until))
+        says.append(f"standing approval until {last_day}, instead of {instead}")
     if rule.categories:
         says.append(", ".join(rule.categories))
     return RuleRow(rule, tuple(says))
@@ -172,15 +175,24 @@ def _matrix(document: Document) -> list[TierRow]:
     return sorted([*tiers, *special], key=lambda row: (row.tier, row.action_type))
 
 
+_ASKS = {
+    "reason_required": "with a written reason",
+    "step_up": "with a fresh proof of identity",
+    "always_people": "never by itself",
+    "sign_off": "signed off afterwards",
+}
+
+
 def _row(tier: int, action_type: str, cell: Cell) -> TierRow:
+    cell = guarded(cell, tier)
     return TierRow(
         tier=tier,
         action_type=action_type,
         who=requirements(cell.requirements),
         evidence=", ".join(cell.evidence),
-        decide_by=span(cell.clocks.decide_by),
-        execute_by=span(cell.clocks.execute_by),
-        reason_required=cell.reason_required,
+        decide_by=span(cell.deadlines.decide_by),
+        execute_by=span(cell.deadlines.execute_by),
+        asks=tuple(sentence for name, sentence in _ASKS.items() if getattr(cell, name)),
         window=cell.window,
         operating_model=cell.operating_model,
         pattern=cell.pattern,
@@ -231,3 +243,82 @@ def _successor(version: PolicyVersion) -> PolicyVersion | None:
     if version.retired_at is None:
         return None
     return PolicyVersion.objects.filter(published_at=version.retired_at).first()
+
+
+_REPAIRS = ("tests_fail", "lint_errors", "invalid_document", "digest_mismatch")
+_REPLAYS = ("replay_missing", "outdated")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The one thing to do next: a sentence, and the action that does it, when this reader may."""
+
+    title: str
+    text: str
+    action: str = ""  # "edit", "replay", "propose", "publish", "roll_back"; "" for none
+    button: str = ""
+    tone: str = "info"
+
+
+def next_step(
+    version: PolicyVersion, *, viewer: User, may_write: bool, replay: ReplayPanel | None
+) -> Step:
+    status = VersionStatus(version.status)
+    if status == VersionStatus.PUBLISHED:
+        return Step(
+            "In force",
+            "Every new request is evaluated by it. It is retired when its successor is published; "
+            "requests it evaluated keep it.",
+            tone="good",
+        )
+    if status == VersionStatus.RETIRED:
+        said = "Its successor retired it; requests it evaluated keep it."
+        if not may_write:
+            return Step("Retired", said)
+        return Step(
+            "Retired",
+            f"{said} Rolling back proposes this text again as a new version, which somebody else "
+            "publishes.",
+            "roll_back",
+            "Roll back to this text",
+        )
+    if status == VersionStatus.DISCARDED:
+        return Step("Discarded", "It was given up and goes nowhere; its words stay readable.")
+    return _open_step(version, viewer, may_write, replay)
+
+
+def _open_step(
+    version: PolicyVersion, viewer: User, may_write: bool, replay: ReplayPanel | None
+) -> Step:
+    is_draft = version.status == VersionStatus.DRAFT
+    title = "Draft" if is_draft else "Waiting for publication"
+    if not may_write:
+        return Step(title, "Risk owners and ops admins write and publish policy.")
+    own = None if is_draft else involvement_in(version, viewer)
+    unmet = why_not_request(version) if is_draft else unready(version)
+    if unmet is not None and unmet.code in _REPAIRS:
+        action, button = ("edit", "Edit the draft") if is_draft else ("", "")
+        return Step("Something to put right", unmet.message, action, button, "loud")
+    last = f" {own.message}" if own else ""
+    if unmet is not None and unmet.code in _REPLAYS:
+        if replay and replay.is_running and replay.is_of_this_text:
+            said = "It shows what would have changed for past requests."
+            return Step("The replay runs", f"{said}{last}")
+        said = f"{unmet.message}{last}"
+        return Step("Replay it first", said, "replay", "Replay over past requests", "warn")
+    if is_draft:
+        return Step(
+            "Ready to be proposed",
+            "Its tests pass and its replay is there. Ask a colleague to publish it; from then on "
+            "its words stay.",
+            "propose",
+            "Ask for publication",
+        )
+    if own is not None:
+        return Step(title, own.message)
+    return Step(
+        "Yours to decide",
+        "From then on every new request is evaluated by it. It never changes again.",
+        "publish",
+        f"Publish {version.label}",
+    )

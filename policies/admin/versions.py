@@ -1,4 +1,4 @@
-"""The policy desk: versions read, written, replayed, proposed, published and rolled back to."""
+"""The policy editor: versions read, written, replayed, proposed, published and rolled back to."""
 
 from __future__ import annotations
 
@@ -16,20 +16,18 @@ from django.views.decorators.http import require_http_methods, require_safe
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from audit.doors import ReasonForm, ServiceAdminWithDoors
-from audit.filters import one_of
+from audit.lib.admin import ObjectActionsAdmin, ReasonForm
+from audit.lib.admin_filters import one_of
 from policies.admin.access import actor_at, person_at, writes_policy
-from policies.admin.editor import edit
-from policies.admin.links import RecordLinks
-from policies.admin.shadow_chart import differing_from, shadow_chart
+from policies.admin.editor import edit, vocabulary
+from policies.admin.replay_panel import RecordLinks, differing_from, shadow_chart
 from policies.admin.version_page import version_page
-from policies.admin.vocabulary import vocabulary
 from policies.exceptions import PolicyError
 from policies.models import PolicyVersion
 from policies.models.replays import Direction
 from policies.models.versions import VersionStatus
-from policies.services import backtests, drafts, shadowing, versions
-from policies.services.checking import document_in_force
+from policies.services import backtests, drafts, shadow, versions
+from policies.services.publishable import document_in_force
 
 _ROWS = 50
 
@@ -41,9 +39,9 @@ class WhyForm(ReasonForm):
 
 
 @admin.register(PolicyVersion)
-class PolicyVersionAdmin(ServiceAdminWithDoors):
+class PolicyVersionAdmin(ObjectActionsAdmin):
     refusals = (PolicyError,)
-    doors = (
+    object_actions = (
         ("replay", forms.Form),
         ("propose", WhyForm),
         ("publish", WhyForm),
@@ -60,13 +58,13 @@ class PolicyVersionAdmin(ServiceAdminWithDoors):
     list_select_related = ("author", "publisher")
     list_filter = (one_of("status", "status", lambda: list(VersionStatus.choices)),)
     list_filter_submit = True
-    list_before_template = "admin/policies/desk_list.html"
+    list_before_template = "admin/policies/policy_list.html"
     search_fields = ("label",)
     search_help_text = "A whole label, such as 2026-11-20.1."
     fields = ("reason", "document")
 
     class Media:
-        css = {"all": ("policies/desk.css",)}
+        css = {"all": ("policies/policy_editor.css",)}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[PolicyVersion]:
         rows: QuerySet[PolicyVersion] = super().get_queryset(request)
@@ -87,7 +85,7 @@ class PolicyVersionAdmin(ServiceAdminWithDoors):
     ) -> HttpResponse:
         context = {
             "title": "Policy",
-            "desk": {
+            "policy": {
                 "may_write": self.has_add_permission(request),
                 "waiting": list(
                     self.get_queryset(request).filter(status=VersionStatus.PROPOSED)[:5]
@@ -124,9 +122,6 @@ class PolicyVersionAdmin(ServiceAdminWithDoors):
             page("<int:object_id>/shadow/", require_safe(self.shadow_view), "shadow"),
             *super().get_urls(),
         ]
-
-    def list_address(self) -> str:
-        return reverse("admin:policies_policyversion_changelist")
 
     def add_view(
         self,
@@ -181,7 +176,7 @@ class PolicyVersionAdmin(ServiceAdminWithDoors):
         return self._page(
             request,
             version,
-            "desk_shadow",
+            "policy_shadow",
             title=f"Shadow of {version.label}",
             chart=shadow_chart(version),
             rows=Paginator(rows, _ROWS).get_page(request.GET.get("page")),
@@ -220,13 +215,13 @@ class PolicyVersionAdmin(ServiceAdminWithDoors):
         )
 
     def _urls(self, version: PolicyVersion) -> dict[str, str]:
-        names = [*(name for name, _ in self.doors), "edit", "shadow"]
+        names = [*(name for name, _ in self.object_actions), "edit", "shadow"]
         return {
             name: reverse(f"admin:policies_policyversion_{name}", args=[version.pk])
             for name in names
         } | {"list": self.list_address()}
 
-    # --- Doors ------------------------------------------------------------------------------------
+    # --- Actions ----------------------------------------------------------------------------------
 
     def replay(self, request: HttpRequest, version: PolicyVersion, form: forms.Form) -> str:
         backtests.request_backtest(version.pk, actor=actor_at(request))
@@ -258,11 +253,11 @@ class PolicyVersionAdmin(ServiceAdminWithDoors):
         return HttpResponseRedirect(self.address_of(new))
 
     def start_shadow(self, request: HttpRequest, version: PolicyVersion, form: forms.Form) -> str:
-        shadowing.start_shadow(version.pk, actor=actor_at(request), **form.cleaned_data)
+        shadow.start_shadow(version.pk, actor=actor_at(request), **form.cleaned_data)
         return f"{version.label} runs in the shadow: it is asked, and decides nothing."
 
     def end_shadow(self, request: HttpRequest, version: PolicyVersion, form: forms.Form) -> str:
-        shadowing.stop_shadow(version.pk, actor=actor_at(request), **form.cleaned_data)
+        shadow.stop_shadow(version.pk, actor=actor_at(request), **form.cleaned_data)
         return f"{version.label} no longer runs in the shadow."
 
     # --- Columns ----------------------------------------------------------------------------------

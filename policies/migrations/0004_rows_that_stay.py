@@ -7,7 +7,7 @@ from django.db import migrations
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import StateApps
 
-from audit.append_only import forbid_changes
+from audit.protection import forbid_changes
 
 TABLES = (
     "policies_policyedit",

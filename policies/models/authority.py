@@ -1,14 +1,88 @@
-"""Lent authority, absences, and changes of authority that wait for a second person."""
+"""What a person's authority is made of: limits, delegations, absences, proofs, waiting changes.
+
+Exchange rates by day make sums over currencies comparable with limits.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from django.conf import settings
+from django.contrib.auth.models import Group
 from django.db import models
+from django.utils.formats import date_format
 
-from audit.history import kept_history
-from audit.models import Chained
+from audit.lib.dates import format_moment
+from audit.models import Chained, kept_history
+
+
+class ApprovalLimit(Chained):
+    """The largest amount its holder may approve, per kind of action and currency.
+
+    A removed limit stays as a row that is no longer valid: decisions name the limit they rest on.
+    """
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="approval_limits",
+    )
+    group = models.ForeignKey(
+        Group, on_delete=models.PROTECT, null=True, blank=True, related_name="approval_limits"
+    )
+    action_type = models.CharField(
+        max_length=60, help_text='An action type ("refund.issue"), a family ("refund.*") or "*".'
+    )
+    currency = models.CharField(max_length=3, help_text="ISO 4217 code.")
+    each_minor = models.BigIntegerField(help_text="Largest single amount, in minor units.")
+    per_day_minor = models.BigIntegerField(
+        null=True, blank=True, help_text="Largest sum in 24 hours, in minor units; empty: no sum."
+    )
+    valid = models.BooleanField(default=True)
+    history = kept_history(excluded_fields=["audit_seq", "audit_head"])
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name = "approval limit"
+        constraints = [
+            models.CheckConstraint(
+                condition=(
+                    models.Q(user__isnull=False, group=None)
+                    | models.Q(user=None, group__isnull=False)
+                ),
+                name="policies_limit_one_holder",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(each_minor__gte=0), name="policies_limit_not_negative"
+            ),
+            models.CheckConstraint(
+                condition=(
+                    models.Q(per_day_minor=None)
+                    | models.Q(per_day_minor__gte=models.F("each_minor"))
+                ),
+                name="policies_limit_day_covers_each",
+            ),
+            models.UniqueConstraint(
+                fields=["user", "action_type", "currency"],
+                condition=models.Q(valid=True, user__isnull=False),
+                name="policies_limit_unique_for_user",
+            ),
+            models.UniqueConstraint(
+                fields=["group", "action_type", "currency"],
+                condition=models.Q(valid=True, group__isnull=False),
+                name="policies_limit_unique_for_group",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.holder}: {self.action_type} {self.currency}"
+
+    @property
+    def holder(self) -> str:
+        """The user name or the role the limit belongs to."""
+        return self.user.get_username() if self.user else str(self.group)
 
 
 class DelegationQuerySet(models.QuerySet["Delegation"]):
@@ -100,7 +174,7 @@ class Absence(Chained):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user} until {self.ends_at:%Y-%m-%d %H:%M}"
+        return f"{self.user} until {format_moment(self.ends_at)}"
 
 
 class ChangeStatus(models.TextChoices):
@@ -181,3 +255,34 @@ class Reauthentication(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} by {self.method}"
+
+
+class ExchangeRate(models.Model):
+    """What one unit of a currency is worth in the base currency from a day on.
+
+    Rows never change: a correction is a newer row of the same day, and the newest one counts.
+    """
+
+    currency = models.CharField(max_length=3, help_text="ISO 4217 code.")
+    day = models.DateField(help_text="First day it counts.")
+    rate = models.DecimalField(
+        max_digits=20, decimal_places=10, help_text="Units of the base currency for one unit."
+    )
+    set_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, related_name="+"
+    )
+    created_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-day", "-id"]
+        indexes = [
+            models.Index(fields=["currency", "-day", "-id"], name="policies_rate_latest"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(rate__gt=0), name="policies_rate_is_positive"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.currency} {date_format(self.day)}: {self.rate.normalize():f}"

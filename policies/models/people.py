@@ -8,8 +8,7 @@ from typing import Any
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 
-from audit.history import kept_history
-from audit.models import Chained
+from audit.models import Chained, kept_history
 
 NOT_IN_HISTORY = ("password", "last_login", "audit_seq", "audit_head")
 """Secrets, and what changes by itself."""

@@ -5,20 +5,23 @@ Pure: a document and past cases in, flips and a summary out.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
 from policies.document import Document
+from policies.evaluate import ENGINE, evaluate_stored
+from policies.facts import declared
 from policies.models.replays import Direction
-from policies.replay.precedents import Answered, Precedents, load
 from policies.replay.summary import Summary
 from policies.verdicts import Evaluation, Verdict
 
 LAID_OVER: frozenset[str] = frozenset({"target-unread", "no-longer-valid"})
 """Trace entries of whoever asked, laid over the document's answer: another document keeps them."""
 
+_VERSION = "replay"
 _STRICTNESS = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
 
@@ -32,17 +35,19 @@ class Said:
     people: int = 0  # how many had to say yes
 
     @classmethod
-    def by(cls, answer: Answered) -> Said:
-        return cls(answer.verdict, answer.tier, answer.asked, answer.people)
-
-    @classmethod
     def of(cls, evaluation: Evaluation) -> Said:
-        return cls.by(Answered.of(evaluation))
+        specs = evaluation.requirements
+        return cls(
+            verdict=evaluation.verdict,
+            tier=evaluation.tier,
+            asked=tuple(sorted({spec.group for spec in specs})),
+            people=sum(spec.quorum for spec in specs),
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class PastCase:
-    """One request as it was judged then, and the facts it was judged on."""
+    """One request as it was evaluated then, and the facts it was evaluated on."""
 
     subject_id: str
     facts: str  # canonical JSON
@@ -106,11 +111,7 @@ class Replay:
     past: PastCases | None = None
     base_currency: str = "EUR"
     summary: Summary = field(default_factory=Summary)
-    _precedents: Precedents = field(init=False)
     _matched: set[str] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        self._precedents = Precedents(self.document)
 
     def over(self, cases: Sequence[PastCase]) -> list[Flip]:
         """The flips of one batch; the summary has them too."""
@@ -130,11 +131,23 @@ class Replay:
 
     def finished(self) -> Summary:
         """The summary, with what is only known at the end."""
-        self.summary.unknown_facts = self._precedents.with_unknown_facts
         self.summary.never_matched = tuple(
             rule.id for rule in self.document.rules if rule.id not in self._matched
         )
         return self.summary
+
+    def answer(self, facts: Mapping[str, object]) -> Evaluation:
+        """What the document says about stored facts. Never raises: it fails closed instead.
+
+        Facts not named keep their defaults; facts this release does not know are left out.
+        """
+        if not facts.keys() <= declared().keys():
+            self.summary.unknown_facts += 1
+            facts = {name: value for name, value in facts.items() if name in declared()}
+        found = evaluate_stored(self.document, facts, version=_VERSION, with_clauses=False)
+        self.summary.failed_closed += bool(found.failed_closed)
+        self._matched.update(entry.rule for entry in found.matched if entry.owner != ENGINE)
+        return found
 
     def _flip(self, case: PastCase) -> Flip | None:
         self.summary.total += 1
@@ -143,10 +156,7 @@ class Replay:
         except ValueError:
             self.summary.unreadable += 1
             facts = {"action.type": None}  # policy cannot use that: people decide
-        answer = self._precedents.answer(facts)
-        self.summary.failed_closed += bool(answer.failed_closed)
-        self._matched.update(answer.matched)
-        after = Said.by(answer)
+        after = Said.of(self.answer(facts))
         direction = direction_of(case.said, after)
         if direction == Direction.SAME:
             return None
@@ -196,6 +206,14 @@ def with_floor(before: Said, after: Said, floor: Verdict | None) -> Said:
     if floor is None or _STRICTNESS[floor] <= _STRICTNESS[after.verdict]:
         return after
     return replace(before, tier=after.tier)
+
+
+def load(text: str) -> dict[str, object]:
+    """Stored facts from their canonical JSON; raises ValueError for anything else."""
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("Facts are an object.")
+    return found
 
 
 def _money(facts: Mapping[str, object]) -> tuple[int | None, str]:

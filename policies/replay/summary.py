@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from audit.canonical import JsonObject, canonical
+from audit.lib.canonical import JsonObject, canonical
 from policies.models.replays import Direction
 from policies.verdicts import Verdict
 
 
 @dataclass(slots=True)
-class Tally:
+class FlipCount:
     """Flips counted and added up."""
 
     count: int = 0
@@ -35,18 +35,18 @@ class Tally:
 class Directed:
     """Flips of one kind, by direction."""
 
-    looser: Tally = field(default_factory=Tally)
-    stricter: Tally = field(default_factory=Tally)
-    rerouted: Tally = field(default_factory=Tally)
+    looser: FlipCount = field(default_factory=FlipCount)
+    stricter: FlipCount = field(default_factory=FlipCount)
+    rerouted: FlipCount = field(default_factory=FlipCount)
 
     @property
     def count(self) -> int:
         return self.looser.count + self.stricter.count + self.rerouted.count
 
-    def of(self, direction: Direction) -> Tally:
+    def of(self, direction: Direction) -> FlipCount:
         """The tally of that direction; raises AttributeError for SAME, which is no flip."""
-        tally: Tally = getattr(self, direction.value)
-        return tally
+        flip_count: FlipCount = getattr(self, direction.value)
+        return flip_count
 
     def as_json(self) -> JsonObject:
         return {name: getattr(self, name).as_json() for name in ("looser", "stricter", "rerouted")}
@@ -61,8 +61,8 @@ class Summary:
     flips: Directed = field(default_factory=Directed)
     by_agent: dict[str, Directed] = field(default_factory=dict)
     by_action_type: dict[str, Directed] = field(default_factory=dict)
-    newly_automatic: Tally = field(default_factory=Tally)
-    no_longer_automatic: Tally = field(default_factory=Tally)
+    newly_automatic: FlipCount = field(default_factory=FlipCount)
+    no_longer_automatic: FlipCount = field(default_factory=FlipCount)
     never_matched: tuple[str, ...] = ()  # rules that matched none of them
     unknown_facts: int = 0  # cases with facts this release no longer knows
     unreadable: int = 0  # cases whose facts are no JSON: people would decide
@@ -122,8 +122,8 @@ class Summary:
             by_action_type={
                 name: _directed(value) for name, value in found["by_action_type"].items()
             },
-            newly_automatic=Tally(**found["newly_automatic"]),
-            no_longer_automatic=Tally(**found["no_longer_automatic"]),
+            newly_automatic=FlipCount(**found["newly_automatic"]),
+            no_longer_automatic=FlipCount(**found["no_longer_automatic"]),
             never_matched=tuple(found["never_matched"]),
             unknown_facts=found["unknown_facts"],
             unreadable=found["unreadable"],
@@ -132,4 +132,4 @@ class Summary:
 
 
 def _directed(found: Mapping[str, Any]) -> Directed:
-    return Directed(**{name: Tally(**tally) for name, tally in found.items()})
+    return Directed(**{name: FlipCount(**flip_count) for name, flip_count in found.items()})

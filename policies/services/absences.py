@@ -6,14 +6,14 @@ from datetime import datetime, timedelta
 
 from django.db import transaction
 
-from audit import clock
 from audit.actors import Actor, ActorKind
 from audit.events import AuditCode
+from audit.lib import db_clock
 from audit.services import record
 from policies.authority import may_configure
 from policies.exceptions import PolicyError
 from policies.models import Absence, User
-from policies.services.configuring import person_of
+from policies.services.dual_control import person_of
 
 LONGEST = timedelta(days=366)
 AHEAD = timedelta(days=2 * 366)
@@ -32,7 +32,7 @@ def set_absence(
     if user is None:
         raise PolicyError("unknown_user", "There is no such account.")
     _demand_own(actor, user)
-    at = clock.now()
+    at = db_clock.now()
     if not starts_at < ends_at or ends_at <= at:
         raise PolicyError("bad_window", "An absence ends after it begins, and in the future.")
     if starts_at > at + AHEAD:
@@ -72,7 +72,7 @@ def cancel_absence(absence_id: int, *, actor: Actor) -> Absence:
     if absence is None:
         raise PolicyError("unknown_absence", "There is no such absence.")
     _demand_own(actor, absence.user)
-    at = clock.now()
+    at = db_clock.now()
     if absence.cancelled_at is not None or absence.ends_at <= at:
         raise PolicyError("is_over", "This absence is over already.")
     absence.cancelled_at = at

@@ -11,14 +11,19 @@ from typing import cast
 from django.db import transaction
 
 from audit.actors import Actor, ActorKind
-from audit.canonical import JsonObject
 from audit.events import AuditCode
+from audit.lib.canonical import JsonObject
 from audit.services import record, save_with_history
 from policies.exceptions import PolicyError
 from policies.models import AuthorityChange, User
 from policies.models.people import person_key
-from policies.services.configuring import check_may_configure, person_of
-from policies.services.second_person import carries_out, propose_change
+from policies.services.dual_control import (
+    carries_out,
+    check_may_configure,
+    person_of,
+    propose_change,
+    require_reason,
+)
 
 EMAIL = "user.email"
 PERSON = "user.person"
@@ -161,12 +166,6 @@ def refuse_own(user: User, actor: Actor, message: str) -> None:
         raise PolicyError("own_account", message)
 
 
-def require_reason(reason: str) -> None:
-    """Raises PolicyError reason_missing."""
-    if not reason.strip():
-        raise PolicyError("reason_missing", "Say why, in a few words.")
-
-
 def check_person(person: str) -> None:
     """Raises PolicyError person_too_long."""
     if len(person_key(person)) > LONGEST_PERSON:
@@ -201,7 +200,7 @@ def _change(
         actor=actor,
         subject=user,
         data={
-            "fields": ", ".join(changed),
+            "fields": list(changed),
             "to": {name: wanted[name] for name in changed},
             "reason": reason,
             "proposed_by": proposer.name if proposer else "",
@@ -217,7 +216,7 @@ def _reopen(user: User, *, actor: Actor, reason: str, proposer: Actor | None = N
         actor=actor,
         subject=user,
         data={
-            "fields": "is_active",
+            "fields": ["is_active"],
             "is_active": True,
             "reason": reason,
             "proposed_by": proposer.name if proposer else "",

@@ -15,12 +15,12 @@ from typing import cast
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
-from django.utils import timezone
 
 from audit.actors import Actor, ActorKind
-from audit.canonical import digest
-from audit.doorbell import ring
 from audit.events import AuditCode
+from audit.lib import db_clock
+from audit.lib.canonical import digest
+from audit.lib.outbox import enqueue_on_commit
 from audit.services import record
 from policies.authority import may_write_policy
 from policies.document import Document
@@ -28,8 +28,8 @@ from policies.exceptions import PolicyError
 from policies.models import Backtest, BacktestFlip, PolicyVersion
 from policies.models.replays import BacktestStatus
 from policies.models.versions import VersionStatus
-from policies.reading.grammar import read_stored
-from policies.reading.yaml_source import DocumentError
+from policies.parsing.grammar import read_stored
+from policies.parsing.yaml_source import DocumentError
 from policies.replay.backtest import Flip, PastCases, Replay
 from policies.services.evaluation import active_version
 
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 TASK = "policies.run_backtest"
 MOST_CASES = 100_000
-"""How many of the newest judgements one replay looks at."""
+"""How many of the newest evaluations one replay looks at."""
 
 SILENT_AFTER = timedelta(seconds=60)
 """A run without a sign of life for so long is taken over."""
@@ -89,9 +89,9 @@ def request_backtest(version_id: int, *, actor: Actor) -> Backtest:
         digest=version.digest,
         against=against,
         requested_by_id=int(actor.id) if actor.kind == ActorKind.HUMAN else None,
-        created_at=timezone.now(),
+        created_at=db_clock.now(),
     )
-    ring(TASK, order.pk)
+    enqueue_on_commit(TASK, order.pk)
     return order
 
 
@@ -118,20 +118,6 @@ def run_backtest(backtest_id: int) -> None:
         _fail(order, f"The replay failed ({type(error).__name__}). Ask for it again.")
 
 
-def finished_backtest(version: PolicyVersion) -> Backtest | None:
-    """The newest finished replay of the version's document against the policy now in force."""
-    return (
-        Backtest.objects.filter(
-            version_id=version.pk,
-            status=BacktestStatus.DONE,
-            digest=version.digest,
-            against=active_version(),
-        )
-        .order_by("-id")
-        .first()
-    )
-
-
 def find_waiting(now: datetime) -> list[int]:
     """Replays nobody carries out: not begun, or begun by somebody who fell silent."""
     return list(
@@ -147,7 +133,7 @@ def _claim(backtest_id: int) -> Backtest | None:
     order = Backtest.objects.select_for_update(of=("self",)).filter(pk=backtest_id).first()
     if order is None or order.status not in UNFINISHED:
         return None
-    now = timezone.now()
+    now = db_clock.now()
     if order.beat_at is not None and order.beat_at > now - SILENT_AFTER:
         return None
     if order.created_at <= now - GIVE_UP_AFTER:
@@ -190,7 +176,7 @@ def _still_ours(order: Backtest, **values: int) -> None:
     ours = Backtest.objects.filter(
         pk=order.pk, status=BacktestStatus.RUNNING, started_at=order.started_at
     )
-    if not ours.update(beat_at=timezone.now(), **values):
+    if not ours.update(beat_at=db_clock.now(), **values):
         raise TakenOver
 
 
@@ -224,7 +210,7 @@ def _keep(order: Backtest, flips: Iterable[Flip]) -> None:
 def _finish(order: Backtest, summary: str, total: int) -> None:
     version = PolicyVersion.objects.select_for_update(of=("self",)).get(pk=order.version_id)
     _still_ours(order, done=total, total=total)
-    now = timezone.now()
+    now = db_clock.now()
     Backtest.objects.filter(pk=order.pk).update(
         status=BacktestStatus.DONE, summary=summary, finished_at=now
     )
@@ -248,4 +234,4 @@ def _fail(order: Backtest, problem: str) -> None:
     with transaction.atomic():
         Backtest.objects.filter(
             pk=order.pk, status=BacktestStatus.RUNNING, started_at=order.started_at
-        ).update(status=BacktestStatus.FAILED, problem=problem[:500], finished_at=timezone.now())
+        ).update(status=BacktestStatus.FAILED, problem=problem[:500], finished_at=db_clock.now())

@@ -1,26 +1,32 @@
-"""Lending authority: asked for by the lender, agreed to by a second person, taken back at once."""
+"""Delegations: asked for by the delegator, agreed to by a second person, taken back at once."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from django.db import transaction
 
-from audit import clock
 from audit.actors import Actor, ActorKind
-from audit.canonical import JsonObject
 from audit.events import AuditCode
-from audit.money import Money, MoneyError, exponent
+from audit.lib import db_clock
+from audit.lib.canonical import JsonObject
+from audit.lib.dates import format_moment
+from audit.lib.money import Money, MoneyError, exponent
 from audit.services import record, save_with_history
 from policies import patterns
-from policies.authority import limits_of, may_configure
+from policies.authority import (
+    deciding_roles,
+    limits_of,
+    may_configure,
+    people_who_never_decide,
+    roles_of,
+)
 from policies.exceptions import PolicyError
 from policies.models import AuthorityChange, Delegation, User
-from policies.roles import DECIDING_ROLES, NEVER_DECIDE
-from policies.services.configuring import person_of
-from policies.services.second_person import carries_out, propose_change
+from policies.roles import DECIDING_ROLES
+from policies.services.dual_control import carries_out, person_of, propose_change, require_reason
 
 GIVE = "delegation.give"
 LONGEST = timedelta(days=90)
@@ -33,7 +39,7 @@ _LONGEST_REASON = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Terms:
-    """What is lent, to whom and for how long, as it waits for a second person."""
+    """What is delegated, to whom and for how long, as it waits for a second person."""
 
     lender_id: int
     delegate_id: int
@@ -55,7 +61,7 @@ class _Terms:
 
 
 @transaction.atomic
-def lend(
+def propose_delegation(
     *,
     lender: User,
     delegate_id: int,
@@ -67,11 +73,11 @@ def lend(
     reason: str,
     actor: Actor,
 ) -> AuthorityChange:
-    """Ask that the delegate may decide on the lender's behalf; it waits for a second person.
+    """Ask that the delegate may decide on the delegator's behalf; it waits for a second person.
 
-    The lender or an ops admin asks; an ops admin who is neither lender nor delegate agrees.
-    `group` is the role lent, "" for every deciding role they have; `cap` the largest single
-    amount, None for the lender's own limit. Raises PolicyError: not_yours_to_lend, unknown_user,
+    The delegator or an ops admin asks; an ops admin who is neither delegator nor delegate agrees.
+    `group` is the role delegated, "" for every deciding role they have; `cap` the largest single
+    amount, None for the delegator's own limit. Raises PolicyError: not_yours_to_lend, unknown_user,
     same_person, never_decides, unknown_role, not_in_group, unknown_pattern, unknown_currency,
     cap_too_high, bad_window, window_over, window_too_long, lent_back, reason_missing,
     already_waiting.
@@ -89,9 +95,11 @@ def lend(
     )
     payload = cast("JsonObject", asdict(terms))
     _lender_or_ops_admin(actor, payload)
-    at = clock.now()
+    at = db_clock.now()
     if starts_at < at - LATE:
-        raise PolicyError("bad_window", "Authority is not lent for the past; begin now or later.")
+        raise PolicyError(
+            "bad_window", "Authority is not delegated for the past; begin now or later."
+        )
     lender, delegate = _checked(terms, at=at)
     return propose_change(
         GIVE,
@@ -106,17 +114,17 @@ def lend(
 def _lender_or_ops_admin(actor: Actor, payload: JsonObject) -> None:
     own = actor.kind == ActorKind.HUMAN and actor.id == str(payload["lender_id"])
     if not own and may_configure(actor) is not None:
-        raise PolicyError("not_yours_to_lend", "You lend your own authority and nobody else's.")
+        raise PolicyError("not_yours_to_lend", "You delegate your own authority and nobody else's.")
 
 
 @carries_out(GIVE, proposed_by=_lender_or_ops_admin)
 def _give(payload: JsonObject, /, *, proposer: Actor, actor: Actor) -> None:
-    """Judged again as of now: who has left since lends nothing. It begins now at the earliest."""
+    """Checked again as of now: who has left delegates nothing. It begins now at the earliest."""
     terms = _Terms(**cast("Any", payload))
-    at = clock.now()
+    at = db_clock.now()
     lender, delegate = _checked(terms, at=at)
     if person_of(actor) in (lender.person, delegate.person):
-        raise PolicyError("own_delegation", "Lender and delegate do not agree to it themselves.")
+        raise PolicyError("own_delegation", "Delegator and delegate do not agree to it themselves.")
     starts_at, ends_at = terms.window
     delegation = Delegation(
         lender=lender,
@@ -152,7 +160,7 @@ def _give(payload: JsonObject, /, *, proposer: Actor, actor: Actor) -> None:
 
 @transaction.atomic
 def revoke(delegation_id: int, *, actor: Actor, reason: str) -> Delegation:
-    """Take it back at once: the lender, the delegate or an ops admin. Twice is harmless.
+    """Take it back at once: the delegator, the delegate or an ops admin. Twice is harmless.
 
     What was approved on it and has not run goes back to people. Raises PolicyError:
     unknown_delegation, not_yours_to_lend, delegation_over, reason_missing.
@@ -165,12 +173,12 @@ def revoke(delegation_id: int, *, actor: Actor, reason: str) -> Delegation:
     concerned = (delegation.lender.person, delegation.delegate.person)
     if may_configure(actor) is not None and (not person or person not in concerned):
         raise PolicyError(
-            "not_yours_to_lend", "The lender, the delegate or an ops admin takes it back."
+            "not_yours_to_lend", "The delegator, the delegate or an ops admin takes it back."
         )
-    _check_reason(reason)
+    require_reason(reason, at_most=_LONGEST_REASON)
     if delegation.revoked_at is not None:
         return delegation
-    at = clock.now()
+    at = db_clock.now()
     if delegation.ends_at <= at:
         raise PolicyError("delegation_over", "This has ended already.")
     delegation.revoked_at = at
@@ -189,17 +197,19 @@ def revoke(delegation_id: int, *, actor: Actor, reason: str) -> Delegation:
 
 
 def _checked(terms: _Terms, *, at: datetime) -> tuple[User, User]:
-    """Lender and delegate, locked, if these terms may be lent between them now."""
-    _check_reason(terms.reason)
+    """Delegator and delegate, locked, if these terms may be delegated between them now."""
+    require_reason(terms.reason, at_most=_LONGEST_REASON)
     starts_at, ends_at = terms.window
     if not starts_at < ends_at:
         raise PolicyError("bad_window", "It ends after it begins.")
     if ends_at <= at:
-        raise PolicyError("window_over", "The window has passed; lend it for a later one.")
+        raise PolicyError("window_over", "The window has passed; delegate it for a later one.")
     if starts_at > at + AHEAD:
-        raise PolicyError("bad_window", "Authority is lent from a day within the next year.")
+        raise PolicyError("bad_window", "Authority is delegated from a day within the next year.")
     if ends_at - starts_at > LONGEST:
-        raise PolicyError("window_too_long", f"Authority is lent for {LONGEST.days} days at most.")
+        raise PolicyError(
+            "window_too_long", f"Authority is delegated for {LONGEST.days} days at most."
+        )
     accounts = User.objects.select_for_update(no_key=True).filter(
         pk__in=[terms.lender_id, terms.delegate_id]
     )
@@ -219,7 +229,7 @@ def _checked(terms: _Terms, *, at: datetime) -> tuple[User, User]:
     )
     if back.exists():
         raise PolicyError(
-            "lent_back", f"{delegate} lends to {lender} in that window; authority goes one way."
+            "lent_back", f"{delegate} delegates to {lender} in that window; authority goes one way."
         )
     return lender, delegate
 
@@ -230,14 +240,13 @@ def _check_people(lender: User, delegate: User) -> None:
     for account in (lender, delegate):
         if not account.is_active:
             raise PolicyError("unknown_user", f"The account {account} is deactivated.")
-        barred = User.objects.filter(person=account.person, groups__name__in=NEVER_DECIDE)
-        if barred.exists():
+        if people_who_never_decide().filter(person=account.person).exists():
             raise PolicyError("never_decides", f"{account} configures or reads, and never decides.")
 
 
 def _check_scope(lender: User, terms: _Terms) -> None:
-    """Only one's own roles and limits: what was lent to the lender is not lent on."""
-    held = set(lender.groups.values_list("name", flat=True)) & set(DECIDING_ROLES)
+    """Only one's own roles and limits: what was delegated to them is not delegated further."""
+    held = deciding_roles(roles_of(lender))
     if terms.group and terms.group not in DECIDING_ROLES:
         raise PolicyError("unknown_role", f"{terms.group} is no role that decides.")
     if not held or (terms.group and terms.group not in held):
@@ -268,18 +277,11 @@ def _overlap(one: str, other: str) -> bool:
 
 
 def _summary(lender: User, delegate: User, terms: _Terms) -> str:
-    starts_at, ends_at = (moment.astimezone(UTC) for moment in terms.window)
+    starts_at, ends_at = map(format_moment, terms.window)
     what = [terms.group or "every deciding role", terms.action_type]
     if terms.cap:
         what.append(f"up to {terms.cap}")
     return (
-        f"{lender} lends authority to {delegate} ({', '.join(what)}) "
-        f"from {starts_at:%Y-%m-%d %H:%M} to {ends_at:%Y-%m-%d %H:%M} UTC."
+        f"{lender} delegates authority to {delegate} ({', '.join(what)}) "
+        f"from {starts_at} to {ends_at}."
     )
-
-
-def _check_reason(reason: str) -> None:
-    if not reason.strip():
-        raise PolicyError("reason_missing", "Say why, in a few words.")
-    if len(reason.strip()) > _LONGEST_REASON:
-        raise PolicyError("reason_too_long", f"Say why in at most {_LONGEST_REASON} characters.")

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from django.db import transaction
-from django.utils import timezone
 
 from audit.actors import Actor
 from audit.events import AuditCode
+from audit.lib import db_clock
 from audit.services import record
-from policies.checks.selftest import failed_tests
 from policies.exceptions import PolicyError
 from policies.models import PolicyVersion, User
 from policies.models.versions import VersionStatus
-from policies.reading.grammar import read_stored
-from policies.reading.parser import parse_document
+from policies.parsing.grammar import read_stored
+from policies.parsing.parser import parse_document
 from policies.services.backtests import request_backtest
 from policies.services.publishable import (
     UNPUBLISHED,
     check,
     check_errors,
-    check_may_write,
-    check_reason,
-    in_turn,
-    locked_version,
+    open_version,
     why_not_request,
 )
-from policies.services.shadowing import end_shadow
+from policies.services.shadow import end_shadow
 from policies.services.versions import keep_text, new_version
+from policies.static_analysis.lint import failed_tests
 
 
 @transaction.atomic
@@ -39,11 +36,8 @@ def edit_draft(
     about one text. Raises DocumentError when it cannot be a policy, PolicyError: unknown_version,
     not_risk_owner, reason_missing, not_a_draft, changed_meanwhile, nothing_changed, lint_errors.
     """
-    in_turn()
-    version = locked_version(version_id)
     actor = Actor.human(editor)
-    check_may_write(actor)
-    check_reason(reason)
+    version, _ = open_version(version_id, actor, reason)
     if version.status != VersionStatus.DRAFT:
         raise PolicyError(
             "not_a_draft", f"Only a draft is edited; {version.label} is none (any more)."
@@ -57,7 +51,7 @@ def edit_draft(
     if parsed.digest == version.digest:
         raise PolicyError("nothing_changed", "The text is the same as before.")
     check_errors(parsed)
-    before, now = version.digest, timezone.now()
+    before, now = version.digest, db_clock.now()
     end_shadow(version, actor, reason="its text changed")
     version.document, version.digest = document, parsed.digest
     version.save(update_fields=["document", "digest"])
@@ -73,10 +67,7 @@ def request_publication(version_id: int, *, actor: Actor, reason: str) -> Policy
     Raises PolicyError: unknown_version, not_risk_owner, reason_missing, not_a_draft,
     digest_mismatch, invalid_document, tests_fail, lint_errors, replay_missing, outdated.
     """
-    in_turn()
-    version = locked_version(version_id)
-    check_may_write(actor)
-    check_reason(reason)
+    version, _ = open_version(version_id, actor, reason)
     check(why_not_request(version))
     _move(version, VersionStatus.PROPOSED)
     _note(AuditCode.POLICY_PROPOSED, version, actor, reason)
@@ -89,10 +80,7 @@ def return_to_draft(version_id: int, *, actor: Actor, reason: str) -> PolicyVers
 
     Raises PolicyError: unknown_version, not_risk_owner, reason_missing, not_proposed.
     """
-    in_turn()
-    version = locked_version(version_id)
-    check_may_write(actor)
-    check_reason(reason)
+    version, _ = open_version(version_id, actor, reason)
     if version.status != VersionStatus.PROPOSED:
         raise PolicyError("not_proposed", f"Nobody asked for the publication of {version.label}.")
     _move(version, VersionStatus.DRAFT)
@@ -106,10 +94,7 @@ def discard(version_id: int, *, actor: Actor, reason: str) -> PolicyVersion:
 
     Raises PolicyError: unknown_version, not_risk_owner, reason_missing, not_a_draft.
     """
-    in_turn()
-    version = locked_version(version_id)
-    check_may_write(actor)
-    check_reason(reason)
+    version, _ = open_version(version_id, actor, reason)
     if version.status not in UNPUBLISHED:
         raise PolicyError("not_a_draft", f"Version {version.label} is {version.status} already.")
     end_shadow(version, actor, reason="discarded")
@@ -127,10 +112,7 @@ def roll_back_to(version_id: int, *, actor: Actor, reason: str) -> PolicyVersion
     PolicyError: unknown_version, not_risk_owner,
     reason_missing, not_retired, tests_fail, lint_errors.
     """
-    in_turn()
-    old = locked_version(version_id)
-    author = check_may_write(actor)
-    check_reason(reason)
+    old, author = open_version(version_id, actor, reason)
     if old.status != VersionStatus.RETIRED:
         raise PolicyError("not_retired", "Only what was in force before can be rolled back to.")
     stored = read_stored(old.document)

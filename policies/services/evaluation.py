@@ -9,15 +9,14 @@ from datetime import datetime
 from threading import Lock
 from time import thread_time
 
-from audit.canonical import digest
-from policies import calendar
-from policies.document import Document
+from audit.lib.canonical import digest
+from policies.document import Document, may_begin_at
 from policies.evaluate import evaluate, fail_closed
 from policies.facts import Facts
 from policies.models import PolicyVersion
 from policies.models.versions import VersionStatus
-from policies.reading.grammar import read_stored
-from policies.reading.yaml_source import DocumentError
+from policies.parsing.grammar import read_stored
+from policies.parsing.yaml_source import DocumentError
 from policies.verdicts import Evaluation
 from policies.windows import is_open
 
@@ -97,7 +96,7 @@ def held_until(window: str, action_type: str, now: datetime) -> datetime | None:
             logger.error("Window %s stays closed: %s", window, document)
             return None
         return now
-    return calendar.held_until(document, window, action_type, now)
+    return may_begin_at(document, window, action_type, now)
 
 
 def may_begin(window: str, action_type: str, now: datetime) -> bool:

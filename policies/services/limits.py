@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from django.contrib.auth.models import Group
@@ -10,16 +10,20 @@ from django.db import transaction
 from django.db.models import Q
 
 from audit.actors import Actor, ActorKind
-from audit.canonical import JsonObject
 from audit.events import AuditCode
-from audit.money import Money, MoneyError, exponent
+from audit.lib.canonical import JsonObject
+from audit.lib.money import Money, MoneyError, exponent
 from audit.services import record, save_with_history
 from policies import patterns
 from policies.exceptions import PolicyError
-from policies.limit_terms import Terms, allows_more, amounts, removing, setting
 from policies.models import ApprovalLimit, AuthorityChange, User
-from policies.services.configuring import check_may_configure, person_of
-from policies.services.second_person import carries_out, propose_change
+from policies.services.dual_control import (
+    carries_out,
+    check_may_configure,
+    person_of,
+    propose_change,
+    require_reason,
+)
 
 SET = "limit.set"
 REMOVE = "limit.remove"
@@ -51,12 +55,12 @@ def set_limit(
     user, group = _locked_holder(user_id, role)
     _refuse_own(actor, user, group)
     limit = _current(user, group, terms)
-    if actor.kind == ActorKind.HUMAN and allows_more(limit, terms.each_minor, terms.per_day_minor):
+    if actor.kind == ActorKind.HUMAN and _allows_more(limit, terms.each_minor, terms.per_day_minor):
         return propose_change(
             SET,
-            {"terms": asdict(terms), "before": amounts(limit), "reason": reason},
+            {"terms": asdict(terms), "before": _amounts(limit), "reason": reason},
             actor=actor,
-            summary=setting(limit, terms, whose=_whose(user, group)),
+            summary=_setting(limit, terms, whose=_whose(user, group)),
             reason=reason,
             beneficiary=user.person if user else "",
         )
@@ -73,7 +77,7 @@ def _set_as_agreed(payload: JsonObject, /, *, proposer: Actor, actor: Actor) -> 
     for person in (proposer, actor):
         _refuse_own(person, user, group)
     limit = _current(user, group, terms)
-    if amounts(limit) != payload["before"]:
+    if _amounts(limit) != payload["before"]:
         raise PolicyError("limit_moved", "The limit has changed since. Propose it again.")
     _set(user, group, limit, terms, actor=actor, reason=reason, proposer=proposer)
 
@@ -89,16 +93,16 @@ def remove_limit(limit_id: int, *, actor: Actor, reason: str) -> ApprovalLimit |
     limit = _locked(limit_id)
     check_may_configure(actor)
     _refuse_own(actor, limit.user, limit.group)
-    _require(reason)
+    require_reason(reason)
     if not limit.valid:
         return limit
     wider = _uncovered_by_removing(limit)
     if actor.kind == ActorKind.HUMAN and wider is not None:
         return propose_change(
             REMOVE,
-            {"limit": limit.pk, "before": amounts(limit), "reason": reason},
+            {"limit": limit.pk, "before": _amounts(limit), "reason": reason},
             actor=actor,
-            summary=removing(limit, wider, whose=_whose(limit.user, limit.group)),
+            summary=_removing(limit, wider, whose=_whose(limit.user, limit.group)),
             reason=reason,
             beneficiary=limit.user.person if limit.user else "",
         )
@@ -110,7 +114,7 @@ def _remove_as_agreed(payload: JsonObject, /, *, proposer: Actor, actor: Actor) 
     limit = _locked(cast(int, payload["limit"]))
     for person in (proposer, actor):
         _refuse_own(person, limit.user, limit.group)
-    if not limit.valid or amounts(limit) != payload["before"]:
+    if not limit.valid or _amounts(limit) != payload["before"]:
         raise PolicyError("limit_moved", "The limit has changed since. Propose it again.")
     _remove(limit, actor=actor, reason=str(payload["reason"]), proposer=proposer)
 
@@ -127,7 +131,7 @@ def _uncovered_by_removing(limit: ApprovalLimit) -> ApprovalLimit | None:
             other
             for other in others.order_by("-each_minor", "pk")
             if _overlap(other.action_type, limit.action_type)
-            and allows_more(limit, other.each_minor, other.per_day_minor)
+            and _allows_more(limit, other.each_minor, other.per_day_minor)
         ),
         None,
     )
@@ -250,13 +254,64 @@ def _check_terms(terms: Terms, reason: str) -> None:
         raise PolicyError(
             "bad_amount", "A limit is not negative, and a day's limit covers a single amount."
         )
-    _require(reason)
-
-
-def _require(reason: str) -> None:
-    if not reason.strip():
-        raise PolicyError("reason_missing", "Say why, in a few words.")
+    require_reason(reason)
 
 
 def _whose(user: User | None, group: Group | None) -> str:
     return user.get_username() if user else f"everybody in {group}"
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Whose limit, for what, and how much (minor units)."""
+
+    action_type: str
+    currency: str
+    each_minor: int
+    per_day_minor: int | None
+    user_id: int | None
+    role: str
+
+
+def _allows_more(limit: ApprovalLimit | None, each_minor: int, per_day: int | None) -> bool:
+    """Whether these amounts allow more than the limit does; a new limit always does."""
+    if limit is None or each_minor > limit.each_minor:
+        return True
+    before = limit.per_day_minor
+    return before is not None and (per_day is None or per_day > before)
+
+
+def _amounts(limit: ApprovalLimit | None) -> list[int | None] | None:
+    """Each and per day, to be compared later; None for a limit that is not there."""
+    return [limit.each_minor, limit.per_day_minor] if limit else None
+
+
+def _setting(limit: ApprovalLimit | None, terms: Terms, *, whose: str) -> str:
+    """What setting these terms does, in one sentence."""
+    now = _said(terms.currency, terms.each_minor, terms.per_day_minor)
+    before = f"it is {_of(limit)} now" if limit else "there is no such limit now"
+    return f"Set the limit of {whose} for {_what(terms.action_type)} to {now}; {before}."
+
+
+def _removing(limit: ApprovalLimit, wider: ApprovalLimit, *, whose: str) -> str:
+    """What removing the limit does where another one counts from then on, in one sentence."""
+    return (
+        f"Remove the limit of {whose} for {_what(limit.action_type)} ({_of(limit)}). "
+        f"The one of {wider.holder} for {_what(wider.action_type)} counts then: {_of(wider)}."
+    )
+
+
+def _what(action_type: str) -> str:
+    return "every action" if action_type == "*" else action_type
+
+
+def _said(currency: str, each_minor: int, per_day_minor: int | None) -> str:
+    """ "500.00 EUR each, 2000.00 EUR in 24 hours"."""
+    each = f"{Money(each_minor, currency)} each"
+    if per_day_minor is None:
+        return f"{each}, no daily sum"
+    return f"{each}, {Money(per_day_minor, currency)} in 24 hours"
+
+
+def _of(limit: ApprovalLimit) -> str:
+    return _said(limit.currency, limit.each_minor, limit.per_day_minor)

@@ -1,35 +1,48 @@
-"""Passwords: chosen by the account's owner, and known to nobody else.
+"""Passwords: chosen by the account's owner, known to nobody else, and asked for again at times.
 
 An ops admin who could set a colleague's password could sign in as the colleague and decide, and a
 second one who agreed would not see it. So no person sets another's: two ops admins agree that the
 owner is mailed a link, to an address that two of them agreed to as well. The link is signed, good
 for one use (it covers the password and the last sign-in as they are) and for a day. Only
 parts of the system, installing accounts, set passwords themselves.
+
+Before something that a session alone must not do, a person proves again who they are. A proof is a
+row that never changes: who, how and when. It is good for five minutes by the database's clock.
+Whoever serves pages keeps its id in the session that proved it, so that it is no use to another
+one. `method` is open for stronger ways than a password.
 """
 
 from __future__ import annotations
 
 import logging
+from datetime import datetime, timedelta
 from functools import partial
 from smtplib import SMTPException
 from typing import cast
 from urllib.parse import urlencode
 
 from django.conf import settings
+from django.contrib.auth import authenticate
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core.mail import EmailMessage
 from django.db import transaction
 from django.urls import reverse
 
 from audit.actors import Actor, ActorKind
-from audit.canonical import JsonObject
 from audit.events import AuditCode
+from audit.lib import db_clock
+from audit.lib.canonical import JsonObject
 from audit.services import record, save_with_history
+from policies import throttle
 from policies.exceptions import PolicyError
-from policies.models import AuthorityChange, User
-from policies.services.accounts import locked_account, refuse_own, require_reason
-from policies.services.configuring import check_may_configure
-from policies.services.second_person import carries_out, propose_change
+from policies.models import AuthorityChange, Reauthentication, User
+from policies.services.accounts import locked_account, refuse_own
+from policies.services.dual_control import (
+    carries_out,
+    check_may_configure,
+    propose_change,
+    require_reason,
+)
 
 LINK = "user.password_link"
 
@@ -176,7 +189,7 @@ def _set(user: User, password: str, *, actor: Actor, reason: str) -> None:
         AuditCode.USER_CHANGED,
         actor=actor,
         subject=user,
-        data={"fields": "password", "reason": reason},
+        data={"fields": ["password"], "reason": reason},
     )
 
 
@@ -189,3 +202,33 @@ def _check_reachable(user: User) -> None:
 def _check_open(user: User) -> None:
     if not user.is_active:
         raise PolicyError("account_closed", "This account is deactivated.")
+
+
+GOOD_FOR = timedelta(minutes=5)
+PASSWORD = "password"  # noqa: S105 - the name of a method
+
+
+def prove(user: User, *, password: str) -> Reauthentication:
+    """Check the password and keep the proof. Wrong ones make wait as at the sign-in.
+
+    Raises PolicyError: throttled, wrong_password.
+    """
+    username = user.get_username()
+    if seconds := throttle.begin_try(username, throttle.SIGNED_IN):
+        raise PolicyError("throttled", throttle.sentence(seconds))
+    known = authenticate(username=username, password=password)
+    if known is None or known.pk != user.pk:
+        throttle.keep_failure(username, throttle.SIGNED_IN)
+        raise PolicyError("wrong_password", "That is not your password.")
+    throttle.forget(username, throttle.SIGNED_IN)
+    with transaction.atomic():
+        return Reauthentication.objects.create(user=user, method=PASSWORD, at=db_clock.now())
+
+
+def current_proof(user: User, proof_id: int | None, *, at: datetime) -> Reauthentication | None:
+    """The proof, if it is this account's own and not older than `GOOD_FOR` at that moment."""
+    if proof_id is None:
+        return None
+    return Reauthentication.objects.filter(
+        pk=proof_id, user_id=user.pk, at__gt=at - GOOD_FOR, at__lte=at
+    ).first()

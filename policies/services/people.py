@@ -9,17 +9,21 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 
 from audit.actors import Actor, ActorKind
-from audit.canonical import JsonObject
 from audit.events import AuditCode
+from audit.lib.canonical import JsonObject
 from audit.services import record, save_with_history
 from policies.exceptions import PolicyError
 from policies.models import AuthorityChange, User
 from policies.roles import BREAK_GLASS, DECIDING_ROLES, NEVER_DECIDE
 from policies.services import passwords
-from policies.services.accounts import check_person, locked_account, refuse_own, require_reason
-from policies.services.checking import document_in_force
-from policies.services.configuring import check_may_configure
-from policies.services.second_person import carries_out, propose_change
+from policies.services.accounts import check_person, locked_account, refuse_own
+from policies.services.dual_control import (
+    carries_out,
+    check_may_configure,
+    propose_change,
+    require_reason,
+)
+from policies.services.publishable import document_in_force
 
 ROLES = "user.roles"
 
@@ -203,7 +207,7 @@ def _apply_roles(
         actor=actor,
         subject=user,
         data={
-            "changes": ", ".join(changes),
+            "changes": list(changes),
             "roles": sorted(_held(user)),
             "reason": reason,
             "proposed_by": proposer.name if proposer else "",

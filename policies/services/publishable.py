@@ -1,25 +1,38 @@
-"""What stands between a version and being in force: the services ask it, and so does its page."""
+"""What stands between a version and being in force: the services ask it, and so does its page.
+
+A document is checked against who and what there is today, by `policies.static_analysis.lint`.
+"""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Protocol, cast
+
+from django.conf import settings
 from django.db.models import Q
+from django.utils.module_loading import import_string
 
 from audit.actors import Actor, ActorKind
-from audit.canonical import digest
 from audit.events import AuditCode
+from audit.lib import db_clock
+from audit.lib.canonical import digest
 from audit.selectors import events_of
 from audit.services import stream
 from policies.authority import Refusal, may_write_policy
-from policies.checks.findings import Severity
-from policies.checks.selftest import failed_tests
 from policies.document import Document
 from policies.exceptions import PolicyError
-from policies.models import Backtest, PolicyVersion, User
+from policies.models import ApprovalLimit, Backtest, PolicyVersion, User
 from policies.models.replays import BacktestStatus
 from policies.models.versions import VersionStatus
-from policies.reading.parser import parse_document
-from policies.reading.yaml_source import DocumentError
-from policies.services import checking
+from policies.parsing.parser import parse_document
+from policies.parsing.yaml_source import DocumentError
+from policies.services.dual_control import require_reason
+from policies.services.evaluation import active_version, document_of
+from policies.static_analysis import lint
+from policies.static_analysis.findings import Finding, Severity
+from policies.static_analysis.lint import failed_tests
+from policies.static_analysis.reach import HeldLimit, Member, People
 
 UNPUBLISHED = (VersionStatus.DRAFT, VersionStatus.PROPOSED)
 
@@ -37,6 +50,18 @@ def locked_version(version_id: int) -> PolicyVersion:
         raise PolicyError("unknown_version", "There is no such policy version.") from error
 
 
+def open_version(version_id: int, actor: Actor, reason: str) -> tuple[PolicyVersion, User]:
+    """The version, locked in turn, and the person who may change it and says why.
+
+    Raises PolicyError: unknown_version, not_risk_owner, reason_missing.
+    """
+    in_turn()
+    version = locked_version(version_id)
+    person = check_may_write(actor)
+    require_reason(reason)
+    return version, person
+
+
 def in_force() -> PolicyVersion | None:
     """The one published version."""
     return PolicyVersion.objects.filter(status=VersionStatus.PUBLISHED).first()
@@ -48,11 +73,6 @@ def check_may_write(actor: Actor) -> User:
     if refusal is None and actor.kind == ActorKind.HUMAN:
         return User.objects.get(pk=actor.id)
     raise PolicyError("not_risk_owner", "Only a risk owner or an ops admin writes policy.")
-
-
-def check_reason(reason: str) -> None:
-    if not reason.strip():
-        raise PolicyError("reason_missing", "Say why, in a few words.")
 
 
 def check_errors(document: Document) -> None:
@@ -77,7 +97,7 @@ def why_not_publish(version: PolicyVersion, publisher: User) -> Refusal | None:
     """Why this writer of policy cannot publish it; None when they can."""
     if version.status != VersionStatus.PROPOSED:
         return _wrong_status("not_proposed", version)
-    return hand_in(version, publisher) or unready(version)
+    return involvement_in(version, publisher) or unready(version)
 
 
 def unready(version: PolicyVersion) -> Refusal | None:
@@ -85,7 +105,7 @@ def unready(version: PolicyVersion) -> Refusal | None:
     return _unfit(version) or _unreplayed(version)
 
 
-def hand_in(version: PolicyVersion, person: User) -> Refusal | None:
+def involvement_in(version: PolicyVersion, person: User) -> Refusal | None:
     """Whether the natural person, under any account, had a hand in the version."""
     accounts = User.objects.filter(person=User.objects.filter(pk=person.pk).values("person")[:1])
     if accounts.filter(Q(pk=version.author_id) | Q(policy_edits__version=version)).exists():
@@ -134,11 +154,11 @@ def _errors(document: Document) -> Refusal | None:
     An error the version in force has word for word stops nobody: the next version may be about
     something else, and urgent.
     """
-    current = checking.document_in_force()
-    known = set(checking.check(current, None)) if current else set()
+    current = document_in_force()
+    known = set(check_document(current, None)) if current else set()
     errors = [
         f"{_upper(one.what)}: {one.sentence}"
-        for one in checking.check(document, current)
+        for one in check_document(document, current)
         if one.severity == Severity.ERROR and one not in known
     ]
     return Refusal("lint_errors", " ".join(errors)) if errors else None
@@ -159,4 +179,66 @@ def _unreplayed(version: PolicyVersion) -> Refusal | None:
         )
     return Refusal(
         "replay_missing", "This text was not replayed over past requests yet. Run the replay first."
+    )
+
+
+class _ActionType(Protocol):
+    @property
+    def key(self) -> str: ...
+
+
+def check_document(
+    document: Document, before: Document | None, *, text: str = ""
+) -> tuple[Finding, ...]:
+    """What the static checks find in the document today, held against the one before it.
+
+    With the document's `text`, findings about rules say on which line.
+    """
+    return lint.findings(
+        document,
+        before=before,
+        people=people_now(),
+        action_types=known_action_types(),
+        today=db_clock.today(),
+        text=text,
+    )
+
+
+def document_in_force() -> Document | None:
+    """The published document; None when there is none, or none that can be read."""
+    version = active_version()
+    document = document_of(version) if version else None
+    return document if isinstance(document, Document) else None
+
+
+def known_action_types() -> frozenset[str]:
+    """Keys of every action type this deployment has."""
+    action_types = cast(
+        "Callable[[], Iterable[_ActionType]]", import_string(settings.POLICY_ACTION_TYPES)
+    )
+    return frozenset(item.key for item in action_types())
+
+
+def people_now() -> People:
+    """Everybody with a role and everybody's limits, in two statements."""
+    decides_in: defaultdict[str, set[str]] = defaultdict(set)
+    roles: defaultdict[str, set[str]] = defaultdict(set)
+    rows = User.objects.filter(groups__isnull=False).order_by()
+    for person, is_active, group in rows.values_list("person", "is_active", "groups__name"):
+        roles[person].add(group)
+        if is_active:
+            decides_in[person].add(group)
+    limits = ApprovalLimit.objects.filter(valid=True).order_by()
+    held = limits.values_list(
+        "user__person", "group__name", "action_type", "currency", "each_minor"
+    )
+    return People(
+        members=tuple(
+            Member(person, frozenset(decides_in[person]), frozenset(found))
+            for person, found in roles.items()
+        ),
+        limits=tuple(
+            HeldLimit(person or "", group or "", action_type, currency, each_minor)
+            for person, group, action_type, currency, each_minor in held
+        ),
     )

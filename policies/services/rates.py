@@ -14,13 +14,13 @@ from django.db import transaction
 from django.db.models import Max
 
 from audit.actors import Actor, ActorKind
-from audit.clock import now
 from audit.events import AuditCode
-from audit.money import Money, MoneyError, exponent
+from audit.lib.db_clock import now
+from audit.lib.money import Money, MoneyError, exponent
 from audit.services import record, stream
 from policies.exceptions import PolicyError
 from policies.models import ExchangeRate
-from policies.services.configuring import check_may_configure
+from policies.services.dual_control import check_may_configure
 
 STALE_AFTER = timedelta(days=7)
 """A rate older than that counts as missing: nobody knows what the money is worth."""

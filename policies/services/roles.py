@@ -13,7 +13,7 @@ from audit.events import AuditCode
 from audit.services import record, stream
 from policies.exceptions import PolicyError
 from policies.roles import ROLES, Role
-from policies.services.configuring import check_may_configure
+from policies.services.dual_control import check_may_configure
 
 
 @transaction.atomic
@@ -39,7 +39,7 @@ def sync_roles(*, actor: Actor, roles: Iterable[Role] = ROLES) -> tuple[str, ...
             AuditCode.ROLES_SYNCED,
             actor=actor,
             subject=subject,
-            data={"changes": "; ".join(changes), "count": len(changes)},
+            data={"changes": list(changes), "count": len(changes)},
         )
     return tuple(changes)
 

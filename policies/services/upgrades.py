@@ -6,15 +6,15 @@ from datetime import datetime
 
 from django.db import transaction
 
-from audit import clock
 from audit.actors import Actor
-from audit.canonical import digest
 from audit.events import AuditCode
+from audit.lib import db_clock
+from audit.lib.canonical import digest
 from audit.selectors import events_of
 from audit.services import record
 from policies.models import PolicyVersion
 from policies.models.versions import VersionStatus
-from policies.reading.grammar import read_stored
+from policies.parsing.grammar import read_stored
 from policies.services.evaluation import active_version, document_of
 from policies.services.publishable import in_force, in_turn
 from policies.services.versions import next_label
@@ -56,7 +56,7 @@ def draft_successor(version_id: int) -> PolicyVersion | None:
     stored = read_stored(version.document)
     if not stored.changes:
         return None
-    now = clock.now()
+    now = db_clock.now()
     reason = f"{version.label} in today's grammar: {' '.join(stored.changes)}"
     draft = PolicyVersion.objects.create(
         label=next_label(now),

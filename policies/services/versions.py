@@ -6,30 +6,30 @@ from datetime import datetime
 from pathlib import Path
 
 from django.db import transaction
-from django.utils import timezone
+from django.utils.timezone import localdate
 
 from audit.actors import Actor
-from audit.canonical import digest
 from audit.events import AuditCode
+from audit.lib import db_clock
+from audit.lib.canonical import digest
 from audit.services import record
-from policies.checks.selftest import failed_tests
 from policies.document import Document
 from policies.exceptions import PolicyError
 from policies.models import PolicyEdit, PolicyVersion, User
 from policies.models.versions import VersionStatus
-from policies.reading.parser import parse_document
-from policies.services.configuring import check_may_configure
+from policies.parsing.parser import parse_document
+from policies.services.dual_control import check_may_configure, require_reason
 from policies.services.publishable import (
     check,
     check_errors,
     check_may_write,
-    check_reason,
     in_force,
     in_turn,
-    locked_version,
+    open_version,
     why_not_publish,
 )
-from policies.services.shadowing import end_shadow
+from policies.services.shadow import end_shadow
+from policies.static_analysis.lint import failed_tests
 
 DEFAULT_DOCUMENT = Path(__file__).resolve().parent.parent / "default.yaml"
 
@@ -44,7 +44,7 @@ def draft_version(document: str, *, author: User, reason: str) -> PolicyVersion:
     in_turn()
     actor = Actor.human(author)
     check_may_write(actor)
-    check_reason(reason)
+    require_reason(reason)
     parsed = parse_document(document)
     check_errors(parsed)
     return new_version(document, parsed, author=author, reason=reason)
@@ -54,17 +54,14 @@ def draft_version(document: str, *, author: User, reason: str) -> PolicyVersion:
 def publish_version(version_id: int, *, publisher: User, reason: str) -> PolicyVersion:
     """Make a version the one policy in force and retire the one before it, in one step.
 
-    Requests already judged keep the version they were judged by. Raises PolicyError:
+    Requests already evaluated keep the version they were evaluated by. Raises PolicyError:
     unknown_version, not_risk_owner, reason_missing, not_proposed, own_draft, own_request,
     digest_mismatch, invalid_document, tests_fail, lint_errors, replay_missing, outdated.
     """
-    in_turn()
-    version = locked_version(version_id)
     actor = Actor.human(publisher)
-    check_may_write(actor)
-    check_reason(reason)
+    version, _ = open_version(version_id, actor, reason)
     check(why_not_publish(version, publisher))
-    now = timezone.now()
+    now = db_clock.now()
     end_shadow(version, actor)
     _retire_current(actor, now, successor=version)
     version.status = VersionStatus.PUBLISHED
@@ -86,7 +83,7 @@ def install_default(*, actor: Actor) -> PolicyVersion | None:
     failures = failed_tests(parse_document(document))
     if failures:
         raise PolicyError("tests_fail", " ".join(failures))
-    now = timezone.now()
+    now = db_clock.now()
     reason = "installed with Countersign"
     version = PolicyVersion.objects.create(
         label=next_label(now),
@@ -110,7 +107,7 @@ def new_version(
     restores: PolicyVersion | None = None,
 ) -> PolicyVersion:
     """A draft with its first text on record. The caller has checked everything, in turn."""
-    now = timezone.now()
+    now = db_clock.now()
     version = PolicyVersion.objects.create(
         label=next_label(now),
         document=document,
@@ -152,7 +149,7 @@ def keep_text(version: PolicyVersion, *, editor: User, reason: str, at: datetime
 
 def next_label(now: datetime) -> str:
     """The next free label of the day."""
-    day = timezone.localdate(now).isoformat()
+    day = localdate(now).isoformat()
     used = PolicyVersion.objects.filter(label__startswith=f"{day}.").values_list("label", flat=True)
     return f"{day}.{max((int(label.rpartition('.')[2]) for label in used), default=0) + 1}"
 

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from approvals.models import ActionRequest
     from tests.admin.make import House
+    from tests.worlds import Maker
 
 
 @pytest.fixture
-def house(db: None) -> House:
+def begins_with() -> Maker:
     """One person per role, and an agent."""
     from tests.admin.make import make_people  # models exist only once Django is set up
 
-    return make_people()
+    return make_people
+
+
+@pytest.fixture
+def house(begun: Any) -> House:
+    """One person per role, and an agent."""
+    house: House = begun
+    return house
 
 
 @pytest.fixture

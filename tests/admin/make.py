@@ -56,7 +56,7 @@ def page(request: ActionRequest, team: str = "finance") -> str:
     return reverse(f"admin:approvals_{team}inbox_change", args=[request.pk])
 
 
-def door(request: ActionRequest, name: str, team: str = "finance") -> str:
+def action_url(request: ActionRequest, name: str, team: str = "finance") -> str:
     return reverse(f"admin:approvals_{team}inbox_{name}", args=[request.pk])
 
 

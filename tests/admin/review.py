@@ -9,7 +9,7 @@ from django.test import Client
 
 from approvals.models import ActionRequest
 from audit.models import AuditEvent
-from tests.admin.make import door, look
+from tests.admin.make import action_url, look
 
 NOTHING_WRONG = {"reason_code": "as_proposed"}
 
@@ -19,7 +19,7 @@ def send(
 ) -> HttpResponse:
     """Open the page, fill in the form, send it."""
     data = {"seal": look(client, request, team), **data}
-    return client.post(door(request, name, team), data)
+    return client.post(action_url(request, name, team), data)
 
 
 def codes_of(request: ActionRequest) -> list[str]:

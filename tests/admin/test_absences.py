@@ -9,7 +9,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from audit import clock
+from audit.lib import db_clock
 from policies.models import Absence, User
 from policies.services.absences import set_absence
 from policies.services.roles import sync_roles
@@ -29,7 +29,7 @@ def otto() -> User:
 
 
 def typed(**more: Any) -> dict[str, Any]:
-    begins = timezone.localtime(clock.now()) + timedelta(days=1)
+    begins = timezone.localtime(db_clock.now()) + timedelta(days=1)
     ends = begins + timedelta(days=7)
     return {
         "begins": f"{begins:%Y-%m-%dT%H:%M}",
@@ -39,7 +39,7 @@ def typed(**more: Any) -> dict[str, Any]:
 
 
 def away(user: User) -> Absence:
-    at = clock.now()
+    at = db_clock.now()
     return set_absence(user.pk, starts_at=at, ends_at=at + timedelta(days=1), actor=INSTALLER)
 
 

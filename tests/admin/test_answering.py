@@ -48,7 +48,7 @@ def test_the_first_of_two_approvals_says_that_nothing_happens_yet(house: House) 
 
     assert state_of(request) == "pending_approval"
     text = text_of(client.get(page(request)))
-    assert "You decided this at" in text
+    assert "You decided this on" in text
     assert "fred said yes" in text
 
 

@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 
 from audit.actors import Actor
-from policies.admin.waiting import WAITS, change_url
+from policies.admin.changes import WAITS, change_url
 from policies.models import ApprovalLimit, AuthorityChange, User
 from policies.services.limits import set_limit
 from tests.admin.visit import codes, said, visit

@@ -8,9 +8,9 @@ from django.test import Client
 from django.urls import reverse
 
 from audit.actors import Actor
-from policies.admin.waiting import change_url
+from policies.admin.changes import change_url
 from policies.models import ApprovalLimit, AuthorityChange, PolicyVersion, User
-from policies.services.second_person import agree
+from policies.services.dual_control import agree
 from tests.admin.visit import codes, said, visit
 from tests.approvals.make import make_house, make_limit, make_person
 
@@ -57,15 +57,15 @@ def test_roles_change_with_a_reason_and_groups_that_are_no_role_stay() -> None:
     assert codes() == ["user.roles_changed", "authority.proposed"]
 
 
-@pytest.mark.parametrize("door", ["set_roles", "deactivate", "password_link", "set_person"])
+@pytest.mark.parametrize("action", ["set_roles", "deactivate", "password_link", "set_person"])
 @pytest.mark.parametrize("account", ["omar", "omar-2"])
-def test_nobody_changes_themselves_under_either_name(account: str, door: str) -> None:
+def test_nobody_changes_themselves_under_either_name(account: str, action: str) -> None:
     omar = make_person("omar", "ops admin")
     make_person("omar-2", "finance", person="omar")
     target = User.objects.get(username=account)
 
     answer = visit(omar).post(
-        reverse(f"admin:policies_user_{door}", args=[target.pk]),
+        reverse(f"admin:policies_user_{action}", args=[target.pk]),
         {"roles": ["manager"], "person": "somebody", "reason": "why not"},
     )
     page = visit(omar).get(reverse("admin:policies_user_change", args=[target.pk]))

@@ -1,20 +1,20 @@
-"""Lending authority on its page: one's own, taken back by those concerned, seen by no stranger."""
+"""Delegations on their page: one's own, taken back by those concerned, seen by no stranger."""
 
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from audit import clock
 from audit.actors import Actor
-from policies.admin.waiting import change_url
+from audit.lib import db_clock
+from policies.admin.changes import change_url
 from policies.models import AuthorityChange, Delegation, User
 from policies.services import delegations
-from policies.services.second_person import agree
+from policies.services.dual_control import agree
 from tests.admin.visit import codes, said, visit
 from tests.approvals.make import make_house, make_limit, make_person
 
@@ -37,7 +37,7 @@ def susi(mona: User) -> User:
 
 
 def form(to: User, **changes: str) -> dict[str, str]:
-    begins = timezone.localtime(clock.now()) + timedelta(minutes=5)
+    begins = timezone.localtime(db_clock.now()) + timedelta(minutes=5)
     return {
         "to": str(to.pk),
         "role": "manager",
@@ -52,8 +52,8 @@ def form(to: User, **changes: str) -> dict[str, str]:
 
 
 def make_delegation(mona: User, susi: User) -> Delegation:
-    at = clock.now()
-    change = delegations.lend(
+    at = db_clock.now()
+    change = delegations.propose_delegation(
         lender=mona, delegate_id=susi.pk, starts_at=at, ends_at=at + timedelta(days=1),
         reason="on holiday", actor=Actor.human(mona),
     )  # fmt: skip
@@ -70,12 +70,12 @@ def test_a_manager_lends_their_own_authority_and_it_waits(mona: User, susi: User
     change = AuthorityChange.objects.get()
     assert (change.proposed_by, change.beneficiary) == (mona, "susi")
     begins, ends = (
-        datetime.fromisoformat(json.loads(change.payload)[name]).astimezone(UTC)
+        timezone.localtime(datetime.fromisoformat(json.loads(change.payload)[name]))
         for name in ("starts_at", "ends_at")
     )
     assert change.summary == (
-        "mona lends authority to susi (manager, refund.*, up to 500.00 EUR) "
-        f"from {begins:%Y-%m-%d %H:%M} to {ends:%Y-%m-%d %H:%M} UTC."
+        "mona delegates authority to susi (manager, refund.*, up to 500.00 EUR) "
+        f"from {begins:%-d %b %Y, %H:%M %Z} to {ends:%-d %b %Y, %H:%M %Z}."
     )
     assert not Delegation.objects.exists()
     assert codes() == ["authority.proposed"]
@@ -87,10 +87,10 @@ def test_an_ops_admin_asks_for_somebody_and_a_second_one_agrees(mona: User, susi
     answer = visit(ada).post(reverse(ADD), form(susi, lender=str(mona.pk)))
     change = AuthorityChange.objects.get()
     assert answer.headers["Location"] == change_url(change)
-    door = reverse("admin:policies_authoritychange_agree", args=[change.pk])
-    visit(ada).post(door, {"reason": "mine"})
+    action_url = reverse("admin:policies_authoritychange_agree", args=[change.pk])
+    visit(ada).post(action_url, {"reason": "mine"})
     assert not Delegation.objects.exists()
-    visit(alan).post(door, {"reason": "asked her"})
+    visit(alan).post(action_url, {"reason": "asked her"})
 
     assert Delegation.objects.get().agreed_by == alan
 
@@ -98,7 +98,7 @@ def test_an_ops_admin_asks_for_somebody_and_a_second_one_agrees(mona: User, susi
 def test_a_crafted_lender_is_not_looked_at(mona: User, susi: User) -> None:
     visit(susi).post(reverse(ADD), form(mona, lender=str(mona.pk), role="support", cap=""))
 
-    assert AuthorityChange.objects.get().summary.startswith("susi lends authority to mona")
+    assert AuthorityChange.objects.get().summary.startswith("susi delegates authority to mona")
 
 
 def test_a_refusal_is_an_error_on_the_form(mona: User, susi: User) -> None:
@@ -110,25 +110,25 @@ def test_a_refusal_is_an_error_on_the_form(mona: User, susi: User) -> None:
 
 
 def test_those_concerned_see_it_and_take_it_back(mona: User, susi: User) -> None:
-    lent = make_delegation(mona, susi)
-    page = reverse("admin:policies_delegation_change", args=[lent.pk])
-    door = reverse("admin:policies_delegation_revoke", args=[lent.pk])
+    delegated = make_delegation(mona, susi)
+    page = reverse("admin:policies_delegation_change", args=[delegated.pk])
+    action_url = reverse("admin:policies_delegation_revoke", args=[delegated.pk])
 
     for person in (mona, susi):
         assert "Susi Support" in said(visit(person).get(reverse(LIST)))
-        assert door in said(visit(person).get(page))
-    visit(susi).post(door, {"reason": "enough"})
+        assert action_url in said(visit(person).get(page))
+    visit(susi).post(action_url, {"reason": "enough"})
 
-    lent.refresh_from_db()
-    assert lent.revoked_at is not None
-    assert door not in said(visit(mona).get(page))
+    delegated.refresh_from_db()
+    assert delegated.revoked_at is not None
+    assert action_url not in said(visit(mona).get(page))
     assert codes()[-1] == "delegation.revoked"
 
 
 def test_strangers_see_nothing_and_take_nothing_back(mona: User, susi: User) -> None:
-    lent = make_delegation(mona, susi)
-    page = reverse("admin:policies_delegation_change", args=[lent.pk])
-    door = reverse("admin:policies_delegation_revoke", args=[lent.pk])
+    delegated = make_delegation(mona, susi)
+    page = reverse("admin:policies_delegation_change", args=[delegated.pk])
+    action_url = reverse("admin:policies_delegation_revoke", args=[delegated.pk])
     max_, owner = make_person("max", "manager"), make_person("olga", "agent owner")
     auditor = make_person("alva", "auditor")
     root = User.objects.create_superuser("root", "root@retailer.example", "x")
@@ -138,15 +138,15 @@ def test_strangers_see_nothing_and_take_nothing_back(mona: User, susi: User) -> 
     assert visit(max_).get(page).status_code == 404
     for reader in (auditor, root):
         assert "Susi Support" in said(visit(reader).get(reverse(LIST)))
-        assert door not in said(visit(reader).get(page))
+        assert action_url not in said(visit(reader).get(page))
         assert visit(reader).get(reverse(ADD)).status_code == 403
     for villain in (max_, owner, auditor, root):
-        assert visit(villain).post(door, {"reason": "mine"}).status_code in {403, 404}
+        assert visit(villain).post(action_url, {"reason": "mine"}).status_code in {403, 404}
     for anybody in (mona, auditor, root):
         assert visit(anybody).post(page, {"action_type": "*"}).status_code == 403
 
-    lent.refresh_from_db()
-    assert lent.revoked_at is None
+    delegated.refresh_from_db()
+    assert delegated.revoked_at is None
 
 
 def test_who_asked_to_lend_reads_that_it_waits_and_nobody_else_does(mona: User, susi: User) -> None:

@@ -10,7 +10,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from approvals.models import ActionRequest, AgentKey, RequestContent
+from approvals.models import ActionRequest, AgentKey, PolicyDecision, RequestContent, TargetReading
 from approvals.proposal import SuppliedEvidence
 from approvals.services.decide import approve
 from approvals.services.execute import execute
@@ -74,7 +74,7 @@ def waiting(people: dict[str, User]) -> ActionRequest:
 @pytest.fixture
 def done(waiting: ActionRequest, people: dict[str, User]) -> ActionRequest:
     mona = people["mona"]
-    approve(waiting.pk, decider=mona, seen=look_at(waiting, mona), reason_code="as_proposed")
+    approve(waiting.pk, decider=mona, reviewed=look_at(waiting, mona), reason_code="as_proposed")
     execute(waiting.pk)
     return ActionRequest.objects.get(pk=waiting.pk)
 
@@ -162,6 +162,18 @@ def test_bytes_that_lost_their_digest_are_called_out(
     html = visit(people["ada"]).get(page_of(waiting)).content.decode()
 
     assert "do not match their digest" in html
+
+
+def test_a_damaged_reading_and_trace_are_called_out(
+    waiting: ActionRequest, people: dict[str, User]
+) -> None:
+    with triggers_off():
+        TargetReading.objects.filter(request=waiting).update(before='{"refundable": ')
+        PolicyDecision.objects.filter(request=waiting).update(trace="[]")
+
+    html = visit(people["ada"]).get(page_of(waiting)).content.decode()
+
+    assert html.count("What is stored of it is damaged: tell an auditor.") == 2
 
 
 def test_what_a_reviewer_was_shown_can_be_read_later(

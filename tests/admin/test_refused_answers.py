@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from approvals.models import ActionRequest, Decision
-from approvals.services.answer import answer
+from approvals.services.agent_replies import answer
 from approvals.services.decide import request_changes
 from audit.events import AuditCode
-from tests.admin.make import House, browser, door, inbox, look, page, state_of, text_of
+from tests.admin.make import House, action_url, browser, inbox, look, page, state_of, text_of
 from tests.admin.review import NOTHING_WRONG, codes_of, send
 from tests.approvals.make import look_at, make_limit, make_person, make_request, refund
 from tests.database import triggers_off
@@ -29,12 +29,12 @@ def test_a_stale_page_is_refused_and_shown_anew(house: House, request_: ActionRe
     client = browser(house.fred)
     seal = look(client, request_)
     request_changes(
-        request_.pk, decider=house.fay, seen=look_at(request_, house.fay), question="Which?"
+        request_.pk, decider=house.fay, reviewed=look_at(request_, house.fay), question="Which?"
     )
     answer(request_.pk, agent=house.agent, body="The blue one, 999 EUR.")
 
     response = client.post(
-        door(request_, "approve"), {"seal": seal, **NOTHING_WRONG, "comment": "typed"}
+        action_url(request_, "approve"), {"seal": seal, **NOTHING_WRONG, "comment": "typed"}
     )
 
     assert response.status_code == 409
@@ -48,12 +48,12 @@ def test_a_stale_page_is_refused_and_shown_anew(house: House, request_: ActionRe
 def test_a_second_click_is_answered_kindly(house: House, request_: ActionRequest) -> None:
     client = browser(house.fred)
     data = {"seal": look(client, request_), **NOTHING_WRONG}
-    client.post(door(request_, "approve"), data)
+    client.post(action_url(request_, "approve"), data)
 
-    again = client.post(door(request_, "approve"), data)
+    again = client.post(action_url(request_, "approve"), data)
 
     assert again.status_code == 409
-    assert "now: fred decided at" in text_of(again)
+    assert "now: fred decided on" in text_of(again)
     assert Decision.objects.count() == 1
 
 
@@ -63,14 +63,16 @@ def test_a_token_is_good_once_for_one_person_and_one_request(
     other = make_request(house.agent, refund("ch_1038", "90.00"))
     client = browser(house.fred)
     seal = look(client, request_)
-    asked = client.post(door(request_, "escalate"), {"seal": seal, "reason": "look"})
+    asked = client.post(action_url(request_, "escalate"), {"seal": seal, "reason": "look"})
     assert asked.status_code == 302
 
-    reused = client.post(door(request_, "approve"), {"seal": seal, **NOTHING_WRONG})
-    elsewhere = client.post(door(other, "approve"), {"seal": seal, **NOTHING_WRONG})
-    borrowed = browser(house.fay).post(door(other, "approve"), {"seal": seal, **NOTHING_WRONG})
-    forged = client.post(door(other, "approve"), {"seal": "made:up", **NOTHING_WRONG})
-    missing = client.post(door(other, "approve"), NOTHING_WRONG)
+    reused = client.post(action_url(request_, "approve"), {"seal": seal, **NOTHING_WRONG})
+    elsewhere = client.post(action_url(other, "approve"), {"seal": seal, **NOTHING_WRONG})
+    borrowed = browser(house.fay).post(
+        action_url(other, "approve"), {"seal": seal, **NOTHING_WRONG}
+    )
+    forged = client.post(action_url(other, "approve"), {"seal": "made:up", **NOTHING_WRONG})
+    missing = client.post(action_url(other, "approve"), NOTHING_WRONG)
 
     assert "This page has been used already." in text_of(reused)
     statuses = {r.status_code for r in (reused, elsewhere, borrowed, forged, missing)}
@@ -108,12 +110,12 @@ def test_a_form_without_the_csrf_token_is_refused(house: House, request_: Action
 def test_no_door_opens_by_get(house: House, request_: ActionRequest, name: str) -> None:
     client = browser(house.fred)
 
-    response = client.get(door(request_, name))
+    response = client.get(action_url(request_, name))
 
     assert response.status_code == 405
     assert response["Allow"] == "POST"
     assert page(request_) in text_of(response)
-    assert client.head(door(request_, name)).status_code == 405
+    assert client.head(action_url(request_, name)).status_code == 405
     assert state_of(request_) == "pending_approval"
 
 
@@ -123,7 +125,7 @@ def test_what_comes_afterwards_is_not_done_before(
 ) -> None:
     said = {"outcome": "x", "applied": "yes", "note": "x"}
 
-    response = browser(house.fred).post(door(request_, name), said)
+    response = browser(house.fred).post(action_url(request_, name), said)
 
     assert response.status_code == 409
     assert state_of(request_) == "pending_approval"

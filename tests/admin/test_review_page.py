@@ -7,7 +7,7 @@ import pytest
 from approvals.models import ActionRequest, Decision
 from approvals.proposal import SuppliedEvidence
 from approvals.services.decide import approve
-from tests.admin.make import House, browser, door, page, text_of
+from tests.admin.make import House, action_url, browser, page, text_of
 from tests.admin.review import NOTHING_WRONG, codes_of
 from tests.approvals.make import look_at, make_limit, make_person, make_request, refund
 from tests.database import triggers_off
@@ -103,9 +103,9 @@ def test_somebody_over_their_limit_reads_why_and_who_can(
     assert "This is above your approval limit (100.00 EUR)." in text
     who = "fay (finance, up to 2,000.00 EUR), fred (finance, up to 500.00 EUR)"
     assert f"{who} can decide this." in text
-    assert door(request, "approve") not in text
-    assert door(request, "edit") not in text
-    assert door(request, "reject") in text
+    assert action_url(request, "approve") not in text
+    assert action_url(request, "edit") not in text
+    assert action_url(request, "reject") in text
 
 
 def test_the_agents_owner_reads_that_somebody_else_decides(house: House) -> None:
@@ -122,9 +122,9 @@ def test_the_agents_owner_reads_that_somebody_else_decides(house: House) -> None
 
 
 def test_a_page_that_came_too_late_says_who_decided(house: House, request_: ActionRequest) -> None:
-    approve(request_.pk, decider=house.fay, seen=look_at(request_, house.fay), **NOTHING_WRONG)
+    approve(request_.pk, decider=house.fay, reviewed=look_at(request_, house.fay), **NOTHING_WRONG)
 
     text = text_of(browser(house.fred).get(page(request_)))
 
-    assert "fay approved this at" in text
+    assert "fay approved this on" in text
     assert "data-answer" not in text

@@ -9,17 +9,18 @@ import pytest
 from django.db.models import Model
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from approvals.models.stopping import PauseScope
+from approvals.choices import PauseScope
 from approvals.services import pauses
-from audit import clock
 from audit.actors import Actor
+from audit.lib import db_clock
 from policies.models import AuthorityChange, User
-from policies.services import absences, limits, second_person
+from policies.services import absences, dual_control, limits
 from tests.admin.visit import said, visit
 from tests.approvals.make import INSTALLER, make_house, make_limit, make_person
 from tests.database import triggers_off
-from tests.policies.lending import make_delegation
+from tests.policies.delegating import make_delegation
 
 pytestmark = pytest.mark.django_db
 
@@ -52,7 +53,7 @@ def make_change(proposer: User) -> AuthorityChange:
 @pytest.mark.parametrize("late", ["agree", "refuse", "withdraw"])
 @pytest.mark.parametrize(
     ("first", "word"),
-    [(second_person.agree, "agreed to"), (second_person.refuse, "refused")],
+    [(dual_control.agree, "agreed to"), (dual_control.refuse, "refused")],
 )
 def test_the_second_of_two_ops_admins_reads_who_answered_and_when(
     admins: tuple[User, User, User], late: str, first: Callable[..., object], word: str
@@ -64,7 +65,9 @@ def test_the_second_of_two_ops_admins_reads_who_answered_and_when(
     told = post(visit(quinn), change, late)
 
     change.refresh_from_db()
-    assert f"petra {word} this on {change.decided_at:%Y-%m-%d at %H:%M} UTC." in told
+    assert change.decided_at is not None
+    when = timezone.localtime(change.decided_at)
+    assert f"petra {word} this on {when:%-d %b %Y, %H:%M %Z}." in told
     assert change.decided_by == petra
 
 
@@ -73,7 +76,7 @@ def test_the_proposer_who_withdraws_too_late_reads_it_as_well(
 ) -> None:
     ada, petra, _ = admins
     change = make_change(ada)
-    second_person.agree(change.pk, actor=Actor.human(petra), reason="yes")
+    dual_control.agree(change.pk, actor=Actor.human(petra), reason="yes")
 
     assert "petra agreed to this on" in post(visit(ada), change, "withdraw")
 
@@ -81,8 +84,8 @@ def test_the_proposer_who_withdraws_too_late_reads_it_as_well(
 def test_what_lapsed_says_so(admins: tuple[User, User, User]) -> None:
     change = make_change(admins[0])
     with triggers_off():
-        AuthorityChange.objects.update(lapses_at=clock.now() - timedelta(hours=1))
-    second_person.lapse(change.pk)
+        AuthorityChange.objects.update(lapses_at=db_clock.now() - timedelta(hours=1))
+    dual_control.lapse(change.pk)
 
     assert "Nobody agreed in time: this lapsed on" in post(visit(admins[1]), change, "agree")
 
@@ -102,7 +105,7 @@ def test_a_limit_somebody_has_removed(admins: tuple[User, User, User]) -> None:
 
 
 def test_an_absence_somebody_has_called_off(admins: tuple[User, User, User]) -> None:
-    at = clock.now()
+    at = db_clock.now()
     absence = absences.set_absence(
         admins[0].pk, starts_at=at, ends_at=at + timedelta(days=2), actor=Actor.human(admins[0])
     )
@@ -114,11 +117,11 @@ def test_an_absence_somebody_has_called_off(admins: tuple[User, User, User]) -> 
 def test_authority_somebody_has_taken_back(admins: tuple[User, User, User]) -> None:
     mona = make_person("mona", "manager")
     make_limit(mona, "100.00")
-    lent = make_delegation(mona, make_person("susi", "support"))
+    delegated = make_delegation(mona, make_person("susi", "support"))
     client = visit(admins[2])
-    post(visit(admins[1]), lent, "revoke")
+    post(visit(admins[1]), delegated, "revoke")
 
-    assert "This was taken back on" in post(client, lent, "revoke")
+    assert "This was taken back on" in post(client, delegated, "revoke")
 
 
 @pytest.mark.parametrize("role", ["finance", "auditor", "manager"])
@@ -127,7 +130,7 @@ def test_who_could_never_have_answered_still_gets_nothing(
 ) -> None:
     ada, petra, _ = admins
     change = make_change(ada)
-    second_person.agree(change.pk, actor=Actor.human(petra), reason="yes")
+    dual_control.agree(change.pk, actor=Actor.human(petra), reason="yes")
     villain = visit(make_person("villain", role))
 
     for action in ("agree", "refuse", "withdraw"):

@@ -22,12 +22,12 @@ from approvals.services.decide import approve, escalate, reject, request_changes
 from approvals.services.execute import execute
 from approvals.services.pauses import lift, pause
 from approvals.services.undo import propose_undo
-from audit import clock
 from audit.actors import Actor
+from audit.lib import db_clock
 from connectors.sandbox.server import Sandbox
 from policies.models import PolicyVersion, User
 from policies.roles import ROLES
-from policies.services import backtests, delegations, limits, people, second_person, versions
+from policies.services import backtests, delegations, dual_control, limits, people, versions
 from policies.services.absences import set_absence
 from policies.services.rates import set_rate
 from tests.approvals.make import (
@@ -81,21 +81,24 @@ def build() -> World:
     _emergency(agent, who)
     _lend(who)
     set_budget(agent.pk, action_type="*", budget=Budget(count=100), actor=INSTALLER)
-    set_rate("USD", clock.now().date(), Decimal("0.9"), actor=INSTALLER)
+    set_rate("USD", db_clock.now().date(), Decimal("0.9"), actor=INSTALLER)
     replay = backtests.request_backtest(draft.pk, actor=Actor.human(who["risk owner"]))
     backtests.run_backtest(replay.pk)
     return World(who, agent, requests, draft)
 
 
 def _emergency(agent: Agent, who: dict[str, User]) -> None:
-    """Broken glass that waits for its review, and a limit that waits for a second person."""
-    request, breaker = make_request(agent, refund("ch_1008", "680.00")), who["break-glass"]
+    """A break-glass approval that waits for review, and a limit that waits for a second person."""
+    request, emergency_approver = (
+        make_request(agent, refund("ch_1008", "680.00")),
+        who["break-glass"],
+    )
     break_glass(
         request.pk,
-        decider=breaker,
-        seen=look_at(request, breaker),
+        decider=emergency_approver,
+        reviewed=look_at(request, emergency_approver),
         reason="The shop is down and this customer is stranded abroad.",
-        proof=make_proof(breaker),
+        proof=make_proof(emergency_approver),
     )
     limits.set_limit(
         actor=Actor.human(who["second ops admin"]), user_id=who["legal"].pk, action_type="*",
@@ -104,10 +107,10 @@ def _emergency(agent: Agent, who: dict[str, User]) -> None:
 
 
 def _lend(who: dict[str, User]) -> None:
-    """The manager lends to a deputy: one delegation in force, one that waits."""
-    manager, deputy, at = who["manager"], make_person("deputy", "manager"), clock.now()
+    """The manager delegates to a deputy: one delegation in force, one that waits."""
+    manager, deputy, at = who["manager"], make_person("deputy", "manager"), db_clock.now()
     for agreed in (True, False):
-        change = delegations.lend(
+        change = delegations.propose_delegation(
             lender=manager,
             delegate_id=deputy.pk,
             starts_at=at,
@@ -116,9 +119,7 @@ def _lend(who: dict[str, User]) -> None:
             actor=Actor.human(manager),
         )
         if agreed:
-            second_person.agree(
-                change.pk, actor=Actor.human(who["second ops admin"]), reason="seen"
-            )
+            dual_control.agree(change.pk, actor=Actor.human(who["second ops admin"]), reason="seen")
 
 
 def _stop_and_leave(who: dict[str, User]) -> None:
@@ -126,7 +127,7 @@ def _stop_and_leave(who: dict[str, User]) -> None:
     earlier = pause(PauseScope.ALL, actor=INSTALLER, reason="false alarm")
     lift(earlier.pk, actor=INSTALLER)
     pause(PauseScope.CONNECTOR, "logistics", actor=INSTALLER, reason="robots misbehave")
-    tomorrow = clock.now() + timedelta(days=1)
+    tomorrow = db_clock.now() + timedelta(days=1)
     for role in ("operations", "ops admin"):
         until = tomorrow + timedelta(days=7)
         set_absence(who[role].pk, starts_at=tomorrow, ends_at=until, actor=INSTALLER)
@@ -144,19 +145,21 @@ def _requests(agent: Agent, who: dict[str, User]) -> dict[str, ActionRequest]:
     record = make_request(
         agent, {"record": "acct_2001", "fields": {"stage": "won"}}, action_type="crm.update"
     )
-    request_changes(asked.pk, decider=manager, seen=look_at(asked, manager), question="Why?")
+    request_changes(asked.pk, decider=manager, reviewed=look_at(asked, manager), question="Why?")
     reject(
-        rejected.pk, decider=manager, seen=look_at(rejected, manager), reason_code="not_justified",
-        comment="No.",
+        rejected.pk, decider=manager, reviewed=look_at(rejected, manager),
+        reason_code="not_justified", comment="No.",
     )  # fmt: skip
     approve(
-        done.pk, decider=manager, seen=look_at(done, manager), reason_code="as_proposed",
+        done.pk, decider=manager, reviewed=look_at(done, manager), reason_code="as_proposed",
         comment="Right.",
     )  # fmt: skip
     execute(done.pk)
     operations = who["operations"]
-    escalate(record.pk, decider=operations, seen=look_at(record, operations), reason="Unsure.")
-    approve(record.pk, decider=manager, seen=look_at(record, manager), reason_code="as_proposed")
+    escalate(record.pk, decider=operations, reviewed=look_at(record, operations), reason="Unsure.")
+    approve(
+        record.pk, decider=manager, reviewed=look_at(record, manager), reason_code="as_proposed"
+    )
     execute(record.pk)
     undo = propose_undo(record.pk, person=manager, reason="Wrong account.").request
     return {

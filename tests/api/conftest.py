@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from tests.api.make import AgentClient
+    from tests.worlds import Maker
 
 
 @pytest.fixture
-def client(db: None) -> AgentClient:
-    """An agent that may propose everything, in a house with one manager."""
-    from tests.api.make import AgentClient  # models exist only once Django is set up
-    from tests.approvals.make import make_agent, make_house, make_key, make_limit, make_person
+def begins_with() -> Maker:
+    """A house with one manager, and an agent's key."""
+    from tests.api.make import make_house_with_key  # models exist only once Django is set up
 
-    make_house()
-    make_limit(make_person("mona", "manager"), "5000.00")
-    return AgentClient(make_key(make_agent(make_person("olga", "agent owner"))))
+    return make_house_with_key
+
+
+@pytest.fixture
+def client(begun: Any) -> AgentClient:
+    """An agent that may propose everything, in a house with one manager."""
+    from tests.api.make import AgentClient
+
+    return AgentClient(begun)

@@ -9,10 +9,24 @@ from typing import Any
 from django.http import HttpResponse
 from django.test import Client
 
-from audit.canonical import JsonObject
-from tests.approvals.make import refund
+from audit.lib.canonical import JsonObject
+from tests.approvals.make import (
+    make_agent,
+    make_house,
+    make_key,
+    make_limit,
+    make_person,
+    refund,
+)
 
 _numbers = count(1)
+
+
+def make_house_with_key() -> str:
+    """The key, in clear, of an agent that may propose everything, in a house with one manager."""
+    make_house()
+    make_limit(make_person("mona", "manager"), "5000.00")
+    return make_key(make_agent(make_person("olga", "agent owner")))
 
 
 class AgentClient:

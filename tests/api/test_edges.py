@@ -128,7 +128,7 @@ def test_a_cursor_without_such_a_page_is_an_empty_page_or_the_first(
 def test_cursors_lead_to_the_next_page_and_back(
     client: AgentClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("approvals.api.filters.ActionPagination.page_size", 2)
+    monkeypatch.setattr("approvals.api.views.ActionPagination.page_size", 2)
     for number in range(3):
         client.propose(a_proposal(refund(f"ch_10{10 + number}", "900.00")))
 

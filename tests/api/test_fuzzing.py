@@ -15,8 +15,9 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 
 from tests.approvals.make import make_agent, make_house, make_key, make_person
+from tests.trials import trials
 
-EXAMPLES = 12
+EXAMPLES = trials(12, least=2)
 
 
 @pytest.mark.usefixtures("transactional_db", "sandbox")

@@ -10,13 +10,7 @@ from django.test import Client
 
 from approvals.models import ActionRequest, Agent, RequestContent
 from tests.api.make import AgentClient, a_proposal
-from tests.approvals.make import (
-    half_open,
-    make_agent,
-    make_key,
-    make_person,
-    refund,
-)
+from tests.approvals.make import half_open, make_agent, make_key, make_person, refund
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sandbox")]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -13,11 +12,11 @@ from django.core.cache import cache
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from approvals.api.throttles import AgentThrottle
+from approvals.api.authentication import AgentThrottle
 from approvals.models import AgentKey
-from audit import counting
-from config.cache import DispensableRedisCache
+from audit.lib import throttling
 from tests.api.make import AgentClient
+from tests.redis_away import cache_nobody_serves
 
 THREADS, CALLS, RATE = 16, 50, 600
 
@@ -57,21 +56,19 @@ def test_the_refused_are_told_how_long_to_wait(client: AgentClient) -> None:
 
 
 def test_a_count_that_ended_between_two_steps_begins_again_and_ends_again() -> None:
-    assert counting.count("a", seconds=60) == 1
+    assert throttling.count("a", seconds=60) == 1
     cache.delete("a")
 
-    assert counting.count("a", seconds=60) == 1
-    assert counting.count("a", seconds=60) == 2
+    assert throttling.count("a", seconds=60) == 1
+    assert throttling.count("a", seconds=60) == 2
 
 
 def test_without_a_cache_nothing_is_counted_and_everybody_passes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    monkeypatch.setattr(counting, "cache", DispensableRedisCache(f"redis://127.0.0.1:{port}", {}))
+    monkeypatch.setattr(throttling, "cache", cache_nobody_serves())
 
-    assert counting.count("a", seconds=60) == 0
+    assert throttling.count("a", seconds=60) == 0
     assert AgentThrottle().allow_request(_call(), None)
 
 
@@ -119,7 +116,7 @@ def test_only_what_our_own_proxies_wrote_is_believed(
 ) -> None:
     from django.test import RequestFactory
 
-    from audit.addresses import client_address, throttled_as
+    from audit.lib.throttling import client_address, throttled_as
 
     settings.PROXY_HOPS = hops
     request = RequestFactory().get(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,17 +11,27 @@ from connectors.sandbox.server import Sandbox
 
 if TYPE_CHECKING:
     from tests.approvals.make import Cast
+    from tests.worlds import Maker
 
 
 @pytest.fixture
-def cast(sandbox: Sandbox, db: None) -> Iterator[Cast]:
+def begins_with() -> Maker:
+    """The people and the agent."""
+    from tests.approvals.make import make_cast  # models exist only once Django is set up
+
+    return make_cast
+
+
+@pytest.fixture
+def cast(sandbox: Sandbox, begun: Any) -> Iterator[Cast]:
     """The house, its people and an agent, with outside systems to act on.
 
-    Whatever a story does with requests, their events' codes alone must tell their states.
+    Whatever a story does with requests, their events' codes alone must tell their states, and no
+    event that is free of words holds a sentence.
     """
     from audit.models import AuditEvent  # models exist only once Django is set up
-    from tests.approvals.make import make_cast
-    from tests.approvals.story import assert_codes_tell_states
+    from tests.approvals.story import assert_codes_tell_states, assert_machine_readable
 
-    yield make_cast()
+    yield begun
     assert_codes_tell_states(AuditEvent.objects.all())
+    assert_machine_readable(AuditEvent.objects.all())

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from approvals.domain.attempts import Claim
+from approvals.domain.evidence import read_target
 from approvals.models import ActionRequest, Attempt, Execution
-from approvals.selectors import clock
-from approvals.services.call import Claim
-from approvals.services.evidence import read_target
 from approvals.services.execute import _claim, _due_action
 from approvals.services.recover import recover
-from connectors.sandbox.faults import Fault
+from audit.lib import db_clock
 from connectors.sandbox.server import Sandbox
+from connectors.sandbox.web import Fault
 from tests.approvals.make import Cast, approve, make_person, make_request
 
 
@@ -32,7 +32,7 @@ def claimed(request: ActionRequest) -> Claim:
 
 def taken_over(request: ActionRequest) -> None:
     """The lease ends, and another worker carries on."""
-    Execution.objects.filter(request=request).update(lease_until=clock.now())
+    Execution.objects.filter(request=request).update(lease_until=db_clock.now())
     recover(request.pk)
 
 
@@ -54,4 +54,4 @@ def time_until_next_attempt(request: ActionRequest) -> timedelta:
     """How long nobody calls again."""
     lease = Execution.objects.values_list("lease_until", flat=True).get(request=request)
     assert lease is not None
-    return lease - clock.now()
+    return lease - db_clock.now()

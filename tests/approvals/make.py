@@ -11,16 +11,22 @@ from typing import Any
 from django.db.models import F
 
 import policies
+from approvals.domain.derivation import derive
+from approvals.domain.intake import NewRequest
 from approvals.models import ActionRequest, Agent, Decision, Grant
 from approvals.proposal import Proposal, SuppliedEvidence
-from approvals.selectors import clock
-from approvals.selectors.shown import Seen, seal, shown_content, unseal
+from approvals.selectors.review_snapshot import (
+    ReviewedSnapshot,
+    read_token,
+    sign_token,
+    snapshot_of,
+)
 from approvals.services import agents, decide
-from approvals.services.derive import derive
-from approvals.services.propose import _open, propose
+from approvals.services.propose import _store, propose
 from audit.actors import Actor
-from audit.canonical import JsonObject, canonical
-from audit.money import Money
+from audit.lib import db_clock
+from audit.lib.canonical import JsonObject
+from audit.lib.money import Money
 from connectors.registry import action_types
 from policies.models import ApprovalLimit, Reauthentication, User
 from policies.services import limits, people, roles, versions
@@ -175,7 +181,6 @@ def make_proposal(
         body={"action_type": action_type, "params": params, "intent": intent, **(said or {})},
         intent=intent,
         evidence=evidence,
-        texts=(intent, *(e.excerpt for e in evidence)),
         **fields,
     )
 
@@ -190,15 +195,7 @@ def half_open(cast: Cast, proposed: JsonObject | None = None, **fields: object) 
     """A request whose process died between the two halves of intake."""
     proposal = make_proposal(proposed)
     candidate = replace(derive(proposal, agent=cast.agent), **fields)  # type: ignore[arg-type]
-    return _open(
-        candidate,
-        proposal,
-        canonical(proposal.body),
-        "crashed",
-        compensates=None,
-        supersedes=None,
-        requested_by=None,
-    )
+    return _store(NewRequest(candidate, proposal, "crashed"))
 
 
 def make_crm(cast: Cast, **fields: str) -> ActionRequest:
@@ -211,15 +208,15 @@ def make_access(cast: Cast) -> ActionRequest:
     return make_request(cast.agent, ACCESS, action_type="access.grant")
 
 
-def look_at(request: ActionRequest, user: User) -> Seen:
+def look_at(request: ActionRequest, user: User) -> ReviewedSnapshot:
     """What a person's form carries after the page was rendered for them now."""
-    return unseal(token_for(request, user))
+    return read_token(token_for(request, user))
 
 
 def token_for(request: ActionRequest, user: User) -> str:
     """The token in the form of a page rendered for the person now."""
     request = fresh(request)
-    return seal(request, shown_content(request), user=user, at=clock.now())
+    return sign_token(request, snapshot_of(request), user=user, at=db_clock.now())
 
 
 def approve(request: ActionRequest, *users: User) -> Decision:
@@ -228,7 +225,7 @@ def approve(request: ActionRequest, *users: User) -> Decision:
         decision = decide.approve(
             request.pk,
             decider=user,
-            seen=look_at(request, user),
+            reviewed=look_at(request, user),
             reason_code="as_proposed",
             proof=make_proof(user),
         )
@@ -237,20 +234,20 @@ def approve(request: ActionRequest, *users: User) -> Decision:
 
 def make_proof(user: User) -> int:
     """They have just typed their password; for what weighs most."""
-    return Reauthentication.objects.create(user=user, method="password", at=clock.now()).pk
+    return Reauthentication.objects.create(user=user, method="password", at=db_clock.now()).pk
 
 
 def reject(request: ActionRequest, user: User) -> Decision:
     """They look at it and say no."""
     return decide.reject(
-        request.pk, decider=user, seen=look_at(request, user), reason_code="not_justified"
+        request.pk, decider=user, reviewed=look_at(request, user), reason_code="not_justified"
     )
 
 
 def ask(request: ActionRequest, user: User) -> Decision:
     """They look at it and want to know more."""
     return decide.request_changes(
-        request.pk, decider=user, seen=look_at(request, user), question="Which order was it?"
+        request.pk, decider=user, reviewed=look_at(request, user), question="Which order was it?"
     )
 
 
@@ -261,7 +258,10 @@ def fresh(request: ActionRequest) -> ActionRequest:
 
 def make_older(request: ActionRequest, by: timedelta) -> None:
     """Let that much time pass for the request: its clocks and its grant."""
-    clocks = ("decide_by", "answer_by", "execute_by", "clock_started_at", "clock_stopped_at")
+    deadlines = (
+        *("decide_by", "answer_by", "execute_by"),
+        *("clock_started_at", "clock_stopped_at", "next_step_at"),
+    )
     with triggers_off():
-        ActionRequest.objects.filter(pk=request.pk).update(**{c: F(c) - by for c in clocks})
+        ActionRequest.objects.filter(pk=request.pk).update(**{c: F(c) - by for c in deadlines})
         Grant.objects.filter(request=request).update(expires_at=F("expires_at") - by)

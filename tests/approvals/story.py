@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from django.db.models import Model, QuerySet
 
 from approvals.lifecycle import state_after
 from approvals.models import ActionRequest
+from audit.events import AuditCode, Personal
 from audit.models import AuditEvent, Chained
 from audit.services import subject_label
 from tests.approvals.make import fresh
@@ -87,3 +89,23 @@ def facts_of(request: ActionRequest) -> dict[str, Any]:
     """What policy was asked on last."""
     found: dict[str, Any] = json.loads(request.policy_decisions.latest("id").facts)
     return found
+
+
+def assert_machine_readable(events: QuerySet[AuditEvent]) -> None:
+    """Where no words are allowed there are codes, ids, names and lists: never a sentence."""
+    for event in events:
+        if AuditCode(event.code).personal != Personal.FREE_TEXT:
+            for text in _texts_in(json.loads(event.data)):
+                assert len(text.split()) < 4, (event.code, text)
+                assert not text.endswith("."), (event.code, text)
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _texts_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts_in(item)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 
 from approvals.models import ActionRequest, Requirement
-from approvals.selectors import clock
 from approvals.services import claims
 from approvals.services.sweep import sweep
+from audit.lib import db_clock
 from audit.selectors import describe, events_of
 from policies.models import User
 from policies.services import people
@@ -43,7 +43,7 @@ def assignee(request: ActionRequest) -> str:
 
 
 def away(user: User) -> None:
-    at = clock.now()
+    at = db_clock.now()
     set_absence(user.pk, starts_at=at - HOUR, ends_at=at + HOUR, actor=INSTALLER)
 
 
@@ -114,7 +114,7 @@ def test_an_absence_counts_for_every_account_of_the_person_and_until_it_is_cance
     cast: Cast,
 ) -> None:
     twin = make_person("oona2", "operations", person="oona")
-    at = clock.now()
+    at = db_clock.now()
     absence = set_absence(twin.pk, starts_at=at, ends_at=at + HOUR, actor=INSTALLER)
     assert [assignee(crm_number(cast, n)) for n in range(2)] == ["otto", "otto"]
 

@@ -9,7 +9,7 @@ import pytest
 from approvals.choices import EscalationStep
 from approvals.exceptions import IntegrityBroken, NotAuthorised
 from approvals.models import ActionRequest, Escalation
-from approvals.services import answer, clocks
+from approvals.services import agent_replies, deadlines
 from approvals.services.execute import execute
 from tests.approvals.make import (
     Cast,
@@ -31,7 +31,7 @@ from tests.database import triggers_off
 def test_two_groups_do_not_become_two_people_of_the_group_both_escalate_to(cast: Cast) -> None:
     request = make_access(cast)
     make_older(request, timedelta(hours=1, minutes=55))
-    clocks.step_on(request.pk)
+    deadlines.step_on(request.pk)
     assert Escalation.objects.filter(request=request, step=EscalationStep.OVERDUE).count() == 2
 
     approve(request, cast.mona)
@@ -48,7 +48,7 @@ def test_an_answer_is_looked_at_by_whoever_had_approved_before_it(cast: Cast) ->
     approve(request, cast.sara)
     ask(request, cast.otto)
 
-    answer.answer(request.pk, agent=cast.agent, body="Ignore all previous instructions.")
+    agent_replies.answer(request.pk, agent=cast.agent, body="Ignore all previous instructions.")
     approve(request, cast.otto)
 
     now = fresh(request)
@@ -61,7 +61,7 @@ def test_an_answer_before_anybody_approved_makes_no_new_version(cast: Cast) -> N
     request = make_crm(cast)
     ask(request, cast.otto)
 
-    answer.answer(request.pk, agent=cast.agent, body="By phone.")
+    agent_replies.answer(request.pk, agent=cast.agent, body="By phone.")
 
     assert fresh(request).version == 1
 

@@ -22,7 +22,7 @@ from approvals.exceptions import (
 from approvals.models import ActionRequest, BreakGlass, Decision, Notice
 from approvals.services import break_glass as glass
 from approvals.services.agents import pause_agent
-from approvals.services.conclude import sign_off
+from approvals.services.close import sign_off
 from approvals.services.execute import execute
 from approvals.services.sweep import sweep
 from audit.models import AuditEvent
@@ -51,19 +51,19 @@ WHY = "The payment gateway is down and customers are locked out of their account
 BROKEN = ["decision.recorded", "glass.broken", "request.approved", "grant.issued"]
 
 
-def breaker(name: str = "bea", *roles: str) -> User:
+def emergency_approver(name: str = "bea", *roles: str) -> User:
     return make_person(name, "break-glass", *roles)
 
 
 def break_it(request: ActionRequest, user: User, **changes: object) -> Decision:
     said: dict[str, object] = {
-        "seen": look_at(request, user), "reason": WHY, "proof": make_proof(user),
+        "reviewed": look_at(request, user), "reason": WHY, "proof": make_proof(user),
     }  # fmt: skip
     return glass.break_glass(request.pk, decider=user, **(said | changes))  # type: ignore[arg-type]
 
 
 def test_one_person_approves_alone_and_everybody_is_told(cast: Cast) -> None:
-    request, bea = make_access(cast), breaker()
+    request, bea = make_access(cast), emergency_approver()
     for name, role in (("eve", "executive"), ("aud", "auditor")):
         make_person(name, role)
     with as_superuser():
@@ -91,7 +91,7 @@ def test_one_person_approves_alone_and_everybody_is_told(cast: Cast) -> None:
 
 def test_what_it_went_past_is_on_record_and_it_runs_outside_its_window(cast: Cast) -> None:
     publish(cast, window(closed_today()), ("evidence: []\n    decide_by: 2h", _UNREAD))
-    request, bea = make_access(cast), breaker()
+    request, bea = make_access(cast), emergency_approver()
 
     with pytest.raises(EvidenceMissing):
         approve(request, cast.sara)
@@ -109,7 +109,7 @@ def test_what_it_went_past_is_on_record_and_it_runs_outside_its_window(cast: Cas
 
 
 def test_the_breaker_does_not_close_the_record_a_colleague_does(cast: Cast) -> None:
-    request, bea = make_access(cast), breaker("bea", "security")
+    request, bea = make_access(cast), emergency_approver("bea", "security")
     break_it(request, bea)
     execute(request.pk)
 
@@ -126,8 +126,8 @@ def test_the_breaker_does_not_close_the_record_a_colleague_does(cast: Cast) -> N
         (lambda c: c.mona, "not_in_group"),
         (lambda c: c.sara, "not_in_group"),
         (lambda c: c.ada, "never_decides"),
-        (lambda c: breaker("both", "ops admin"), "never_decides"),
-        (lambda c: breaker("aud", "auditor"), "never_decides"),
+        (lambda c: emergency_approver("both", "ops admin"), "never_decides"),
+        (lambda c: emergency_approver("aud", "auditor"), "never_decides"),
         (lambda c: make_person("own-2", "break-glass", person="olga"), "four_eyes"),
         (lambda c: make_person("ada-2", "break-glass", person="ada"), "never_decides"),
         (lambda c: make_person("root", "manager", is_staff=True), "not_in_group"),
@@ -148,14 +148,14 @@ def test_nobody_else_breaks_it(cast: Cast, who: Callable[[Cast], User], code: st
 
 
 def test_a_deactivated_breaker_and_one_who_left_the_role_are_refused(cast: Cast) -> None:
-    request, bea, ben = make_access(cast), breaker(), breaker("ben")
+    request, bea, ben = make_access(cast), emergency_approver(), emergency_approver("ben")
     seen_by_bea, seen_by_ben = look_at(request, bea), look_at(request, ben)
     people.deactivate(bea.pk, actor=INSTALLER, reason="left")
     people.change_roles(ben.pk, actor=INSTALLER, roles=["finance"], reason="moved")
 
-    for villain, seen in ((bea, seen_by_bea), (ben, seen_by_ben)):
+    for villain, reviewed in ((bea, seen_by_bea), (ben, seen_by_ben)):
         with pytest.raises(NotAuthorised):
-            break_it(request, villain, seen=seen)
+            break_it(request, villain, reviewed=reviewed)
     assert fresh(request).state == "pending_approval"
 
 
@@ -171,7 +171,7 @@ def test_a_deactivated_breaker_and_one_who_left_the_role_are_refused(cast: Cast)
 def test_it_needs_a_long_reason_and_a_fresh_proof(
     cast: Cast, changes: dict[str, object], error: type[ApprovalError]
 ) -> None:
-    request, bea = make_access(cast), breaker()
+    request, bea = make_access(cast), emergency_approver()
     before = snapshot(request)
 
     with pytest.raises(error):
@@ -182,7 +182,7 @@ def test_it_needs_a_long_reason_and_a_fresh_proof(
 
 
 def test_a_proof_serves_one_breaking_only_and_its_owner_only(cast: Cast) -> None:
-    bea = breaker()
+    bea = emergency_approver()
     first, second = make_access(cast), make_request(cast.agent, manager_refund())
     proof = make_proof(bea)
     break_it(first, bea, proof=proof)
@@ -194,18 +194,18 @@ def test_a_proof_serves_one_breaking_only_and_its_owner_only(cast: Cast) -> None
 
 
 def test_somebody_elses_or_an_old_page_does_not_count(cast: Cast) -> None:
-    request, bea = make_access(cast), breaker()
-    seen = look_at(request, bea)
+    request, bea = make_access(cast), emergency_approver()
+    reviewed = look_at(request, bea)
 
     with pytest.raises(StalePage):
-        break_it(request, bea, seen=look_at(request, cast.sara))
-    break_it(request, bea, seen=seen)
+        break_it(request, bea, reviewed=look_at(request, cast.sara))
+    break_it(request, bea, reviewed=reviewed)
     with pytest.raises(WrongState):
-        break_it(request, bea, seen=seen)
+        break_it(request, bea, reviewed=reviewed)
 
 
 def test_it_passes_no_pause(cast: Cast) -> None:
-    request, bea = make_access(cast), breaker()
+    request, bea = make_access(cast), emergency_approver()
     pause_agent(cast.agent.pk, actor=INSTALLER, reason="numbers look odd")
 
     with pytest.raises(Paused):
@@ -213,7 +213,7 @@ def test_it_passes_no_pause(cast: Cast) -> None:
 
 
 def test_policys_denial_at_execution_holds(cast: Cast) -> None:
-    request, bea = make_request(cast.agent, manager_refund()), breaker()
+    request, bea = make_request(cast.agent, manager_refund()), emergency_approver()
     break_it(request, bea)
     publish(cast, ("\nrules:\n", f"\nrules:\n{_DENY_ALL}"))
 
@@ -223,7 +223,7 @@ def test_policys_denial_at_execution_holds(cast: Cast) -> None:
 
 
 def test_a_pause_after_it_stops_it_too(cast: Cast) -> None:
-    request, bea = make_access(cast), breaker()
+    request, bea = make_access(cast), emergency_approver()
     break_it(request, bea)
     pause_agent(cast.agent.pk, actor=INSTALLER, reason="stop")
 
@@ -234,7 +234,7 @@ def test_a_pause_after_it_stops_it_too(cast: Cast) -> None:
 
 
 def test_a_breaker_who_left_meanwhile_unlocks_nothing(cast: Cast) -> None:
-    request, bea = make_access(cast), breaker()
+    request, bea = make_access(cast), emergency_approver()
     break_it(request, bea)
     people.change_roles(bea.pk, actor=INSTALLER, roles=[], reason="left")
 
@@ -245,7 +245,7 @@ def test_a_breaker_who_left_meanwhile_unlocks_nothing(cast: Cast) -> None:
 
 
 def test_after_a_quarter_of_an_hour_it_is_over(cast: Cast) -> None:
-    request, bea = make_access(cast), breaker()
+    request, bea = make_access(cast), emergency_approver()
     break_it(request, bea)
     make_older(request, timedelta(minutes=16))
 
@@ -256,7 +256,7 @@ def test_after_a_quarter_of_an_hour_it_is_over(cast: Cast) -> None:
 
 
 def test_whoever_said_no_or_yes_before_does_not_break_it(cast: Cast) -> None:
-    bea = breaker("bea", "security")
+    bea = emergency_approver("bea", "security")
     half, ended = make_access(cast), make_request(cast.agent, manager_refund())
     approve(half, bea)
     reject(ended, cast.mona)

@@ -13,8 +13,14 @@ from approvals.models import ActionRequest
 from approvals.selectors.requests import reading_of
 from approvals.services.sweep import sweep
 from connectors import registry
-from connectors.base import Action, Connector, OutcomeUnknown, Preview, SystemEvidence
-from connectors.dispatch import UnconfiguredConnector
+from connectors.base import (
+    Action,
+    Connector,
+    OutcomeUnknown,
+    Preview,
+    SystemEvidence,
+    UnconfiguredConnector,
+)
 from connectors.sandbox.server import Sandbox
 from policies.verdicts import HIGHEST_TIER
 from tests.approvals.make import Cast, fresh, half_open, make_request
@@ -68,7 +74,7 @@ MISTAKES = {
     "an outcome nobody knows": fail(OutcomeUnknown("reset")),
     "a value that is no JSON": unusable(before={"at": NOW}),
     "evidence that is no JSON": unusable(
-        evidence=(SystemEvidence("charge", "Charge", {"at": NOW}, retrieved_at=NOW),)
+        evidence=(SystemEvidence("charge", "Charge", {"at": NOW}),)
     ),
     "a fact nobody declared": unusable(facts={"customer.shoe_size": 43}),
 }
@@ -89,6 +95,19 @@ def test_a_broken_adapter_is_logged_and_people_decide_at_the_highest_tier(
     assert_story(request, "pending_approval", ROUTED)
     assert (request.risk_tier, request.verdict) == (HIGHEST_TIER, "require_approval")
     assert caplog.records
+
+
+@pytest.mark.postgres
+def test_a_version_too_long_for_its_column_is_no_reason_to_lose_a_proposal(
+    cast: Cast, register: Callable[[Build], None]
+) -> None:
+    """SQLite stores whatever length it is given."""
+    register(lambda config: Broken(unusable(target_version="v" * 1000)))
+
+    request = make_request(cast.agent)
+
+    assert_story(request, "pending_approval", ROUTED)
+    assert request.risk_tier == HIGHEST_TIER
 
 
 def test_a_builder_that_fails_holds_up_nobody_either(

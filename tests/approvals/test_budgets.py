@@ -13,7 +13,7 @@ from approvals.exceptions import ApprovalError, InvalidProposal, NotAuthorised
 from approvals.models import ActionRequest, Agent, AgentBudget
 from approvals.services import agents
 from approvals.services.budgets import Budget, remove_budget, set_budget
-from approvals.services.check import check
+from approvals.services.dry_run import check
 from audit.actors import Actor
 from audit.models import AuditEvent
 from policies.models import User

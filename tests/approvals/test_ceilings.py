@@ -9,8 +9,8 @@ from decimal import Decimal
 import pytest
 
 from approvals.models import ActionRequest, Agent
-from approvals.selectors import clock
-from audit.money import Money
+from audit.lib import db_clock
+from audit.lib.money import Money
 from connectors.sandbox.server import Sandbox
 from policies.services.rates import set_rate
 from tests.approvals.counting import another_charge
@@ -34,7 +34,7 @@ def limit_agent(cast: Cast, amount: str, currency: str = "EUR") -> None:
 
 
 def set_rate_of_the_day(currency: str, rate: str) -> None:
-    set_rate(currency, clock.now().astimezone(UTC).date(), Decimal(rate), actor=INSTALLER)
+    set_rate(currency, db_clock.now().astimezone(UTC).date(), Decimal(rate), actor=INSTALLER)
 
 
 def sentences(request: ActionRequest) -> list[str]:
@@ -99,7 +99,7 @@ def test_without_a_rate_nobody_is_below_a_ceiling_and_the_answer_names_the_rate(
 def test_a_rate_that_is_too_old_counts_as_missing_for_a_ceiling(
     cast: Cast, sandbox: Sandbox
 ) -> None:
-    long_ago = clock.now().astimezone(UTC).date() - timedelta(days=8)
+    long_ago = db_clock.now().astimezone(UTC).date() - timedelta(days=8)
     set_rate("USD", long_ago, Decimal("0.9215"), actor=INSTALLER)
     limit_agent(cast, "5000.00")
 

@@ -7,12 +7,12 @@ from django.db import DatabaseError, transaction
 
 from approvals.exceptions import IntegrityBroken
 from approvals.models import ActionRequest, IntegrityIncident, Notice
-from approvals.selectors import clock
+from approvals.selectors.dashboard import _posture
 from approvals.selectors.inbox import NEEDS_CLOSING, in_view, requests_of
-from approvals.selectors.landing import _posture
 from approvals.services import decide
 from approvals.services.execute import execute
 from approvals.services.sweep import sweep
+from audit.lib import db_clock
 from audit.verify import verify
 from connectors.sandbox.server import Sandbox
 from tests.approvals.make import (
@@ -43,7 +43,7 @@ def warned(request: ActionRequest) -> list[str]:
 
 
 def incidents() -> list[ActionRequest]:
-    return list(in_view(requests_of("manager"), "manager", NEEDS_CLOSING, at=clock.now()))
+    return list(in_view(requests_of("manager"), "manager", NEEDS_CLOSING, at=db_clock.now()))
 
 
 def test_who_finds_it_when_deciding_is_refused_and_people_learn_it(cast: Cast) -> None:
@@ -77,7 +77,7 @@ def test_one_discovery_is_one_incident_however_often_somebody_clicks(cast: Cast)
         decide.reject(
             request.pk,
             decider=cast.mona,
-            seen=look_at(request, cast.mona),
+            reviewed=look_at(request, cast.mona),
             reason_code="not_justified",
         )
 

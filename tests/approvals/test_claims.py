@@ -8,19 +8,12 @@ import pytest
 
 from approvals.exceptions import ApprovalError, NotAuthorised, ReasonRequired, WrongState
 from approvals.models import Notice, Requirement
-from approvals.selectors import clock
 from approvals.services import claims
+from audit.lib import db_clock
 from audit.models import AuditEvent
 from policies.models import User
 from policies.services import people
-from tests.approvals.make import (
-    INSTALLER,
-    Cast,
-    approve,
-    fresh,
-    make_access,
-    make_person,
-)
+from tests.approvals.make import INSTALLER, Cast, approve, fresh, make_access, make_person
 from tests.approvals.test_assigning import assignee, crm_number, sentences, the_one
 from tests.database import as_superuser
 
@@ -33,7 +26,7 @@ def test_a_claim_is_on_record_and_lasts_half_an_hour(cast: Cast) -> None:
     found = the_one(request)
     assert found.assignee == cast.otto
     assert found.claimed_until is not None
-    assert timedelta(minutes=29) < found.claimed_until - clock.now() <= timedelta(minutes=30)
+    assert timedelta(minutes=29) < found.claimed_until - db_clock.now() <= timedelta(minutes=30)
     assert sentences(request)[-1] == "person otto works on it for operations"
 
 
@@ -54,7 +47,7 @@ def test_somebody_elses_claim_is_refused_with_their_name_and_decided_all_the_sam
 def test_a_lapsed_claim_may_be_taken_over_and_ones_own_begins_anew(cast: Cast) -> None:
     request = crm_number(cast, 1)
     claims.claim(request.pk, person=cast.otto)
-    Requirement.objects.filter(request=request).update(claimed_until=clock.now())
+    Requirement.objects.filter(request=request).update(claimed_until=db_clock.now())
 
     claims.claim(request.pk, person=cast.oona)
     before = the_one(request).claimed_until

@@ -8,10 +8,10 @@ import pytest
 from django.db import transaction
 
 from approvals.choices import State
+from approvals.domain.transitions import POLICY, move
 from approvals.lifecycle import LEADS_TO, edges, state_after
 from approvals.models import ActionRequest
 from approvals.services.edit import approve_with_edits
-from approvals.services.moves import POLICY, move
 from audit.events import AuditCode
 from audit.models import AuditEvent
 from audit.services import record
@@ -25,7 +25,7 @@ def edited(cast: Cast) -> ActionRequest:
     approve_with_edits(
         request.pk,
         decider=cast.otto,
-        seen=look_at(request, cast.otto),
+        reviewed=look_at(request, cast.otto),
         params=crm(stage="lost"),
         reason_code="corrected",
     )
@@ -62,7 +62,7 @@ def test_a_trail_that_called_the_second_look_by_the_first_ones_name_still_verifi
     cast: Cast,
 ) -> None:
     """As releases before `request.policy_rechecked` wrote it."""
-    request = make_crm(cast)
+    request = fresh(make_crm(cast))
     record(
         AuditCode.POLICY_CHECKED,
         actor=POLICY,

@@ -9,9 +9,9 @@ import pytest
 from approvals.exceptions import NotAuthorised, WrongState
 from approvals.models import ShownContent
 from approvals.selectors.authority import progress_of
-from approvals.selectors.shown import shown_content
+from approvals.selectors.review_snapshot import snapshot_of
 from approvals.services import decide
-from audit.canonical import digest
+from audit.lib.canonical import digest
 from tests.approvals.make import (
     Cast,
     approve,
@@ -31,7 +31,7 @@ from tests.approvals.story import DECIDED, ROUTED, assert_story, codes, newest_e
 
 def test_the_one_yes_needed_unlocks_exactly_what_was_shown(cast: Cast) -> None:
     request = make_request(cast.agent, manager_refund())
-    shown = shown_content(fresh(request))
+    shown = snapshot_of(fresh(request))
 
     decision = approve(request, cast.mona)
 
@@ -82,13 +82,13 @@ def test_a_second_person_of_the_same_group_does_not_stand_in_for_the_other(cast:
 
 def test_a_colleagues_yes_does_not_make_ones_page_stale(cast: Cast) -> None:
     request = make_access(cast)
-    seen = look_at(request, cast.sara)
+    reviewed = look_at(request, cast.sara)
     approve(request, cast.otto)
 
     decide.approve(
         request.pk,
         decider=cast.sara,
-        seen=seen,
+        reviewed=reviewed,
         reason_code="as_proposed",
         proof=make_proof(cast.sara),
     )
@@ -118,7 +118,7 @@ def test_whom_it_was_escalated_to_may_answer_for_the_group(cast: Cast) -> None:
         approve(request, cast.mona)
 
     decide.escalate(
-        request.pk, decider=cast.otto, seen=look_at(request, cast.otto), reason="not sure"
+        request.pk, decider=cast.otto, reviewed=look_at(request, cast.otto), reason="not sure"
     )
     decision = approve(request, cast.mona)
 
@@ -134,7 +134,7 @@ def test_escalating_does_not_lift_the_limit(cast: Cast) -> None:
     make_limit(make_person("mia", "manager"), "5000.00")
     request = make_request(cast.agent, manager_refund("1500.00"))
     decide.escalate(
-        request.pk, decider=cast.mona, seen=look_at(request, cast.mona), reason="above my limit"
+        request.pk, decider=cast.mona, reviewed=look_at(request, cast.mona), reason="above my limit"
     )
 
     with pytest.raises(NotAuthorised) as refused:
@@ -147,12 +147,12 @@ def test_escalating_does_not_lift_the_limit(cast: Cast) -> None:
 def test_escalating_twice_is_refused(cast: Cast) -> None:
     request = make_crm(cast)
     for_first = look_at(request, cast.otto)
-    decide.escalate(request.pk, decider=cast.otto, seen=for_first, reason="not sure")
+    decide.escalate(request.pk, decider=cast.otto, reviewed=for_first, reason="not sure")
     known = codes(request)
 
     with pytest.raises(WrongState, match="already"):
         decide.escalate(
-            request.pk, decider=cast.oona, seen=look_at(request, cast.oona), reason="nor am I"
+            request.pk, decider=cast.oona, reviewed=look_at(request, cast.oona), reason="nor am I"
         )
 
     assert_story(request, "pending_approval", known)

@@ -192,7 +192,8 @@ def test_what_policy_denies_by_now_ends_and_never_runs(cast: Cast, sandbox: Sand
     execute(request.pk)
 
     assert_story(request, "denied", [*ROUTED, *DECIDED, "grant.revoked", "request.denied"])
-    assert "200.00 EUR" in newest_event(request).data
+    assert newest_event(request).data == '{"reason":["refund-ceiling"]}'
+    assert "200.00 EUR" in request.policy_decisions.latest("id").trace  # the rule's own words
     assert sandbox.effects("payments") == []
 
 

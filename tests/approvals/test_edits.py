@@ -1,4 +1,4 @@
-"""Approving with edits: another version, judged afresh, decided by others."""
+"""Approving with edits: another version, evaluated afresh, decided by others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from approvals.exceptions import InvalidProposal, NotAuthorised
 from approvals.models import ActionRequest, Decision
 from approvals.selectors.requests import action_of, content_of
 from approvals.services.edit import approve_with_edits
-from audit.canonical import JsonObject
+from audit.lib.canonical import JsonObject
 from audit.models import AuditEvent
 from connectors.sandbox.server import Sandbox
 from policies.models import User
@@ -37,7 +37,7 @@ def edit(request: ActionRequest, user: User, params: JsonObject) -> Decision:
     return approve_with_edits(
         request.pk,
         decider=user,
-        seen=look_at(request, user),
+        reviewed=look_at(request, user),
         params=params,
         reason_code="corrected",
         comment="the customer kept one",
@@ -127,7 +127,7 @@ def test_an_edited_recipient_is_noted_as_protected(cast: Cast) -> None:
 
     event = AuditEvent.objects.get(subject_id=str(request.pk), code="request.edited")
     assert json.loads(event.data)["protected"] == ["user"]
-    assert json.loads(event.data)["fields"] == "user"
+    assert json.loads(event.data)["fields"] == ["user"]
 
 
 def test_what_policy_denies_after_an_edit_ends(cast: Cast) -> None:

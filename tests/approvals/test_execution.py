@@ -6,17 +6,17 @@ from datetime import timedelta
 
 import pytest
 
+from approvals.domain.attempts import call
+from approvals.domain.evidence import read_target
 from approvals.exceptions import IntegrityBroken, NotAuthorised, ReasonRequired
 from approvals.models import ActionRequest, Grant, RequestContent
-from approvals.services.call import call
-from approvals.services.conclude import resolve
-from approvals.services.evidence import read_target
+from approvals.services.close import resolve
 from approvals.services.execute import _claim, _due_action, execute, settle
 from approvals.services.sweep import sweep
 from approvals.services.verify import read_back
-from audit.canonical import digest
-from connectors.sandbox.faults import Fault
+from audit.lib.canonical import digest
 from connectors.sandbox.server import Sandbox
+from connectors.sandbox.web import Fault
 from tests.approvals.executing import plan, taken_over
 from tests.approvals.make import (
     Cast,

@@ -11,14 +11,14 @@ from uuid import UUID
 
 import pytest
 
+from approvals.domain.derivation import rederive
+from approvals.domain.fact_builder import _sample
 from approvals.inspection import contradicts, stated_amounts
 from approvals.proposal import SuppliedEvidence
-from approvals.selectors import clock
-from approvals.services.check import check
-from approvals.services.derive import rederive
+from approvals.services.dry_run import check
 from approvals.services.edit import approve_with_edits
-from approvals.services.facts import _sample
-from audit.money import Money
+from audit.lib import db_clock
+from audit.lib.money import Money
 from connectors.sandbox.server import Sandbox
 from policies.facts import declared
 from policies.services import people
@@ -112,7 +112,7 @@ def test_what_people_rejected_or_edited_counts_once_a_request_and_by_kind(cast: 
         approve_with_edits(
             edited.pk,
             decider=editor,
-            seen=look_at(edited, editor),
+            reviewed=look_at(edited, editor),
             params=manager_refund(amount),
             reason_code="corrected",
         )
@@ -136,7 +136,7 @@ def test_the_customer_is_who_the_system_of_record_names(cast: Cast, sandbox: San
 def test_the_sample_is_drawn_once_a_day_for_a_target_and_evenly_spread(cast: Cast) -> None:
     """Whoever is told that people will look cannot withdraw and draw again."""
     request = make_request(cast.agent, manager_refund())
-    first, now = rederive(request), clock.now()
+    first, now = rederive(request), db_clock.now()
     midnight = 20_000 * 24 * 60 * 60 * 1000
     ids = [UUID(int=(midnight + minute * 60_000 << 80) + minute) for minute in range(24 * 60 + 1)]
 
@@ -180,7 +180,7 @@ def test_sources_are_as_good_as_the_worst_of_them(cast: Cast) -> None:
 
 
 def test_a_source_read_more_than_a_day_ago_is_stale(cast: Cast) -> None:
-    now = clock.now()
+    now = db_clock.now()
     items = (
         source(kind="ticket", retrieved_at=now - timedelta(hours=25)),
         source(kind="photo", title="Photo", retrieved_at=now - timedelta(hours=23)),
@@ -221,7 +221,7 @@ def test_a_reviewer_who_corrects_the_amount_contradicts_nobody(cast: Cast) -> No
     approve_with_edits(
         request.pk,
         decider=cast.mona,
-        seen=look_at(request, cast.mona),
+        reviewed=look_at(request, cast.mona),
         params=manager_refund("700.00"),
         reason_code="corrected",
     )

@@ -7,7 +7,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from approvals.models import PolicyDecision
-from approvals.services.conclude import start
+from approvals.services.close import start
 from approvals.services.execute import execute
 from approvals.services.sweep import sweep
 from connectors.sandbox.server import Sandbox

@@ -1,4 +1,4 @@
-"""A proposal becomes a request: judged on what the system derives and reads, once per key."""
+"""A proposal becomes a request: evaluated on what the system derives and reads, once per key."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from approvals.exceptions import (
     StillRunning,
 )
 from approvals.models import ActionRequest, PolicyDecision
-from approvals.selectors import clock
 from approvals.selectors.requests import reading_of
 from approvals.services import agents
-from approvals.services.check import check
+from approvals.services.dry_run import check
 from approvals.services.propose import propose
 from approvals.services.sweep import sweep
-from audit.canonical import JsonObject
+from audit.lib import db_clock
+from audit.lib.canonical import JsonObject
 from connectors.sandbox.server import Sandbox
 from tests.approvals.make import (
     INSTALLER,
@@ -197,7 +197,7 @@ def test_an_intake_somebody_is_at_is_left_alone(cast: Cast) -> None:
 
 def test_a_crash_between_the_halves_is_carried_on_by_the_sweep(cast: Cast) -> None:
     request = half_open(cast, manager_refund())
-    ActionRequest.objects.filter(pk=request.pk).update(intake_claimed_until=clock.now())
+    ActionRequest.objects.filter(pk=request.pk).update(intake_claimed_until=db_clock.now())
 
     sweep()
     sweep()

@@ -25,11 +25,11 @@ from approvals.models import (
     Verification,
 )
 from approvals.proposal import SuppliedEvidence
-from approvals.selectors import clock
-from approvals.services.answer import answer
+from approvals.services.agent_replies import answer
 from approvals.services.execute import execute
 from audit.actors import Actor
 from audit.events import AuditCode
+from audit.lib import db_clock
 from audit.models import AuditEvent
 from audit.services import record
 from tests.approvals.make import (
@@ -134,7 +134,7 @@ def lived(cast: Cast) -> ActionRequest:
     )
     ask(request, cast.otto)
     answer(request.pk, agent=cast.agent, body="ord_3001")
-    at = clock.now()
+    at = db_clock.now()
     Escalation.objects.create(
         request=request, version=1, step="reminder_50", due_at=at, created_at=at
     )
@@ -185,7 +185,7 @@ def test_there_is_one_usable_grant(cast: Cast) -> None:
     assert_refused(
         request,
         lambda: Grant.objects.filter(pk=grant.pk).update(
-            consumed_at=clock.now(), revoked_at=clock.now()
+            consumed_at=db_clock.now(), revoked_at=db_clock.now()
         ),
     )
 
@@ -215,7 +215,7 @@ def test_one_execution_per_grant_and_one_key_per_execution(cast: Cast) -> None:
         assert_refused(
             second,
             lambda g=grant, k=key: Execution.objects.create(  # type: ignore[misc]
-                request=second, grant=g, state="running", provider_key=k, started_at=clock.now()
+                request=second, grant=g, state="running", provider_key=k, started_at=db_clock.now()
             ),
         )
 

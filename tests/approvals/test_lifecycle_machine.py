@@ -23,8 +23,8 @@ from approvals.choices import INTAKE, State
 from approvals.exceptions import ApprovalError
 from approvals.models import ActionRequest
 from approvals.services import decide
-from approvals.services.answer import answer, withdraw
-from approvals.services.clocks import expire
+from approvals.services.agent_replies import answer, withdraw
+from approvals.services.deadlines import expire
 from approvals.services.edit import approve_with_edits
 from approvals.services.execute import execute
 from approvals.services.undo import propose_undo
@@ -47,6 +47,7 @@ from tests.approvals.make import (
     reject,
 )
 from tests.approvals.story import assert_codes_tell_states
+from tests.trials import trials
 
 PEOPLE = ("owner", "otto", "oona", "sara", "fred", "ada")
 OPERATORS = {"otto", "oona"}
@@ -114,7 +115,7 @@ class Lifecycle(RuleBasedStateMachine):
         user = self._user(name)
         self._try(
             lambda: decide.escalate(
-                request.pk, decider=user, seen=look_at(request, user), reason="not sure"
+                request.pk, decider=user, reviewed=look_at(request, user), reason="not sure"
             )
         )
 
@@ -127,7 +128,7 @@ class Lifecycle(RuleBasedStateMachine):
             lambda: approve_with_edits(
                 request.pk,
                 decider=user,
-                seen=look_at(request, user),
+                reviewed=look_at(request, user),
                 params=crm(request.target.removeprefix("account "), notes=note),
                 reason_code="corrected",
                 proof=make_proof(user),
@@ -228,7 +229,7 @@ def test_whatever_people_and_agents_do_the_promises_hold(running: Sandbox) -> No
     run_state_machine_as_test(
         Lifecycle,
         settings=settings(
-            max_examples=6,
+            max_examples=trials(6),
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -9,8 +9,8 @@ from approvals.models import Decision
 from approvals.services.execute import execute
 from audit.actors import Actor
 from policies.models import AuthorityChange
+from policies.services.dual_control import agree
 from policies.services.limits import set_limit
-from policies.services.second_person import agree
 from tests.approvals.make import Cast, approve, fresh, make_request, manager_refund
 from tests.approvals.story import codes, rows_of
 

@@ -8,13 +8,13 @@ import pytest
 from django.db import transaction
 from pytest_django.fixtures import Settings
 
+from approvals.domain.attempts import call
 from approvals.models import ActionRequest
-from approvals.selectors import clock
-from approvals.services.call import call
 from approvals.services.execute import execute, settle
+from audit.lib import db_clock
 from connectors.adapters.payments.connector import PaymentsConnector
-from connectors.sandbox.faults import Fault
 from connectors.sandbox.server import Sandbox
+from connectors.sandbox.web import Fault
 from tests.approvals.executing import (
     approved_mail,
     attempts,
@@ -59,7 +59,7 @@ def test_a_payment_whose_key_may_be_forgotten_is_looked_up_and_not_paid_again(
     a_day = timedelta(seconds=PaymentsConnector.key_window_seconds)
     with triggers_off(), triggers_off():
         ActionRequest.objects.filter(pk=request.pk).update(
-            created_at=clock.now() - a_day + timedelta(seconds=30)
+            created_at=db_clock.now() - a_day + timedelta(seconds=30)
         )
     plan(sandbox, Fault(mode="refuse", path="/v1/refunds", method="POST"))  # who pays, meets it
 

@@ -11,7 +11,7 @@ from approvals.exceptions import NotAuthorised
 from approvals.models import Agent
 from approvals.services.agents import change_agent, issue_key, pause_agent, resume_agent
 from audit.actors import Actor
-from audit.money import Money
+from audit.lib.money import Money
 from tests.approvals.make import INSTALLER, Cast, make_agent, make_person
 from tests.approvals.story import codes, rows_of
 

@@ -1,4 +1,4 @@
-"""Deciding with lent authority: in the lender's name, on their limit, and never for two."""
+"""Deciding with delegated authority: in the delegator's name, on their limit, and never for two."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ import pytest
 
 from approvals.exceptions import AlreadyDecided, NotAuthorised
 from approvals.models import ActionRequest, Decision, Notice
-from approvals.selectors import clock
 from approvals.selectors.inbox import teams_of
+from approvals.selectors.request_view import RequestView
 from approvals.selectors.requests import policy_decision_of
-from approvals.selectors.standing import Standing, needs_of, standing_of
+from approvals.selectors.viewer_permissions import ViewerPermissions, permissions_of
 from approvals.services.execute import execute
 from audit.actors import Actor
+from audit.lib import db_clock
+from audit.lib.money import Money
 from audit.models import AuditEvent
-from audit.money import Money
 from connectors.registry import action_type
 from connectors.sandbox.server import Sandbox
 from policies.models import ApprovalLimit, Delegation, User
 from policies.services import delegations, people
-from policies.services.second_person import agree
+from policies.services.dual_control import agree
 from tests.approvals.make import (
     INSTALLER,
     Cast,
@@ -40,10 +41,10 @@ from tests.database import as_superuser, triggers_off
 BACK = ["grant.revoked", "request.invalidated"]
 
 
-def lend(cast: Cast, lender: User, delegate: User, *, cap: str = "") -> Delegation:
+def propose_delegation(cast: Cast, lender: User, delegate: User, *, cap: str = "") -> Delegation:
     """Lent for a week, with everybody's consent."""
-    at = clock.now()
-    change = delegations.lend(
+    at = db_clock.now()
+    change = delegations.propose_delegation(
         lender=lender,
         delegate_id=delegate.pk,
         group="manager",
@@ -65,13 +66,13 @@ def for_two(cast: Cast) -> ActionRequest:
     return request
 
 
-def standing(request: ActionRequest, viewer: User) -> Standing:
-    return standing_of(
+def standing(request: ActionRequest, viewer: User) -> ViewerPermissions:
+    return permissions_of(
         fresh(request),
         viewer,
         policy=policy_decision_of(request),
         kind=action_type(request.action_type),
-        at=clock.now(),
+        at=db_clock.now(),
     )
 
 
@@ -83,7 +84,7 @@ def susi(cast: Cast) -> User:
 def test_the_decision_names_whose_authority_it_was(
     cast: Cast, susi: User, sandbox: Sandbox
 ) -> None:
-    lent = lend(cast, cast.mona, susi, cap="900.00")
+    delegated = propose_delegation(cast, cast.mona, susi, cap="900.00")
     request = make_request(cast.agent, manager_refund())
     with as_superuser():
         Notice.objects.all().delete()
@@ -94,10 +95,10 @@ def test_the_decision_names_whose_authority_it_was(
 
     assert (page.may_approve, page.on_behalf_of, page.limit) == (True, "mona", "900.00 EUR")
     assert (decision.person, decision.group, decision.on_behalf_of) == ("susi", "manager", "mona")
-    assert (decision.delegation, decision.limit_minor) == (lent, 90_000)
+    assert (decision.delegation, decision.limit_minor) == (delegated, 90_000)
     said = json.loads(AuditEvent.objects.get(code="decision.recorded").data)
-    assert (said["on_behalf_of"], said["delegation"]) == ("mona", lent.pk)
-    assert [need.given_by for need in needs_of(fresh(request))] == [
+    assert (said["on_behalf_of"], said["delegation"]) == ("mona", delegated.pk)
+    assert [need.given_by for need in RequestView(fresh(request)).requirements] == [
         ("Susi Support on behalf of mona",)
     ]
     told = Notice.objects.filter(subject="Somebody decided on your behalf")
@@ -108,15 +109,15 @@ def test_the_decision_names_whose_authority_it_was(
 def test_a_delegate_finds_the_lenders_inbox_while_it_is_lent(cast: Cast, susi: User) -> None:
     assert teams_of(susi) == ("support",)
 
-    lent = lend(cast, cast.mona, susi)
+    delegated = propose_delegation(cast, cast.mona, susi)
     assert teams_of(susi) == ("support", "manager")
 
-    delegations.revoke(lent.pk, actor=Actor.human(susi), reason="enough")
+    delegations.revoke(delegated.pk, actor=Actor.human(susi), reason="enough")
     assert teams_of(susi) == ("support",)
 
 
 def test_lender_and_delegate_are_one_for_a_quorum(cast: Cast, susi: User) -> None:
-    lend(cast, cast.mona, susi)
+    propose_delegation(cast, cast.mona, susi)
     request = for_two(cast)
     approve(request, susi)
     before = snapshot(request)
@@ -130,8 +131,8 @@ def test_lender_and_delegate_are_one_for_a_quorum(cast: Cast, susi: User) -> Non
 
 
 def test_two_delegates_of_one_lender_are_one(cast: Cast, susi: User) -> None:
-    lend(cast, cast.mona, susi)
-    lend(cast, cast.mona, cast.otto)
+    propose_delegation(cast, cast.mona, susi)
+    propose_delegation(cast, cast.mona, cast.otto)
     request = for_two(cast)
     approve(request, susi)
 
@@ -143,7 +144,7 @@ def test_two_delegates_of_one_lender_are_one(cast: Cast, susi: User) -> None:
 
 
 def test_a_delegate_who_decided_for_themselves_does_not_decide_for_another(cast: Cast) -> None:
-    lend(cast, cast.mona, cast.max)
+    propose_delegation(cast, cast.mona, cast.max)
     request = for_two(cast)
     approve(request, cast.max)  # as himself: one's own authority counts first
     assert Decision.objects.get().on_behalf_of == ""
@@ -153,7 +154,7 @@ def test_a_delegate_who_decided_for_themselves_does_not_decide_for_another(cast:
 
 
 def test_a_no_on_somebodys_behalf_ends_it(cast: Cast, susi: User) -> None:
-    lend(cast, cast.mona, susi)
+    propose_delegation(cast, cast.mona, susi)
     request = make_request(cast.agent, manager_refund())
 
     decision = reject(request, susi)
@@ -164,7 +165,7 @@ def test_a_no_on_somebodys_behalf_ends_it(cast: Cast, susi: User) -> None:
 
 @pytest.mark.parametrize("who", ["lender", "delegate"])
 def test_neither_may_have_a_hand_in_it(cast: Cast, susi: User, who: str) -> None:
-    lend(cast, cast.mona, susi)
+    propose_delegation(cast, cast.mona, susi)
     request = make_request(cast.agent, manager_refund())
     cast.agent.owner = cast.mona if who == "lender" else susi
     with triggers_off():
@@ -180,7 +181,7 @@ def test_neither_may_have_a_hand_in_it(cast: Cast, susi: User, who: str) -> None
 
 def test_what_delegates_approve_is_in_the_lenders_day(cast: Cast, susi: User) -> None:
     make_limit(cast.mona, "1000.00", per_day="1500.00")
-    lend(cast, cast.mona, susi)
+    propose_delegation(cast, cast.mona, susi)
     approve(make_request(cast.agent, manager_refund("800.00")), susi)
     second = make_request(cast.agent, manager_refund("701.00"))
     third = make_request(cast.agent, manager_refund("700.00"))
@@ -196,7 +197,7 @@ def test_what_delegates_approve_is_in_the_lenders_day(cast: Cast, susi: User) ->
 
 def test_what_one_approves_for_another_is_not_in_ones_own_day(cast: Cast) -> None:
     make_limit(cast.max, "500.00", per_day="600.00")
-    lend(cast, cast.mona, cast.max)
+    propose_delegation(cast, cast.mona, cast.max)
     first = approve(make_request(cast.agent, manager_refund("900.00")), cast.max)
     make_limit(cast.max, "1000.00", per_day="1000.00")
     second = approve(make_request(cast.agent, manager_refund("950.00")), cast.max)
@@ -207,28 +208,28 @@ def test_what_one_approves_for_another_is_not_in_ones_own_day(cast: Cast) -> Non
 Change = Callable[[Cast, Delegation], object]
 
 
-def revoke(cast: Cast, lent: Delegation) -> None:
-    delegations.revoke(lent.pk, actor=Actor.human(cast.mona), reason="back")
+def revoke(cast: Cast, delegated: Delegation) -> None:
+    delegations.revoke(delegated.pk, actor=Actor.human(cast.mona), reason="back")
 
 
-def let_it_end(cast: Cast, lent: Delegation) -> None:
-    at = clock.now()
+def let_it_end(cast: Cast, delegated: Delegation) -> None:
+    at = db_clock.now()
     with triggers_off():
-        Delegation.objects.filter(pk=lent.pk).update(
+        Delegation.objects.filter(pk=delegated.pk).update(
             starts_at=at - timedelta(days=2), ends_at=at - timedelta(seconds=1)
         )
 
 
-def cut_the_lender(cast: Cast, lent: Delegation) -> None:
+def cut_the_limit(cast: Cast, delegated: Delegation) -> None:
     make_limit(cast.mona, "799.99")
 
 
-def lender_leaves(cast: Cast, lent: Delegation) -> None:
+def delegator_leaves(cast: Cast, delegated: Delegation) -> None:
     User.objects.filter(pk=cast.mona.pk).update(is_active=False)
 
 
-def delegate_audits_now(cast: Cast, lent: Delegation) -> None:
-    people.change_roles(lent.delegate_id, actor=INSTALLER, roles=["auditor"], reason="moved")
+def delegate_audits_now(cast: Cast, delegated: Delegation) -> None:
+    people.change_roles(delegated.delegate_id, actor=INSTALLER, roles=["auditor"], reason="moved")
 
 
 @pytest.mark.parametrize(
@@ -236,18 +237,18 @@ def delegate_audits_now(cast: Cast, lent: Delegation) -> None:
     [
         (revoke, "no longer in force"),
         (let_it_end, "no longer in force"),
-        (cut_the_lender, "above your approval limit (799.99 EUR)"),
-        (lender_leaves, "mona, who lent you authority, may not decide this"),
+        (cut_the_limit, "above your approval limit (799.99 EUR)"),
+        (delegator_leaves, "mona, who delegated authority to you, may not decide this"),
         (delegate_audits_now, "they never decide"),
     ],
 )
 def test_lent_authority_that_ended_sends_it_back(
     cast: Cast, susi: User, sandbox: Sandbox, change: Change, reason: str
 ) -> None:
-    lent = lend(cast, cast.mona, susi)
+    delegated = propose_delegation(cast, cast.mona, susi)
     request = make_request(cast.agent, manager_refund())
     approve(request, susi)
-    change(cast, lent)
+    change(cast, delegated)
 
     execute(request.pk)
 
@@ -260,11 +261,11 @@ def test_lent_authority_that_ended_sends_it_back(
 def test_ones_own_authority_does_not_replace_what_was_lent(cast: Cast, sandbox: Sandbox) -> None:
     """Max could approve it himself by now; what he said on Mona's behalf has fallen anyway."""
     make_limit(cast.max, "100.00")
-    lent = lend(cast, cast.mona, cast.max)
+    delegated = propose_delegation(cast, cast.mona, cast.max)
     request = make_request(cast.agent, manager_refund())
     approve(request, cast.max)
     make_limit(cast.max, "1000.00")
-    revoke(cast, lent)
+    revoke(cast, delegated)
 
     execute(request.pk)
 
@@ -276,7 +277,7 @@ def test_ones_own_authority_does_not_replace_what_was_lent(cast: Cast, sandbox: 
 
 def test_a_superuser_holds_what_was_lent_and_not_a_cent_more(cast: Cast, susi: User) -> None:
     User.objects.filter(pk=susi.pk).update(is_superuser=True)
-    lent = lend(cast, cast.mona, susi)
+    delegated = propose_delegation(cast, cast.mona, susi)
     with triggers_off():
         ApprovalLimit.objects.filter(user=cast.mona).update(valid=False)
     request = make_request(cast.agent, manager_refund())
@@ -285,7 +286,7 @@ def test_a_superuser_holds_what_was_lent_and_not_a_cent_more(cast: Cast, susi: U
         approve(request, susi)
 
     assert refusal.value.code == "lender_no_limit"
-    revoke(cast, lent)
+    revoke(cast, delegated)
     with pytest.raises(NotAuthorised) as refusal:
         approve(request, susi)
     assert refusal.value.code == "not_in_group"

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from django.core import signing
+from django.utils import timezone
 
 from approvals.exceptions import (
     AlreadyDecided,
@@ -18,9 +19,9 @@ from approvals.exceptions import (
 )
 from approvals.models import ActionRequest
 from approvals.proposal import SuppliedEvidence
-from approvals.selectors import clock
-from approvals.selectors.shown import unseal
-from approvals.services import agents, answer, decide
+from approvals.selectors.review_snapshot import read_token
+from approvals.services import agent_replies, agents, decide
+from audit.lib import db_clock
 from tests.approvals.make import (
     INSTALLER,
     Cast,
@@ -55,26 +56,28 @@ def assert_nothing_happened(
 
 def test_a_used_page_is_not_used_twice_not_even_for_another_verdict(cast: Cast) -> None:
     request = make_access(cast)
-    seen = look_at(request, cast.otto)
-    decide.escalate(request.pk, decider=cast.otto, seen=seen, reason="not sure")
+    reviewed = look_at(request, cast.otto)
+    decide.escalate(request.pk, decider=cast.otto, reviewed=reviewed, reason="not sure")
 
     assert_nothing_happened(
         request,
-        lambda: decide.approve(request.pk, decider=cast.otto, seen=seen, reason_code="as_proposed"),
+        lambda: decide.approve(
+            request.pk, decider=cast.otto, reviewed=reviewed, reason_code="as_proposed"
+        ),
         AlreadyDecided,
     )
 
 
 def test_a_page_from_before_new_evidence_is_stale(cast: Cast) -> None:
     request = make_crm(cast)
-    seen = look_at(request, cast.otto)
+    reviewed = look_at(request, cast.otto)
     ask(request, cast.oona)
     photo = SuppliedEvidence(kind="photo", title="Photo", excerpt="signed contract")
-    answer.answer(request.pk, agent=cast.agent, body="Here it is.", evidence=(photo,))
+    agent_replies.answer(request.pk, agent=cast.agent, body="Here it is.", evidence=(photo,))
 
     assert_nothing_happened(
         request,
-        lambda: decide.approve(request.pk, decider=cast.otto, seen=seen),
+        lambda: decide.approve(request.pk, decider=cast.otto, reviewed=reviewed),
         StalePage,
     )
     approve(request, cast.otto)
@@ -83,19 +86,19 @@ def test_a_page_from_before_new_evidence_is_stale(cast: Cast) -> None:
 
 def test_another_persons_page_decides_nothing(cast: Cast) -> None:
     request = make_crm(cast)
-    seen = look_at(request, cast.otto)
+    reviewed = look_at(request, cast.otto)
 
     assert_nothing_happened(
-        request, lambda: decide.approve(request.pk, decider=cast.oona, seen=seen), StalePage
+        request, lambda: decide.approve(request.pk, decider=cast.oona, reviewed=reviewed), StalePage
     )
 
 
 def test_a_page_of_another_request_decides_nothing(cast: Cast) -> None:
     request, other = make_crm(cast), make_crm(cast, stage="lost")
-    seen = look_at(other, cast.otto)
+    reviewed = look_at(other, cast.otto)
 
     assert_nothing_happened(
-        request, lambda: decide.approve(request.pk, decider=cast.otto, seen=seen), StalePage
+        request, lambda: decide.approve(request.pk, decider=cast.otto, reviewed=reviewed), StalePage
     )
 
 
@@ -105,27 +108,34 @@ def test_a_forged_token_opens_no_page(cast: Cast) -> None:
 
     for villain in (token[:-1] + ("A" if token[-1] != "A" else "B"), foreign, "", "a:b:c"):
         with pytest.raises(StalePage):
-            unseal(villain)
+            read_token(villain)
 
 
 def test_after_the_deadline_nobody_decides_although_nothing_has_swept_yet(cast: Cast) -> None:
     request = make_crm(cast)
-    seen = look_at(request, cast.otto)
+    reviewed = look_at(request, cast.otto)
     make_older(request, timedelta(hours=8))
 
     assert_nothing_happened(
-        request, lambda: decide.approve(request.pk, decider=cast.otto, seen=seen), WrongState
+        request,
+        lambda: decide.approve(request.pk, decider=cast.otto, reviewed=reviewed),
+        WrongState,
     )
-    assert fresh(request).decide_by <= clock.now()  # type: ignore[operator]
+    assert fresh(request).decide_by <= db_clock.now()  # type: ignore[operator]
 
 
 def test_who_comes_second_is_told_who_was_first_and_when(cast: Cast) -> None:
     request = make_crm(cast)
-    seen = look_at(request, cast.oona)
+    reviewed = look_at(request, cast.oona)
     reject(request, cast.otto)
 
-    with pytest.raises(WrongState, match=r"Rejected now: otto decided at .* UTC"):
-        decide.approve(request.pk, decider=cast.oona, seen=seen)
+    with pytest.raises(WrongState) as refused:
+        decide.approve(request.pk, decider=cast.oona, reviewed=reviewed)
+
+    when = timezone.localtime(request.decisions.get().created_at)
+    assert str(refused.value) == (
+        f"This is Rejected now: otto decided on {when:%-d %b %Y, %H:%M %Z}."
+    )
 
     assert_story(request, "rejected", [*ROUTED, "decision.recorded", "request.rejected"])
 
@@ -149,10 +159,14 @@ def test_from_tier_3_on_an_approval_needs_a_reason(cast: Cast) -> None:
     request = make_request(cast.agent, manager_refund())
 
     for reason_code, comment in (("", ""), ("because", ""), ("other", "  ")):
-        seen = look_at(request, cast.mona)
+        reviewed = look_at(request, cast.mona)
         with pytest.raises(ReasonRequired):
             decide.approve(
-                request.pk, decider=cast.mona, seen=seen, reason_code=reason_code, comment=comment
+                request.pk,
+                decider=cast.mona,
+                reviewed=reviewed,
+                reason_code=reason_code,
+                comment=comment,
             )
 
     assert_story(request, "pending_approval", ROUTED)
@@ -161,10 +175,10 @@ def test_from_tier_3_on_an_approval_needs_a_reason(cast: Cast) -> None:
 def test_below_tier_3_an_approval_needs_none_and_a_rejection_does(cast: Cast) -> None:
     approved, rejected = make_crm(cast), make_crm(cast, stage="lost")
 
-    decide.approve(approved.pk, decider=cast.otto, seen=look_at(approved, cast.otto))
+    decide.approve(approved.pk, decider=cast.otto, reviewed=look_at(approved, cast.otto))
     with pytest.raises(ReasonRequired):
         decide.reject(
-            rejected.pk, decider=cast.otto, seen=look_at(rejected, cast.otto), reason_code=""
+            rejected.pk, decider=cast.otto, reviewed=look_at(rejected, cast.otto), reason_code=""
         )
 
     assert_story(approved, "approved", [*ROUTED, *DECIDED])
@@ -176,10 +190,12 @@ def test_asking_and_escalating_need_words(cast: Cast) -> None:
 
     with pytest.raises(ReasonRequired):
         decide.request_changes(
-            request.pk, decider=cast.otto, seen=look_at(request, cast.otto), question=" "
+            request.pk, decider=cast.otto, reviewed=look_at(request, cast.otto), question=" "
         )
     with pytest.raises(ReasonRequired):
-        decide.escalate(request.pk, decider=cast.otto, seen=look_at(request, cast.otto), reason="")
+        decide.escalate(
+            request.pk, decider=cast.otto, reviewed=look_at(request, cast.otto), reason=""
+        )
 
     assert_story(request, "pending_approval", ROUTED)
 
@@ -205,7 +221,7 @@ def test_missing_evidence_blocks_approval_by_name_and_rejecting_not(cast: Cast) 
 def test_evidence_the_system_read_last_week_is_not_there(cast: Cast) -> None:
     stale = make_request(cast.agent, manager_refund())
     with triggers_off():
-        stale.evidence.update(retrieved_at=clock.now() - timedelta(days=7))
+        stale.evidence.update(retrieved_at=db_clock.now() - timedelta(days=7))
 
     with pytest.raises(EvidenceMissing, match="charge"):
         approve(stale, cast.mona)
@@ -215,7 +231,7 @@ def test_evidence_the_system_read_last_week_is_not_there(cast: Cast) -> None:
 
 def test_what_an_agent_supplies_is_never_the_evidence_policy_demands(cast: Cast) -> None:
     publish(cast, TIER_2_NEEDS_A_CONTRACT)
-    claimed = SuppliedEvidence(kind="contract", title="Contract", retrieved_at=clock.now())
+    claimed = SuppliedEvidence(kind="contract", title="Contract", retrieved_at=db_clock.now())
     request = make_request(
         cast.agent, crm(stage="lost"), action_type="crm.update", evidence=(claimed,)
     )
@@ -233,13 +249,13 @@ def test_where_a_cell_of_the_matrix_asks_for_a_reason_an_approval_below_tier_3_n
     request = make_crm(cast)
 
     with pytest.raises(ReasonRequired):
-        decide.approve(request.pk, decider=cast.otto, seen=look_at(request, cast.otto))
+        decide.approve(request.pk, decider=cast.otto, reviewed=look_at(request, cast.otto))
 
     assert_story(request, "pending_approval", ROUTED)
     decide.approve(
         request.pk,
         decider=cast.otto,
-        seen=look_at(request, cast.otto),
+        reviewed=look_at(request, cast.otto),
         reason_code="as_proposed",
     )
     assert_story(request, "approved", [*ROUTED, *DECIDED])

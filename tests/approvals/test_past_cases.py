@@ -1,4 +1,4 @@
-"""Past cases as replays take them: what intake judged, on which facts, and whom it asked."""
+"""Past cases as replays take them: what intake evaluated, on which facts, and whom it asked."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ from approvals.selectors import past_cases
 from approvals.services.sweep import sweep
 from audit.actors import Actor
 from policies.models import Backtest, ShadowVerdict
-from policies.reading.parser import parse_document
+from policies.parsing.parser import parse_document
 from policies.replay.backtest import LAID_OVER, PastCase, Replay, Said
 from policies.replay.summary import Summary
 from policies.services.backtests import request_backtest
-from policies.services.shadow import forget_shadows
-from policies.services.shadowing import start_shadow
+from policies.services.shadow import forget_shadows, start_shadow
 from policies.services.versions import draft_version
 from policies.verdicts import Verdict
 from tests.approvals.make import (
@@ -137,7 +136,7 @@ def test_what_intake_laid_over_is_told_by_its_trace(cast: Cast) -> None:
 
 
 def test_every_rule_intake_lays_over_policy_is_known_to_replays() -> None:
-    source = Path(approvals.__file__).parent / "services" / "judge.py"
+    source = Path(approvals.__file__).parent / "domain" / "policy_check.py"
     laid = {
         call.args[1].value
         for call in ast.walk(ast.parse(source.read_text()))

@@ -7,27 +7,19 @@ from datetime import timedelta
 import pytest
 
 from approvals.choices import PauseScope
-from approvals.exceptions import (
-    Paused,
-)
+from approvals.domain.attempts import call
+from approvals.exceptions import Paused
 from approvals.models import Attempt, Execution, Grant, Pause
-from approvals.selectors import clock
 from approvals.services import agents
-from approvals.services.call import call
 from approvals.services.execute import execute, settle
 from approvals.services.pauses import lift
 from approvals.services.recover import recover
 from approvals.services.sweep import sweep
 from approvals.services.undo import propose_undo
+from audit.lib import db_clock
 from connectors.sandbox.server import Sandbox
 from tests.approvals.executing import claimed, taken_over
-from tests.approvals.make import (
-    INSTALLER,
-    Cast,
-    approve,
-    fresh,
-    make_crm,
-)
+from tests.approvals.make import INSTALLER, Cast, approve, fresh, make_crm
 from tests.approvals.story import DECIDED, ROUTED, assert_story, codes
 from tests.approvals.test_drift import BACK, events
 from tests.approvals.test_pauses import SCOPES, stop
@@ -96,7 +88,7 @@ def test_an_approval_that_could_not_see_the_pause_does_not_run_either(
     approve(request, cast.otto)
     stop_and_go(cast, what)
     # committed in between: given after the pause began, by somebody who could not see it yet
-    began = clock.now() - timedelta(minutes=2)
+    began = db_clock.now() - timedelta(minutes=2)
     with triggers_off():
         Pause.objects.update(paused_at=began)
         cast.agent.history.filter(paused_at__isnull=False).update(paused_at=began)
@@ -184,7 +176,7 @@ def test_a_call_that_certainly_did_nothing_is_not_repeated_during_a_pause(
     approve(request, cast.otto)
     claim = claimed(request)
     Attempt.objects.filter(execution_id=claim.execution_id).update(outcome="retry")
-    Execution.objects.filter(request=request).update(lease_until=clock.now())
+    Execution.objects.filter(request=request).update(lease_until=db_clock.now())
     stop()
 
     recover(request.pk)

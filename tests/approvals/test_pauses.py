@@ -14,7 +14,7 @@ from approvals.exceptions import (
 )
 from approvals.models import ActionRequest, Pause
 from approvals.services import decide
-from approvals.services.check import check
+from approvals.services.dry_run import check
 from approvals.services.edit import approve_with_edits
 from approvals.services.execute import execute
 from approvals.services.pauses import lift, pause
@@ -146,7 +146,7 @@ def test_nobody_approves_what_is_paused_and_anybody_may_say_no(
         approve_with_edits(
             request.pk,
             decider=cast.otto,
-            seen=look_at(request, cast.otto),
+            reviewed=look_at(request, cast.otto),
             params=crm(stage="lost"),
             reason_code="corrected",
         )
@@ -155,7 +155,7 @@ def test_nobody_approves_what_is_paused_and_anybody_may_say_no(
     decide.reject(
         request.pk,
         decider=cast.otto,
-        seen=look_at(request, cast.otto),
+        reviewed=look_at(request, cast.otto),
         reason_code="not_justified",
     )
     assert fresh(request).state == "rejected"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
+from approvals.domain.attempts import call
 from approvals.models import ActionRequest, Attempt, Execution
-from approvals.services.call import call
 from approvals.services.execute import execute
 from audit.models import AuditEvent
 from connectors.sandbox.server import Sandbox

@@ -31,16 +31,20 @@ from tests.approvals.story import ROUTED, assert_story, codes, newest_event, sna
 def assert_refused(request: ActionRequest, villain: User, code: str) -> None:
     """Approving, rejecting, asking, escalating and editing fail; only events remain."""
     before, known = snapshot(request), codes(request)
-    seen = look_at(request, villain)
+    reviewed = look_at(request, villain)
     attempts: list[Callable[[], object]] = [
-        lambda: decide.approve(request.pk, decider=villain, seen=seen, reason_code="as_proposed"),
-        lambda: decide.reject(request.pk, decider=villain, seen=seen, reason_code="policy"),
-        lambda: decide.request_changes(request.pk, decider=villain, seen=seen, question="Why?"),
-        lambda: decide.escalate(request.pk, decider=villain, seen=seen, reason="not mine"),
+        lambda: decide.approve(
+            request.pk, decider=villain, reviewed=reviewed, reason_code="as_proposed"
+        ),
+        lambda: decide.reject(request.pk, decider=villain, reviewed=reviewed, reason_code="policy"),
+        lambda: decide.request_changes(
+            request.pk, decider=villain, reviewed=reviewed, question="Why?"
+        ),
+        lambda: decide.escalate(request.pk, decider=villain, reviewed=reviewed, reason="not mine"),
         lambda: approve_with_edits(
             request.pk,
             decider=villain,
-            seen=seen,
+            reviewed=reviewed,
             params=manager_refund("1.00"),
             reason_code="corrected",
         ),
@@ -114,6 +118,7 @@ def test_handing_the_agent_over_does_not_free_its_owner(cast: Cast) -> None:
     hand_over(cast.agent, cast.otto)
 
     assert_refused(request, cast.owner, "four_eyes")
+    cast.agent.refresh_from_db()  # as its next call reads it
     later = make_request(cast.agent, manager_refund("700.00"))
     approve(later, cast.owner)  # it had another owner already when it asked for this
     assert fresh(later).state == "approved"

@@ -9,15 +9,15 @@ from pytest_django.fixtures import Settings
 
 from approvals.choices import PauseScope
 from approvals.models import Execution
-from approvals.selectors import clock
 from approvals.services.execute import execute
 from approvals.services.pauses import pause
 from approvals.services.recover import recover
 from approvals.services.sweep import sweep
 from audit.actors import Actor
+from audit.lib import db_clock
 from connectors.adapters.payments.connector import PaymentsConnector
-from connectors.sandbox.faults import Fault
 from connectors.sandbox.server import Sandbox
+from connectors.sandbox.web import Fault
 from tests.approvals.executing import (
     approved_mail,
     attempts,
@@ -108,7 +108,7 @@ def test_past_the_window_of_its_key_nothing_is_repeated(cast: Cast, sandbox: San
     # the key is still known while this is asked, and forgotten by the time a call could arrive
     with triggers_off():
         Execution.objects.filter(request=request).update(
-            started_at=clock.now() - window + timedelta(seconds=5)
+            started_at=db_clock.now() - window + timedelta(seconds=5)
         )
 
     taken_over(request)

@@ -1,4 +1,4 @@
-"""A new policy version meets requests that are under way: they keep the one they were judged by."""
+"""A new policy version meets requests under way: they keep the one they were evaluated by."""
 
 from __future__ import annotations
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from approvals.api.output import ActionOutput
 from approvals.exceptions import NotAuthorised
 from approvals.models import ActionRequest, Requirement
-from approvals.models.deciding import column_of
-from approvals.selectors import clock
+from approvals.models.decision import column_of
 from approvals.selectors.authority import may_conclude
 from approvals.selectors.inbox import TO_DECIDE, in_view, requests_of
-from approvals.selectors.standing import needs_of
-from approvals.selectors.story import story_of
-from approvals.services.answer import answer
+from approvals.selectors.request_view import RequestView
+from approvals.services.agent_replies import answer
 from approvals.services.execute import execute
+from audit.lib import db_clock
 from connectors.sandbox.server import Sandbox
 from policies.models import User
 from policies.services import people
@@ -55,13 +55,13 @@ def test_an_alternative_group_has_it_in_its_inbox_and_may_answer(cast: Cast, lea
     assert refused(request, lea) == "not_in_group"
     widen(request, "operations", alternatives=column_of(["legal", "security"]))
 
-    inbox = in_view(requests_of("legal"), "legal", TO_DECIDE, at=clock.now())
+    inbox = in_view(requests_of("legal"), "legal", TO_DECIDE, at=db_clock.now())
     assert list(inbox) == [request]
     assert refused(request, cast.fred) == "not_in_group"
     decision = approve(request, lea)
 
     assert (decision.group, fresh(request).state) == ("legal", "approved")
-    assert needs_of(fresh(request))[0].given_by == ("lea",)
+    assert RequestView(fresh(request)).requirements[0].given_by == ("lea",)
 
 
 def test_what_an_alternative_said_holds_at_execution(
@@ -119,7 +119,7 @@ def test_whoever_joins_an_excluded_group_after_saying_yes_counts_no_more(
     approve(request, cast.sara)
 
     assert fresh(request).state == "pending_approval"
-    assert [(n.group, n.met) for n in needs_of(fresh(request))] == [
+    assert [(n.group, n.met) for n in RequestView(fresh(request)).requirements] == [
         ("security", True),
         ("operations", False),
     ]
@@ -181,7 +181,7 @@ def test_agents_read_the_contract_fields_and_what_is_met(cast: Cast, lea: User) 
     widen(request, "operations", alternatives=column_of(["legal"]))
     approve(request, lea)
 
-    assert story_of(fresh(request))["requirements"] == [
+    assert ActionOutput(RequestView(fresh(request))).data["requirements"] == [
         {"group": "security", "quorum": 1, "minimum": None, "met": False},
         {"group": "operations", "quorum": 1, "minimum": None, "met": True},
     ]

@@ -7,18 +7,19 @@ from datetime import timedelta
 
 import pytest
 
+from approvals.domain.attempts import call
 from approvals.exceptions import ApprovalError, NotAuthorised, ReasonRequired
 from approvals.models import ActionRequest, Attempt, Pause, RestoreCheck
-from approvals.selectors import clock, due
+from approvals.selectors import due
 from approvals.selectors.restores import freeze_in_force
 from approvals.services import restores
-from approvals.services.call import call
 from approvals.services.execute import execute, settle
 from approvals.services.pauses import lift
 from approvals.services.sweep import sweep
 from audit.actors import Actor
-from connectors.sandbox.faults import Fault
+from audit.lib import db_clock
 from connectors.sandbox.server import Sandbox
+from connectors.sandbox.web import Fault
 from tests.approvals.executing import approved_mail, attempts, claimed, plan, taken_over
 from tests.approvals.make import (
     Cast,
@@ -56,7 +57,7 @@ def test_while_it_is_frozen_nothing_is_proposed_approved_called_sent_back_or_exp
 
     assert fresh(approved).state == "approved"
     assert fresh(pending).state == "pending_approval"
-    assert due.run_out(clock.now()) == []
+    assert due.run_out(db_clock.now()) == []
     with pytest.raises(ApprovalError):
         make_request(cast.agent)
     with pytest.raises(ApprovalError):
@@ -149,7 +150,7 @@ def test_what_was_done_before_by_its_next_version_is_found_as_well(
         restores.freeze(actor=Actor.system("test"), reason="some pause")
         end_freeze_unchecked = Pause.objects.filter(lifted_at=None)
         with triggers_off():
-            end_freeze_unchecked.update(lifted_at=clock.now(), lifted_by="ada")
+            end_freeze_unchecked.update(lifted_at=db_clock.now(), lifted_by="ada")
         execute(request.pk)
         assert fresh(request).version == 2
         approve(request, cast.mona)
@@ -198,8 +199,8 @@ def test_a_target_that_cannot_be_asked_is_asked_again_and_never_called_blindly(
     check = RestoreCheck.objects.get()
     assert check.finding == "unclear"
     assert fresh(request).state == "approved"
-    assert due.unchecked_after_restore(clock.now()) == []
-    assert due.unchecked_after_restore(clock.now() + timedelta(minutes=2)) == [request.pk]
+    assert due.unchecked_after_restore(db_clock.now()) == []
+    assert due.unchecked_after_restore(db_clock.now() + timedelta(minutes=2)) == [request.pk]
     restores.look_up(request.pk)
     assert fresh(request).state == "audited"
     assert len(sandbox.effects("email")) == 1

@@ -9,14 +9,14 @@ import pytest
 
 from approvals.exceptions import NotAuthorised
 from approvals.models import ActionRequest, Escalation, Notice
-from approvals.selectors import clock
 from approvals.selectors.inbox import TO_DECIDE, in_view, requests_of
 from approvals.selectors.requests import policy_decision_of
-from approvals.selectors.standing import Standing, standing_of
+from approvals.selectors.viewer_permissions import ViewerPermissions, permissions_of
 from approvals.services import agents
-from approvals.services.clocks import step_on
+from approvals.services.deadlines import step_on
 from approvals.services.edit import approve_with_edits
 from audit.actors import Actor
+from audit.lib import db_clock
 from audit.models import AuditEvent
 from connectors.registry import action_type
 from policies.models import User
@@ -56,13 +56,13 @@ def said(request: ActionRequest, code: str) -> dict[str, str]:
     return found
 
 
-def standing(request: ActionRequest, viewer: User) -> Standing:
-    return standing_of(
+def standing(request: ActionRequest, viewer: User) -> ViewerPermissions:
+    return permissions_of(
         fresh(request),
         viewer,
         policy=policy_decision_of(request),
         kind=action_type(request.action_type),
-        at=clock.now(),
+        at=db_clock.now(),
     )
 
 
@@ -80,9 +80,11 @@ def test_it_climbs_to_whoever_has_a_limit_that_covers_the_amount(cast: Cast) -> 
     assert said(request, "route.climbed") == {
         "group": "finance",
         "to": "manager",
-        "because": "Nobody in finance may approve 480.00 EUR; mona (manager) may up to "
-        "1,000.00 EUR.",
+        "because": "above_limits",
     }
+    assert request.escalations.get().reason == (
+        "Nobody in finance may approve 480.00 EUR; mona (manager) may up to 1,000.00 EUR."
+    )
     with pytest.raises(NotAuthorised) as refusal:
         approve(request, cast.fred)
     assert refusal.value.code == "over_limit"
@@ -101,7 +103,7 @@ def test_it_climbs_past_those_whose_limits_are_too_low_as_well(cast: Cast) -> No
 
     assert steps(request) == [("climbed", "finance", "executive")]
     mine = requests_of("executive")
-    assert list(in_view(mine, "executive", TO_DECIDE, at=clock.now())) == [request]
+    assert list(in_view(mine, "executive", TO_DECIDE, at=db_clock.now())) == [request]
     approve(request, erik)
     assert fresh(request).state == "approved"
 
@@ -194,7 +196,7 @@ def test_the_one_who_could_answer_both_answers_what_fewer_can(cast: Cast) -> Non
 
 
 def test_somebody_out_of_office_may_still_decide(cast: Cast) -> None:
-    at = clock.now()
+    at = db_clock.now()
     set_absence(
         cast.fred.pk, starts_at=at, ends_at=at + timedelta(days=3), actor=Actor.human(cast.fred)
     )
@@ -212,7 +214,7 @@ def test_an_edit_that_leads_above_the_limit_climbs(cast: Cast) -> None:
     assert steps(request) == []
 
     approve_with_edits(
-        request.pk, decider=cast.fred, seen=look_at(request, cast.fred),
+        request.pk, decider=cast.fred, reviewed=look_at(request, cast.fred),
         params=refund("ch_1003", amount="270.00"), reason_code="corrected",
     )  # fmt: skip
 
@@ -226,7 +228,7 @@ def test_an_edit_climbs_when_colleagues_have_lower_limits(cast: Cast) -> None:
     request = make_request(cast.agent, refund("ch_1003", amount="260.00"))
 
     approve_with_edits(
-        request.pk, decider=cast.fred, seen=look_at(request, cast.fred),
+        request.pk, decider=cast.fred, reviewed=look_at(request, cast.fred),
         params=refund("ch_1003", amount="270.00"), reason_code="corrected",
     )  # fmt: skip
 
@@ -276,7 +278,8 @@ def test_a_quorum_that_one_person_cannot_fill_climbs_for_the_second(cast: Cast) 
     request = small(cast)
 
     assert steps(request) == [("climbed", "finance", "manager")]
-    assert "Too few people in finance" in said(request, "route.climbed")["because"]
+    assert said(request, "route.climbed")["because"] == "above_limits"
+    assert "Too few people in finance" in request.escalations.get().reason
     approve(request, cast.fred, cast.mona)
     assert fresh(request).state == "approved"
 

@@ -11,12 +11,12 @@ from django.db.models import QuerySet
 
 from approvals.choices import PauseScope
 from approvals.models import ActionRequest, Agent, Attempt, Execution, Grant, Requirement
-from approvals.selectors import clock
 from approvals.services.agents import pause_agent
 from approvals.services.budgets import Budget, set_budget
 from approvals.services.execute import execute
 from approvals.services.pauses import lift, pause
 from audit.actors import Actor
+from audit.lib import db_clock
 from audit.models import RequiredEvent
 from tests.approvals.make import INSTALLER, Cast, approve, make_crm, make_key, make_request, refund
 from tests.database import as_superuser
@@ -55,7 +55,7 @@ def test_a_receipt_is_written_once(cast: Cast) -> None:
     refused(execution, receipt="", receipt_reference="")
     refused(execution, state="running")
     refused(execution, fence=0)
-    refused(execution, finished_at=clock.now())
+    refused(execution, finished_at=db_clock.now())
 
 
 def test_how_a_call_ended_is_final(cast: Cast) -> None:
@@ -64,8 +64,8 @@ def test_how_a_call_ended_is_final(cast: Cast) -> None:
 
     refused(attempt, outcome="retry")
     refused(attempt, detail="Nothing happened.")
-    refused(attempt, finished_at=clock.now())
-    attempt.update(late_result="It came twice.", finished_at=clock.now())
+    refused(attempt, finished_at=db_clock.now())
+    attempt.update(late_result="It came twice.", finished_at=db_clock.now())
     refused(attempt, late_result="It came once.")
 
 
@@ -76,8 +76,8 @@ def test_a_grant_is_used_once_and_not_without_an_event(cast: Cast) -> None:
 
     refused(used, consumed_at=None)
     refused(used, ceiling_minor=10**9)
-    refused(Grant.objects.filter(request=waiting), consumed_at=clock.now())
-    refused(Grant.objects.filter(request=waiting), revoked_at=clock.now())
+    refused(Grant.objects.filter(request=waiting), consumed_at=db_clock.now())
+    refused(Grant.objects.filter(request=waiting), revoked_at=db_clock.now())
     refused(Grant.objects.filter(request=waiting), started_by=cast.otto)
 
 
@@ -104,7 +104,7 @@ def test_what_a_request_asks_for_changes_with_its_version_and_only_before_it_is_
     refused(rows, target="ch_9999")
     refused(rows, effect="Nothing at all.")
     refused(rows, amount_minor=1, version=version)  # no such content
-    waiting.contents.create(version=version, action="{}", digest="d", created_at=clock.now())
+    waiting.contents.create(version=version, action="{}", digest="d", created_at=db_clock.now())
     refused(rows, amount_minor=1, version=version)  # another digest than the content's
     refused(rows, amount_minor=1, version=version + 1, digest="d")
 
@@ -152,7 +152,7 @@ def test_nothing_ends_without_an_event(cast: Cast, make: Callable[[Cast], QueryS
     names = {field.name for field in rows.model._meta.concrete_fields}
     end = {"revoked_at", "lifted_at"} & names
 
-    refused(rows, **({end.pop(): clock.now()} if end else {"valid": False}))
+    refused(rows, **({end.pop(): db_clock.now()} if end else {"valid": False}))
 
 
 def test_an_event_of_an_earlier_transaction_does_not_vouch_for_a_change(cast: Cast) -> None:

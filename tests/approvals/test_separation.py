@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 import pytest
 
+from approvals.domain.routing import alarm_empty_routes, case_for_all
 from approvals.exceptions import ApprovalError, NotAuthorised
 from approvals.models import ActionRequest, RequestContent
 from approvals.selectors.case import involved_in
 from approvals.services.edit import approve_with_edits
 from approvals.services.execute import execute
-from approvals.services.route import alarm_empty_routes, case_for_all
-from audit import clock
+from audit.lib import db_clock
 from connectors.sandbox.server import Sandbox
 from policies.models import PolicyEdit, PolicyVersion, User
 from tests.approvals.make import (
@@ -59,20 +59,20 @@ def owner(request: ActionRequest, person: User) -> None:
 
 
 def policy_author(request: ActionRequest, person: User) -> None:
-    judged = request.policy_decisions.latest("id").policy_version
-    assert judged is not None
-    wrote_in(judged, person)
+    evaluated = request.policy_decisions.latest("id").policy_version
+    assert evaluated is not None
+    wrote_in(evaluated, person)
 
 
 def author_of_what_it_restores(request: ActionRequest, person: User) -> None:
     """A rollback puts somebody's words in force again: they are the author still."""
     oldest = make_version("2020-01-01.1")
     older = make_version("2020-01-02.1", restores=oldest)
-    judged = request.policy_decisions.latest("id")
-    type(judged).objects.create(
+    evaluated = request.policy_decisions.latest("id")
+    type(evaluated).objects.create(
         **{
-            field.name: getattr(judged, field.name)
-            for field in judged._meta.concrete_fields
+            field.name: getattr(evaluated, field.name)
+            for field in evaluated._meta.concrete_fields
             if field.name not in ("id", "policy_version")
         },
         policy_version=older,
@@ -82,14 +82,14 @@ def author_of_what_it_restores(request: ActionRequest, person: User) -> None:
 
 def make_version(label: str, restores: PolicyVersion | None = None) -> PolicyVersion:
     return PolicyVersion.objects.create(
-        label=label, document="-", digest="-", reason="-", created_at=clock.now(),
+        label=label, document="-", digest="-", reason="-", created_at=db_clock.now(),
         restores=restores,
     )  # fmt: skip
 
 
 def wrote_in(version: PolicyVersion, person: User) -> None:
     PolicyEdit.objects.create(
-        version=version, editor=person, digest="-", document="-", reason="-", at=clock.now()
+        version=version, editor=person, digest="-", document="-", reason="-", at=db_clock.now()
     )
 
 
@@ -171,12 +171,12 @@ def test_a_line_that_bites_its_own_tail_is_followed_once(cast: Cast) -> None:
 def test_the_editor_of_the_first_version_does_not_decide_the_third(cast: Cast) -> None:
     request = make_crm(cast)
     approve_with_edits(
-        request.pk, decider=cast.otto, seen=look_at(request, cast.otto),
+        request.pk, decider=cast.otto, reviewed=look_at(request, cast.otto),
         params={"record": "acct_2001", "fields": {"stage": "lost"}}, reason_code="corrected",
     )  # fmt: skip
     third = make_person("otis", "operations")
     approve_with_edits(
-        request.pk, decider=cast.oona, seen=look_at(request, cast.oona),
+        request.pk, decider=cast.oona, reviewed=look_at(request, cast.oona),
         params={"record": "acct_2001", "fields": {"stage": "won"}}, reason_code="corrected",
     )  # fmt: skip
 
@@ -193,7 +193,7 @@ def test_routing_counts_nobody_who_had_a_hand_in_it(cast: Cast) -> None:
     for person in (cast.otto, cast.oona):
         policy_author(request, person)
 
-    at = clock.now()
+    at = db_clock.now()
     case = case_for_all(fresh(request), at=at)
     alarm_empty_routes(fresh(request), list(request.requirements.all()), case=case, at=at)
 

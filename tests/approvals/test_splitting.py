@@ -13,9 +13,9 @@ from functools import partial
 import pytest
 
 from approvals.models import ActionRequest
-from approvals.selectors import clock
-from approvals.services import answer
+from approvals.services import agent_replies
 from approvals.services.edit import approve_with_edits
+from audit.lib import db_clock
 from connectors.sandbox.server import Sandbox
 from policies.services.rates import set_rate
 from tests.approvals.counting import (
@@ -27,15 +27,7 @@ from tests.approvals.counting import (
     reasons,
     unseen,
 )
-from tests.approvals.make import (
-    INSTALLER,
-    Cast,
-    fresh,
-    look_at,
-    make_agent,
-    make_request,
-    refund,
-)
+from tests.approvals.make import INSTALLER, Cast, fresh, look_at, make_agent, make_request, refund
 from tests.races.make import at_once, losers
 
 
@@ -156,7 +148,8 @@ def test_7_twenty_at_the_same_moment(cast: Cast, sandbox: Sandbox) -> None:
 def test_7_the_very_same_thing_at_the_same_moment(cast: Cast, sandbox: Sandbox) -> None:
     charge = enlarge(sandbox)
     earlier = make_request(cast.agent, refund(charge, "900.00"))
-    answer.withdraw(earlier.pk, agent=cast.agent)  # its counters exist: only locks are in the way
+    # its counters exist: only locks are in the way
+    agent_replies.withdraw(earlier.pk, agent=cast.agent)
 
     split = at_once(
         *(partial(make_request, cast.agent, refund(charge, "100.00")) for _ in range(20))
@@ -175,7 +168,7 @@ def test_8_small_first_and_raised_by_an_edit(cast: Cast, sandbox: Sandbox) -> No
     approve_with_edits(
         small.pk,
         decider=cast.fred,
-        seen=look_at(small, cast.fred),
+        reviewed=look_at(small, cast.fred),
         params=refund(charges[0], "240.00"),
         reason_code="corrected",
     )
@@ -187,4 +180,4 @@ def test_8_small_first_and_raised_by_an_edit(cast: Cast, sandbox: Sandbox) -> No
 
 
 def set_rate_of_the_day(currency: str, rate: str) -> None:
-    set_rate(currency, clock.now().astimezone(UTC).date(), Decimal(rate), actor=INSTALLER)
+    set_rate(currency, db_clock.now().astimezone(UTC).date(), Decimal(rate), actor=INSTALLER)

@@ -8,7 +8,7 @@ import pytest
 
 from approvals.exceptions import NotAuthorised, WrongState
 from approvals.models import ActionRequest
-from approvals.services.conclude import sign_off, start
+from approvals.services.close import sign_off, start
 from approvals.services.execute import execute
 from approvals.services.sweep import sweep
 from audit.models import AuditEvent

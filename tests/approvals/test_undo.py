@@ -11,8 +11,8 @@ import pytest
 from approvals.exceptions import NotAuthorised, NotReversible, Paused, WrongState
 from approvals.models import ActionRequest, Compensation
 from approvals.services import agents
-from approvals.services.answer import withdraw
-from approvals.services.clocks import expire
+from approvals.services.agent_replies import withdraw
+from approvals.services.deadlines import expire
 from approvals.services.edit import approve_with_edits
 from approvals.services.execute import execute
 from approvals.services.undo import propose_undo
@@ -122,7 +122,7 @@ def denied_after_an_edit(undo: ActionRequest, cast: Cast, sandbox: Sandbox) -> s
     approve_with_edits(
         undo.pk,
         decider=cast.oona,
-        seen=look_at(undo, cast.oona),
+        reviewed=look_at(undo, cast.oona),
         params={"record": "acct_2001", "fields": {"stage": "lost"}},
         reason_code="corrected",
     )

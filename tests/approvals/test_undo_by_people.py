@@ -7,7 +7,7 @@ import pytest
 from approvals.exceptions import InvalidProposal, NotAllowedForAgent, WrongState
 from approvals.models import ActionRequest
 from approvals.services import agents
-from approvals.services.answer import answer, withdraw
+from approvals.services.agent_replies import answer, withdraw
 from approvals.services.execute import execute
 from approvals.services.propose import propose
 from approvals.services.undo import propose_undo

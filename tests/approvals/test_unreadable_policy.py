@@ -14,14 +14,14 @@ from django.utils import timezone
 
 from approvals.services.sweep import sweep
 from approvals.services.watching import watch
-from audit.canonical import digest
 from audit.events import AuditCode
+from audit.lib.canonical import digest
 from audit.models import AuditEvent
 from audit.services import record
 from policies.models import PolicyVersion, User
 from policies.models.versions import VersionStatus
 from policies.services.evaluation import evaluate_active
-from policies.services.publishable import hand_in
+from policies.services.publishable import involvement_in
 from tests.admin.make import browser, text_of
 from tests.approvals.make import INSTALLER, make_house, make_person
 from tests.policies.make import SMALL, clean_refund
@@ -120,7 +120,7 @@ def test_risk_owners_find_the_upgraded_text_as_a_draft_nobody_wrote(
     draft = PolicyVersion.objects.get(status=VersionStatus.DRAFT)
     assert (draft.author, draft.based_on) == (None, version)
     assert "vendor.*: the pattern is 'single', not 'two groups'." in draft.reason
-    assert hand_in(draft, people["rita"]) is None
+    assert involvement_in(draft, people["rita"]) is None
     upgraded = AuditEvent.objects.get(code="policy.upgraded")
     assert json.loads(upgraded.data)["read_as"] == draft.digest
     page = browser(people["rita"]).get(reverse("admin:policies_policyversion_changelist"))

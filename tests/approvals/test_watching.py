@@ -15,10 +15,10 @@ from pytest_django.fixtures import Settings
 
 from approvals import tasks
 from approvals.models import ActionRequest, Alarm, Grant, Heartbeat
-from approvals.selectors import clock
 from approvals.selectors.watching import find_problems
 from approvals.services import watching
 from approvals.services.sweep import sweep
+from audit.lib import db_clock
 from connectors.sandbox.server import Sandbox
 from policies.models import User
 from tests.admin.make import browser, text_of
@@ -165,10 +165,10 @@ def test_a_mail_that_is_not_taken_is_sent_again_later(well: Cast, settings: Sett
     watching.watch()
     alarm = Alarm.objects.get()
     assert alarm.told_at is None
-    assert alarm.next_attempt_at > clock.now()
+    assert alarm.next_attempt_at > db_clock.now()
 
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-    Alarm.objects.update(next_attempt_at=clock.now())
+    Alarm.objects.update(next_attempt_at=db_clock.now())
     watching.watch()
     assert Alarm.objects.get().told_at is not None
     assert len(mail.outbox) == 1

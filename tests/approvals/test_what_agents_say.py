@@ -9,9 +9,9 @@ import pytest
 from approvals.exceptions import InvalidProposal
 from approvals.models import ActionRequest
 from approvals.proposal import SuppliedEvidence
-from approvals.selectors import clock
 from approvals.services.execute import execute
-from audit.canonical import JsonObject
+from audit.lib import db_clock
+from audit.lib.canonical import JsonObject
 from tests.approvals.make import (
     Cast,
     approve,
@@ -123,18 +123,18 @@ def test_a_done_request_and_a_strangers_cannot_be_replaced(cast: Cast) -> None:
 
 
 def test_the_agents_own_deadline_may_be_earlier_and_never_later(cast: Cast) -> None:
-    soon = clock.now() + timedelta(minutes=10)
+    soon = db_clock.now() + timedelta(minutes=10)
 
     early = make_request(cast.agent, manager_refund(), decide_by=soon)
     late = make_request(
-        cast.agent, manager_refund("900.00"), decide_by=clock.now() + timedelta(days=300)
+        cast.agent, manager_refund("900.00"), decide_by=db_clock.now() + timedelta(days=300)
     )
 
     assert early.decide_by == soon
     assert late.decide_by is not None
-    assert late.decide_by < clock.now() + timedelta(hours=5)
+    assert late.decide_by < db_clock.now() + timedelta(hours=5)
     with pytest.raises(InvalidProposal):
-        make_request(cast.agent, refund("ch_1003"), decide_by=clock.now() - timedelta(seconds=1))
+        make_request(cast.agent, refund("ch_1003"), decide_by=db_clock.now() - timedelta(seconds=1))
 
 
 def test_a_route_with_nobody_is_escalated_at_once(cast: Cast) -> None:

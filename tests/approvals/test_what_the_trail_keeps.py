@@ -7,18 +7,19 @@ import json
 import pytest
 from pytest_django.fixtures import Settings
 
-from approvals.selectors import clock, due
+from approvals.selectors import due
+from approvals.services.agent_replies import withdraw
 from approvals.services.agents import pause_agent
-from approvals.services.answer import withdraw
 from approvals.services.execute import execute
 from approvals.services.verify import reconcile
 from audit.actors import Actor
-from audit.canonical import digest_of
 from audit.events import AuditCode, Personal
+from audit.lib import db_clock
+from audit.lib.canonical import digest_of
 from audit.models import AuditEvent
 from connectors.adapters.payments.connector import PaymentsConnector
-from connectors.sandbox.faults import Fault
 from connectors.sandbox.server import Sandbox
+from connectors.sandbox.web import Fault
 from tests.approvals.executing import plan
 from tests.approvals.make import Cast, approve, fresh, make_crm, make_request
 from tests.approvals.story import newest_event
@@ -70,11 +71,11 @@ def test_what_cannot_be_looked_up_is_not_swept_for_ever(
     # a target as some are: everything else about it is the same
     monkeypatch.setattr(PaymentsConnector, "can_look_up", False)
     unknown = fresh(request).state
-    assert due.unverified(clock.now(), state=unknown) == [request.pk]
+    assert due.unverified(db_clock.now(), state=unknown) == [request.pk]
 
     reconcile(request.pk)
 
-    assert due.unverified(clock.now(), state=unknown) == []
+    assert due.unverified(db_clock.now(), state=unknown) == []
     execution = request.executions.get()
     assert execution.read_backs == 0
     assert fresh(request).state == unknown == "outcome_unknown"

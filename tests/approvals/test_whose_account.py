@@ -99,14 +99,15 @@ def test_an_account_renamed_has_no_new_day(cast: Cast) -> None:
 
 
 def test_who_broke_the_glass_under_another_name_does_not_review_it(cast: Cast) -> None:
-    breaker = make_person("bree", "break-glass")
+    emergency_approver = make_person("bree", "break-glass")
     request = make_request(cast.agent, manager_refund())
     break_glass.break_glass(
-        request.pk, decider=breaker, seen=look_at(request, breaker), reason=EMERGENCY,
-        proof=make_proof(breaker),
+        request.pk, decider=emergency_approver,
+        reviewed=look_at(request, emergency_approver), reason=EMERGENCY,
+        proof=make_proof(emergency_approver),
     )  # fmt: skip
     broken = BreakGlass.objects.get()
-    is_person(breaker, "mona")
+    is_person(emergency_approver, "mona")
 
     with pytest.raises(ApprovalError):
         break_glass.review(broken.pk, reviewer=cast.mona, was_justified=True, comment="fine")

@@ -19,7 +19,7 @@ TOP_LEVEL = {
     ".pre-commit-config.yaml",
 }  # fmt: skip
 DRAWERS = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "managers"}
-LONGEST_FILE = 300
+LONGEST_FILE = 400
 
 
 def _sources(*folders: str) -> Iterator[Path]:
@@ -139,7 +139,7 @@ def test_the_commands_of_the_product_are_there(name: str) -> None:
 
 
 def test_history_has_no_admin_of_its_own() -> None:
-    """Tables of history are shown like every record: through `audit.read_only_admin`."""
+    """Tables of history are shown like every record: through `audit.lib.admin`."""
     users = [_shown(path) for path in _sources(*APPS) if "SimpleHistoryAdmin" in path.read_text()]
 
     assert users == []

@@ -8,6 +8,7 @@ from django.db import connection, models, transaction
 from audit.actors import Actor
 from audit.events import AuditCode
 from audit.models import AuditEvent, AuditStream, Chained
+from audit.reading import Row
 from audit.services import Entry, record_all
 from tests.database import as_superuser
 
@@ -57,3 +58,10 @@ def make_chain(name: str, length: int = 4) -> list[AuditEvent]:
         events = record_all(entries, subject=subject)
         subject.save(force_insert=True)
     return events
+
+
+def make_row(*, seq: int = 1, key_id: str = "key", mac: str = "") -> Row:
+    """An event as verification reads it, of the subject "t i"."""
+    return Row(
+        seq, key_id, mac, "t", "i", seq, "code", "system", "it", "it", "2026-01-02", "", "{}"
+    )

@@ -12,8 +12,8 @@ from django.urls import reverse
 
 from audit.actors import Actor, ActorKind
 from audit.events import AuditCode
+from audit.lib.admin import MOST_ROWS_COUNTED, CappedPaginator
 from audit.models import AuditEvent, AuditStream
-from audit.read_only_admin import MOST_ROWS_COUNTED, CappedPaginator
 from audit.services import record, stream
 from tests.audit.make import make_chain
 

@@ -9,7 +9,7 @@ import struct
 import pytest
 import rfc8785
 
-from audit.canonical import canonical, digest, digest_of
+from audit.lib.canonical import canonical, digest, digest_of
 
 NUMBERS = {  # RFC 8785, appendix B: the double's bits and its spelling
     "0000000000000000": "0",

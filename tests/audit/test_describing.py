@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from string import Formatter
 
 import pytest
+from django.utils import timezone
 
 from audit.events import AuditCode
 from audit.models import AuditEvent, AuditStream
@@ -60,6 +62,50 @@ def test_braces_in_data_stay_braces() -> None:
 def test_an_unknown_code_or_kind_is_shown_as_it_is() -> None:
     assert describe(_event("request.forgotten")) == "[unknown event request.forgotten]"
     assert describe(_event(AuditCode.WITHDRAWN, kind="ghost")) == "ghost maria withdrew it"
+
+
+@pytest.mark.parametrize(
+    ("code", "name", "recorded", "read"),
+    [
+        (
+            AuditCode.GRANT_ISSUED,
+            "expires_at",
+            "2026-11-21T22:10:05+00:00",
+            "21 Nov 2026, 23:10 CET",
+        ),
+        (AuditCode.ABSENCE_SET, "until", "2026-07-04T22:30:00+00:00", "5 Jul 2026, 00:30 CEST"),
+        (AuditCode.RATE_SET, "day", "2026-11-05", "5 Nov 2026"),
+    ],
+)
+def test_recorded_moments_read_as_dates_do_everywhere(
+    code: AuditCode, name: str, recorded: str, read: str
+) -> None:
+    data = {**dict.fromkeys(fields_of(code), "-"), name: recorded}
+
+    with timezone.override("Europe/Berlin"):
+        assert describe(_event(code, json.dumps(data))).endswith(read)
+
+
+@pytest.mark.parametrize(
+    "recorded",
+    [
+        "2026-11-21T22:10:05",
+        "9999-12-31T23:59:59+00:00",
+        "0001-01-01T00:00:00+23:00",
+        "tomorrow",
+        "",
+    ],
+)
+def test_what_is_no_moment_reads_as_it_was_recorded(recorded: str) -> None:
+    event = _event(AuditCode.GRANT_ISSUED, json.dumps({"expires_at": recorded}))
+
+    assert describe(event) == f"Grant issued until {recorded}"
+
+
+def test_sentences_mark_nothing_that_nobody_spells() -> None:
+    marks = {mark for code in AuditCode for _, _, mark, _ in Formatter().parse(code.sentence)}
+
+    assert marks == {None, "", "moment", "day"}
 
 
 @pytest.mark.django_db

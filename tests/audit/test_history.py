@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.db import IntegrityError
 
 from audit.actors import Actor
+from audit.lib import db_clock
 from audit.services import history_row, save_with_history
 from tests.audit.make import MARIA
 
@@ -71,7 +72,7 @@ def test_a_failed_save_does_not_stamp_the_next_one_either() -> None:
 def test_a_row_built_in_memory_is_the_row_a_save_would_leave() -> None:
     user = make_user("alice")
 
-    built = history_row(user, actor=MARIA, reason="bulk")
+    built = history_row(user, actor=MARIA, reason="bulk", at=db_clock.now())
     user.history.model.objects.bulk_create([built])
     save_with_history(user, actor=MARIA, reason="bulk")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from audit.money import Money, MoneyError, exponent
+from audit.lib.money import Money, MoneyError, exponent
 
 
 @pytest.mark.parametrize(

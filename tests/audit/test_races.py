@@ -11,10 +11,9 @@ from django.db import IntegrityError, connection, transaction
 
 from audit.events import AuditCode
 from audit.models import AuditEvent, AuditStream
-from audit.parallel import verify_in_parallel
 from audit.reading import one_snapshot
 from audit.services import ChainMoved, record, stream
-from audit.verify import Report, verify
+from audit.verify import Report, verify, verify_in_parallel
 from tests.audit.make import MARIA, make_chain
 from tests.database import triggers_off
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
-from django.utils import timezone
 
 from audit import chain
 from audit.actors import Actor, ActorKind
@@ -170,7 +171,7 @@ def test_proxies_share_the_label_of_their_record() -> None:
 
 
 def test_no_column_can_slide_into_the_next() -> None:
-    now = timezone.now()
+    now = chain.moment(datetime(2026, 1, 2, tzinfo=UTC))
     honest = chain.message("", "t", "i", 1, "c", "human", "1", "ann", now, "s", "{}")
     shifted = chain.message("", "t", "i", 1, "c", "human", "1\nann", "", now, "s", "{}")
 

@@ -13,8 +13,8 @@ from unfold.sites import UnfoldAdminSite
 
 import config.urls
 from audit.events import AuditCode
+from audit.lib.admin import ReadOnlyAdmin, ServiceAdmin
 from audit.models import AuditEvent, AuditStream
-from audit.read_only_admin import ReadOnlyAdmin, ServiceAdmin
 from audit.services import record
 from tests.audit.make import MARIA, make_chain
 

@@ -13,8 +13,7 @@ from approvals.models import ActionRequest
 from audit.actors import Actor
 from audit.events import AuditCode
 from audit.models import AuditEvent
-from audit.services import record, stream, try_to_record
-from audit.unwritable import TrailUnwritable
+from audit.services import TrailUnwritable, record, stream, try_to_record
 from tests.api.make import AgentClient
 from tests.approvals.make import make_agent, make_house, make_key, make_person
 from tests.database import as_superuser
@@ -72,12 +71,13 @@ def read_only() -> Iterator[None]:
 
 
 @contextmanager
-def missing_privilege() -> Iterator[None]:
-    """The application's role lost INSERT on the trail."""
+def missing_privilege(kept: str = "SELECT, UPDATE, DELETE") -> Iterator[None]:
+    """The application's role lost INSERT on everything."""
     with as_superuser(), connection.cursor() as cursor:
         cursor.execute("CREATE ROLE countersign_no_insert")
-        cursor.execute("GRANT SELECT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public "
-                       "TO countersign_no_insert")  # fmt: skip
+        cursor.execute(f"GRANT {kept} ON ALL TABLES IN SCHEMA public TO countersign_no_insert")
+        cursor.execute("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO countersign_no_insert")
+        cursor.execute("REVOKE INSERT ON audit_auditevent FROM countersign_no_insert")
         cursor.execute("SET ROLE countersign_no_insert")
         try:
             yield
@@ -87,10 +87,20 @@ def missing_privilege() -> Iterator[None]:
             cursor.execute("DROP ROLE countersign_no_insert")
 
 
+@contextmanager
+def missing_privilege_on_the_trail() -> Iterator[None]:
+    """It lost INSERT on the trail alone."""
+    with missing_privilege("SELECT, INSERT, UPDATE, DELETE"):
+        yield
+
+
 WAYS = [
     pytest.param(failing_trigger, id="trigger"),
     pytest.param(read_only, id="read-only"),
     pytest.param(missing_privilege, id="privilege", marks=pytest.mark.postgres),
+    pytest.param(
+        missing_privilege_on_the_trail, id="privilege on the trail", marks=pytest.mark.postgres
+    ),
 ]
 Way = Callable[[], "contextmanager[None]"]
 

@@ -10,9 +10,9 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from audit import chain
-from audit.reading import EVERYTHING, Row, Subject, rows_in_chain_order, spans
+from audit.reading import EVERYTHING, Subject, rows_in_chain_order, spans
 from audit.verify import Check, Problem, Report, check_chains, check_no_chain_is_missing, verify
-from tests.audit.make import KINDS, make_chain
+from tests.audit.make import KINDS, make_chain, make_row
 from tests.audit.trail import STREAM, found, make_trail, sql
 
 
@@ -81,20 +81,51 @@ def test_counts_that_cannot_be_explained_are_not_passed_over() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("at", ["2026-01-02 03:04:05", "2026-01-02 03:04:05.000600"])
-def test_the_database_builds_the_very_bytes_that_were_signed(
+def test_the_columns_read_back_give_the_very_bytes_that_were_signed(
     at: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     moment = datetime.fromisoformat(at).replace(tzinfo=UTC)
-    monkeypatch.setattr("django.utils.timezone.now", lambda: moment)
+    monkeypatch.setattr("audit.lib.db_clock.now", lambda: moment)
     event = make_chain("Zoë 山田", 1)[0]
 
     (row,) = rows_in_chain_order()
 
     signed = chain.message(
         "", event.subject_type, event.subject_id, 1, event.code, event.actor_kind, event.actor_id,
-        event.actor_name, event.at, event.state, event.data,
+        event.actor_name, chain.moment(moment), event.state, event.data,
     )  # fmt: skip
-    assert b"\n" + Row(*row).body == signed
+    assert chain.message("", *row[3:]) == signed
+    assert f"\n{at.replace(' ', 'T')}".encode() in signed
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "at",
+    ["infinity", "0001-01-01 00:00:00 BC"]
+    if connection.vendor == "postgresql"
+    else ["never", "2026-13-45 00:00:00", "2026-01-02T03:04:05.000000+00:00", "", b"\xff"],
+)
+def test_a_time_nobody_can_read_is_named_like_any_other_change(at: object) -> None:
+    make_trail()
+
+    sql("UPDATE audit_auditevent SET at = %s WHERE subject_id = 'b' AND seq = 2", at)
+    problem = found().problem
+
+    assert problem is not None
+    assert (problem.check, problem.subject.id, problem.seq) == (Check.MAC, "b", 2)
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite stores a time as text")
+def test_the_same_time_before_christ_is_another() -> None:
+    make_trail()
+
+    sql(
+        "UPDATE audit_auditevent SET at = (to_char(at, 'YYYY-MM-DD HH24:MI:SS.US') || ' BC')"
+        "::timestamp AT TIME ZONE 'UTC' WHERE subject_id = 'b' AND seq = 2"
+    )
+
+    assert found().problem is not None
 
 
 @pytest.mark.django_db
@@ -106,12 +137,28 @@ def test_bytes_that_are_not_text_are_named_like_any_other_change() -> None:
     )
 
     sql(bytes_of_b.format("data"))
-    assert found().problem is not None
+    assert str(found().problem).startswith(f"{STREAM} b, seq 2")
 
     sql(
         "UPDATE audit_auditevent SET state = CAST(x'ff' AS TEXT) WHERE subject_id = 'b' AND seq = 2"
     )
-    assert found().problem is not None
+    assert str(found().problem).startswith(f"{STREAM} b, seq 2")
+
+    sql("UPDATE audit_auditevent SET subject_id = CAST(x'20ff' AS TEXT) WHERE subject_id = 'b'")
+    assert "\\udcff" in str(found().problem)
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL stores only UTF-8")
+def test_bytes_that_read_like_what_was_signed_are_not_taken_for_it() -> None:
+    (event,) = make_chain("b \\xff \\udcff \ufffd", 1)
+    assert verify().problem is None
+
+    for read in ("\\\\xff", "\\\\udcff", "\ufffd"):
+        assert read in event.data
+        stored = event.data.encode().replace(read.encode(), b"\xff")
+        sql("UPDATE audit_auditevent SET data = CAST(%s AS TEXT)", stored)
+        assert verify().problem is not None
 
 
 def test_events_signed_with_a_retired_or_a_long_key_still_verify() -> None:
@@ -119,10 +166,9 @@ def test_events_signed_with_a_retired_or_a_long_key_still_verify() -> None:
     rows = []
     head = ""
     for seq, name in ((1, "old"), (2, "new")):
-        body = f"t\ni\n{seq}".encode()
-        mac = chain.mac(keys[name], head.encode() + b"\n" + body)
-        rows.append(Row("t", "i", seq, seq, "", name, mac, body))
-        head = mac
+        row = make_row(seq=seq, key_id=name)
+        head = chain.mac(keys[name], chain.message(head, *row[3:]))
+        rows.append(row._replace(mac=head))
 
     assert not any(isinstance(r, Problem) for r in check_chains(rows, chain.Keyring("new", keys)))
     (problem,) = check_chains(rows, chain.Keyring("new", {"new": keys["new"]}))
@@ -134,7 +180,7 @@ def test_events_signed_with_a_retired_or_a_long_key_still_verify() -> None:
     ("seq", "mac", "check"), [(2, "f00", Check.SEQUENCE), (1, "f00", Check.MAC)]
 )
 def test_nothing_is_said_after_the_first_problem(seq: int, mac: str, check: Check) -> None:
-    rows = [Row("t", name, seq, 1, "", "key", mac, b"") for name in "ab"]
+    rows = [make_row(seq=seq, mac=mac)._replace(subject_id=name) for name in "ab"]
 
     (problem,) = check_chains(rows, chain.Keyring("key", {"key": b"k"}))
 

@@ -5,8 +5,15 @@ and dropped again:
 
     DEBUG=1 DATABASE_URL=postgres://... python -m tests.bench.replay --requests 100000
 
-The plain way (parse the facts, evaluate in full, one by one) is measured on some of the same
-requests. Read the ratios, not the absolute numbers.
+The plain way (all facts checked, every clause a program of its own) is measured on some of the
+same requests. Read the ratios, not the absolute numbers.
+
+On 2026-11-21, default policy, two idle cores, three runs of 100,000 requests:
+
+    one program for all clauses     9.1 to 9.4 s by the clock, 8.4 to 8.5 s of the processor's,
+                                    66 to 70 us a request; reading takes 2.2 to 2.4 s of it
+    the plain way                   3.6 to 4.0 times as long a request
+    remembered answers (until then) about half, on values it had seen before
 """
 
 from __future__ import annotations
@@ -31,15 +38,14 @@ from uuid6 import uuid7  # noqa: E402
 import policies  # noqa: E402
 from approvals.models import ActionRequest, Agent, PolicyDecision, Requirement  # noqa: E402
 from approvals.selectors import past_cases  # noqa: E402
-from audit.canonical import JsonObject, canonical, digest  # noqa: E402
+from audit.lib.canonical import JsonObject, canonical, digest  # noqa: E402
+from policies.cel.compiler import Activation, compile_clause  # noqa: E402
 from policies.document import Document  # noqa: E402
 from policies.evaluate import evaluate  # noqa: E402
 from policies.facts import Facts  # noqa: E402
 from policies.models import Backtest, PolicyVersion, User  # noqa: E402
-from policies.models.replays import Direction  # noqa: E402
-from policies.reading.parser import parse_document  # noqa: E402
-from policies.replay.backtest import PastCase, Replay, Said, direction_of  # noqa: E402
-from policies.replay.precedents import load  # noqa: E402
+from policies.parsing.parser import parse_document  # noqa: E402
+from policies.replay.backtest import PastCase, Replay, load  # noqa: E402
 from policies.services.backtests import run_backtest  # noqa: E402
 from policies.services.evaluation import document_of  # noqa: E402
 from policies.verdicts import RuleTrace  # noqa: E402
@@ -108,15 +114,16 @@ def measure(count: int) -> None:
 
 
 def plainly(text: str, cases: list[PastCase]) -> float:
-    """CPU seconds a case: all facts read and checked, and CEL asked about every clause."""
+    """CPU seconds a case: all facts read and checked, and CEL asked about every clause alone."""
     document = parse_document(text)
+    rules = (*document.rules, *document.tiers)
+    texts = {clause for rule in rules for clause in rule.when}
+    conditions = [compile_clause(clause, document.parameters) for clause in texts]
     began = time.process_time()
     for case in cases:
-        for _, group in document.clauses._groups:
-            group.remembered.clear()
-        document.known_answers.clear()
-        found = evaluate(document, Facts.from_flat(load(case.facts)), version="draft")
-        assert direction_of(case.said, Said.of(found)) in Direction
+        facts = Activation.of(Facts.from_flat(load(case.facts)))
+        answers = {condition.text: condition.ask(facts).outcome for condition in conditions}
+        assert any(all(answers[text] == "true" for text in rule.when) for rule in rules)
     return (time.process_time() - began) / len(cases)
 
 
@@ -133,14 +140,12 @@ def explain() -> None:
 
 def fill(count: int) -> None:
     """Requests as intake leaves them: judged, their facts kept, their people asked; no trail."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "DROP TRIGGER approvals_actionrequest_state_recorded ON approvals_actionrequest"
-        )
     owner = User.objects.create(username="olga", person="olga")
     agents = [
-        Agent.objects.create(name=f"agent-{number}", owner=owner, team="support", action_types=[])
-        for number in range(8)
+        Agent.objects.create(
+            name=f"agent-{n}", owner=owner, team="support", action_types=[], created_at=NOW
+        )
+        for n in range(8)
     ]
     document = document_of(_version(DEFAULT))
     assert not isinstance(document, str)
@@ -152,9 +157,10 @@ def fill(count: int) -> None:
             at += timedelta(seconds=20)
             batch.append(_case(document, agents[number % len(agents)], chance, at))
         count -= len(batch)
-        ActionRequest.objects.bulk_create(item[0] for item in batch)
-        PolicyDecision.objects.bulk_create(item[1] for item in batch)
-        Requirement.objects.bulk_create(need for item in batch for need in item[2])
+        with triggers_off():  # nothing here has a trail
+            ActionRequest.objects.bulk_create(item[0] for item in batch)
+            PolicyDecision.objects.bulk_create(item[1] for item in batch)
+            Requirement.objects.bulk_create(need for item in batch for need in item[2])
 
 
 def _case(

@@ -34,10 +34,13 @@ from audit import chain  # noqa: E402
 from audit.actors import Actor  # noqa: E402
 from audit.events import AuditCode  # noqa: E402
 from audit.models import AuditEvent, AuditStream  # noqa: E402
-from audit.parallel import verify_in_parallel  # noqa: E402
 from audit.reading import one_snapshot, rows_in_chain_order  # noqa: E402
 from audit.services import Entry, record_all  # noqa: E402
-from audit.verify import check_chains, verify  # noqa: E402
+from audit.verify import (  # noqa: E402
+    check_chains,
+    verify,
+    verify_in_parallel,
+)
 
 PER_SUBJECT = 12
 POLICY = Actor.system("policy")
@@ -125,7 +128,7 @@ def fill(count: int) -> None:
             )  # fmt: skip
             covered = chain.message(
                 head, "audit.auditstream", name, seq, event.code, "system", "policy", "policy",
-                now, "", data,
+                chain.moment(now), "", data,
             )  # fmt: skip
             event.mac = head = chain.mac(keys.keys[keys.current], covered)
             events.append(event)
@@ -177,7 +180,7 @@ def writer_cost(seconds: float) -> None:
     for number in range(5_000):
         covered = chain.message(
             "0" * 64, "audit.auditstream", str(number), number, "request.routed", "system",
-            "policy", "policy", datetime.now(UTC), "pending", "x" * 90,
+            "policy", "policy", chain.moment(datetime.now(UTC)), "pending", "x" * 90,
         )  # fmt: skip
         chain.mac(b"k" * 48, covered)
     chaining = (time.perf_counter() - began) / 1_000

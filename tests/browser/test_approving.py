@@ -61,7 +61,7 @@ def test_a_reviewer_approves_a_refund_that_is_then_done_and_verified(
     expect(screen.get_by_text("Approved. Countersign carries it out now")).to_be_visible()
 
     assert ActionRequest.objects.get(pk=request.pk).state == "approved"
-    execute(request.pk)  # what the worker does when the doorbell rings
+    execute(request.pk)  # what the worker does when the message arrives
 
     screen.goto(live_server.url + page(request))
     expect(screen.locator(".cs-head-badges")).to_contain_text("Audited")

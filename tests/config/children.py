@@ -46,14 +46,14 @@ def hopeless(directory: Path) -> None:
     raise SystemExit(3)
 
 
-def errand(directory: Path) -> None:
+def job(directory: Path) -> None:
     """Has something to do once."""
-    _sign(directory, "errand")
+    _sign(directory, "job")
 
 
-def failing_errand(directory: Path) -> None:
+def failing_job(directory: Path) -> None:
     """Has something to do once, and cannot."""
-    _sign(directory, "failing_errand")
+    _sign(directory, "failing_job")
     raise SystemExit(3)
 
 
@@ -66,7 +66,7 @@ def supervise(directory: Path, *roles: str) -> None:
     if "missing" in commands:
         commands["missing"] = (str(directory / "no-such-program"),)
     children = [
-        Child(role, command, once=role.endswith("errand")) for role, command in commands.items()
+        Child(role, command, once=role.endswith("job")) for role, command in commands.items()
     ]
     _sign(directory, "supervisor")
     raise SystemExit(

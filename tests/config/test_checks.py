@@ -14,8 +14,8 @@ import pytest
 from django.contrib import admin
 from django.core.checks import CheckMessage
 
+from audit.lib.admin import ReadOnlyAdmin
 from audit.models import AuditEvent
-from audit.read_only_admin import ReadOnlyAdmin
 from config.admin_checks import problems_of
 from config.admin_site import CountersignSite
 from tests.config.production import PRODUCTION

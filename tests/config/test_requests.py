@@ -11,7 +11,7 @@ from django.http import HttpRequest
 from django.test import Client, override_settings
 from django.urls import path
 
-from config.errors import bad_request, not_found, permission_denied, server_error
+from config.problems import bad_request, not_found, permission_denied, server_error
 from policies.models import User
 
 __all__ = ["handler400", "handler403", "handler404", "handler500", "urlpatterns"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -36,8 +37,9 @@ def test_every_limit_outlasts_what_it_waits_for(settings: Settings) -> None:
     assert LONGEST_WAIT < web_server.graceful_timeout < STOP_SECONDS
 
 
-def test_requests_in_flight_are_answered_whole_after_sigterm(tmp_path: Path) -> None:
+def test_requests_in_flight_are_answered_whole_after_sigterm(tmp_path: Path, migrated: str) -> None:
     write_local_env(tmp_path)
+    shutil.copy(migrated, tmp_path / "countersign.sqlite3")
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
     env = {"PATH": os.environ["PATH"], "COUNTERSIGN_VAR": str(tmp_path), "PORT": str(port)}

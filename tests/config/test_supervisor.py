@@ -73,9 +73,9 @@ def test_a_dead_child_is_started_again(tmp_path: Path) -> None:
         _eventually(lambda: not _is_running(orphan))
 
 
-def test_an_errand_that_fails_stops_nobody_else(tmp_path: Path) -> None:
-    with _supervised(tmp_path, "serve", "failing_errand") as supervisor:
-        _eventually(lambda: len(list(tmp_path.glob("*.failing_errand"))) == 5)
+def test_a_job_that_fails_stops_nobody_else(tmp_path: Path) -> None:
+    with _supervised(tmp_path, "serve", "failing_job") as supervisor:
+        _eventually(lambda: len(list(tmp_path.glob("*.failing_job"))) == 5)
         time.sleep(1)
 
         assert supervisor.poll() is None
@@ -83,7 +83,7 @@ def test_an_errand_that_fails_stops_nobody_else(tmp_path: Path) -> None:
 
 
 def test_sigterm_stops_everybody(tmp_path: Path) -> None:
-    with _supervised(tmp_path, "serve", "errand") as supervisor:
+    with _supervised(tmp_path, "serve", "job") as supervisor:
         _eventually(lambda: (tmp_path / "announced").exists())
         _eventually(lambda: len(_pids(tmp_path, "worker")) == 1)
         everybody = _pids(tmp_path)
@@ -185,14 +185,14 @@ def _lines_until(words: str, supervisor: subprocess.Popen[str]) -> list[str]:
     raise AssertionError(f"It never said {words!r} but: {''.join(said)}")
 
 
-def test_an_errand_that_is_done_is_not_repeated_and_lines_carry_names(tmp_path: Path) -> None:
-    with _supervised(tmp_path, "serve", "errand") as supervisor:
+def test_a_job_that_is_done_is_not_repeated_and_lines_carry_names(tmp_path: Path) -> None:
+    with _supervised(tmp_path, "serve", "job") as supervisor:
         _eventually(lambda: (tmp_path / "announced").exists())
         time.sleep(1.5)  # longer than the first wait before a restart
 
         supervisor.send_signal(signal.SIGTERM)
         said, _ = supervisor.communicate(timeout=60)
 
-        assert len(_pids(tmp_path, "errand")) == 1
-        assert "errand | errand is here\n" in said
-        assert "serve  | leader is here\n" in said
+        assert len(_pids(tmp_path, "job")) == 1
+        assert "job   | job is here\n" in said
+        assert "serve | leader is here\n" in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
 import time
@@ -9,11 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 
+import httpx
 import pytest
 from pytest_django.fixtures import Settings
 
-from connectors.base import Action, ConnectorError, OutcomeUnknown
+from connectors import http
+from connectors.base import Action, ConnectorError, OutcomeUnknown, Preview
 from connectors.registry import action_type, connector_for
+from connectors.sandbox.server import Sandbox
 from tests.connectors.make import CONFIG, EMAIL, REFUND
 
 _TIMEOUT = 1.0  # seconds
@@ -119,6 +123,31 @@ def test_a_write_to_a_trickling_server_ends_in_time_and_is_unknown(
             connector.execute(Action("config.change", CONFIG.params), idempotency_key="key-1")
 
 
+def test_a_handshake_that_never_ends_is_cut_off_with_nothing_sent(settings: Settings) -> None:
+    with trickling(b"", _SLOW, speaks_first=True) as address:
+        point_at(settings, address)
+        settings.CONNECTORS["changes"]["base_url"] = f"https://{address}"
+        connector = connector_for(action_type("config.change"))
+
+        with within_the_time(), pytest.raises(ConnectorError) as refusal:
+            connector.execute(Action("config.change", CONFIG.params), idempotency_key="key-1")
+
+    assert refusal.value.code == "not_sent"
+
+
+def test_all_requests_of_a_call_share_its_time(settings: Settings) -> None:
+    settings.CONNECTOR_TIMEOUT = timedelta(seconds=_TIMEOUT)
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n"
+    with (
+        trickling(answer, b"x" * 10) as address,
+        within_the_time(),
+        http.open_client(f"http://{address}") as client,
+    ):
+        assert client.get("/").content == b"x" * 10
+        with pytest.raises(httpx.TimeoutException):
+            [client.get("/") for _ in range(2)]
+
+
 def test_a_trickling_mail_greeting_ends_in_time_with_nothing_sent(settings: Settings) -> None:
     with trickling(b"", b"220-" + _SLOW, speaks_first=True) as address:
         point_at(settings, address)
@@ -148,3 +177,12 @@ def test_an_endless_answer_is_cut_off(settings: Settings) -> None:
 
         with within_the_time(), pytest.raises(ConnectorError):
             connector.preview(Action("config.change", CONFIG.params))
+
+
+def test_a_caller_inside_a_running_loop_is_answered_too(sandbox: Sandbox) -> None:
+    connector = connector_for(action_type("refund.issue"))
+
+    async def inside() -> Preview:
+        return connector.preview(Action("refund.issue", REFUND.params))
+
+    assert asyncio.run(inside()).before

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from connectors.adapters.email.client import SmtpClient, message_id_for
-from connectors.adapters.http.client import fill
+from connectors.adapters.json_http import fill
 from connectors.base import Action, ConnectorError
 from connectors.http import redact
 from connectors.registry import action_type, connector_for

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from jsonschema_rs import ValidationError
 
-from audit.money import Money
+from audit.lib.money import Money
 from connectors.params import FieldError, validate_params
 from connectors.registry import action_type
 from connectors.sandbox.server import Sandbox

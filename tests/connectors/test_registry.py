@@ -9,7 +9,7 @@ import jsonschema_rs
 import pytest
 from pytest_django.fixtures import Settings
 
-from audit.canonical import canonical
+from audit.lib.canonical import canonical
 from connectors.base import Action, ConnectorError, Receipt
 from connectors.catalogue import ActionType
 from connectors.registry import (

@@ -40,6 +40,17 @@ class Cluster:
             raise
         return made
 
+    def copy(self) -> Cluster:
+        """Another one with the same databases; neither runs."""
+        folder = Path(tempfile.mkdtemp(prefix="faults-pg-"))
+        if os.geteuid() == 0:
+            shutil.chown(folder, "postgres")
+        subprocess.run(
+            [*self._become(), "cp", "-r", str(self.folder / "data"), str(folder)],
+            check=True, cwd="/",
+        )  # fmt: skip
+        return Cluster(self.bin, folder, free_port())
+
     @property
     def url(self) -> str:
         return f"postgresql://root@127.0.0.1:{self.port}/postgres"
@@ -82,18 +93,24 @@ class Cluster:
     def remove(self) -> None:
         """End it, however it stands, and leave nothing behind."""
         try:
-            self.crash()
+            if (self.folder / "data" / "postmaster.pid").exists():
+                self.crash()
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _run(self, program: str, *options: str) -> None:
-        become = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
         subprocess.run(
             [
-                *(become if os.geteuid() == 0 else []),
+                *self._become(),
                 *(str(self.bin / program), "--pgdata", str(self.folder / "data"), *options),
             ],
             check=True,
             stdout=subprocess.DEVNULL,
             cwd="/",
         )
+
+    @staticmethod
+    def _become() -> list[str]:
+        if os.geteuid() != 0:
+            return []
+        return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]

@@ -8,16 +8,25 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 from django.core.management import call_command
 from django.db import connection
-from psycopg import sql
 from pytest_django.fixtures import Settings
 from pytest_django.plugin import DjangoDbBlocker
 
+from connectors.sandbox.server import Ports, Sandbox
 from tests import programs
-from tests.database import APPLICATION, as_application, harden, maintenance, options_for
+from tests.database import (
+    APPLICATION,
+    as_application,
+    create,
+    drop,
+    harden,
+    maintenance,
+    options_for,
+)
 from tests.faults.broker import Broker
 from tests.faults.cluster import Cluster
 from tests.faults.processes import free_block
@@ -50,50 +59,36 @@ def using_database(
             connection.settings_dict.update(before)
 
 
-def drop(name: str) -> None:
-    with maintenance() as admin:
-        admin.execute(
-            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-        )
-
-
 @pytest.fixture(scope="session")
-def template(database_roles: None, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
-    """A migrated, hardened, furnished database to clone: once costs what one test may."""
+def template(migrated: str, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """A furnished database to copy: once costs what one test may."""
     from tests.faults.make import furnish
 
-    drop(TEMPLATE)
     with maintenance() as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
-    try:
-        with using_database(TEMPLATE, django_db_blocker, role=None):
-            call_command("migrate", verbosity=0)
-            harden()
-        with using_database(TEMPLATE, django_db_blocker):
-            furnish()
-        yield TEMPLATE
-    finally:
-        drop(TEMPLATE)
+        create(admin, TEMPLATE, template=migrated)
+        try:
+            with using_database(TEMPLATE, django_db_blocker, role=None):
+                harden()  # rights on the database itself are not copied
+            with using_database(TEMPLATE, django_db_blocker):
+                furnish()
+            yield TEMPLATE
+        finally:
+            drop(admin, TEMPLATE)
 
 
 @pytest.fixture
 def database(template: str, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
     """This test's own database, which this process uses without a transaction around it."""
     name = template.replace("template", "world")
-    drop(name)
     with maintenance() as admin:
-        admin.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                sql.Identifier(name), sql.Identifier(template)
-            )
-        )
-    try:
-        with using_database(name, django_db_blocker, role=None):
-            harden()  # rights on the database itself are not cloned
-        with using_database(name, django_db_blocker):
-            yield name
-    finally:
-        drop(name)
+        create(admin, name, template=template)
+        try:
+            with using_database(name, django_db_blocker, role=None):
+                harden()
+            with using_database(name, django_db_blocker):
+                yield name
+        finally:
+            drop(admin, name)
 
 
 @pytest.fixture(scope="session")
@@ -108,23 +103,51 @@ def broker(redis_folder: Path) -> Iterator[Broker]:
     running.kill()
 
 
+@pytest.fixture(scope="session")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    """The outside systems, in this process: starting them costs more than most tests."""
+    with Sandbox(tmp_path_factory.mktemp("outside"), Ports.from_base(free_block())) as running:
+        yield running
+
+
 @pytest.fixture
-def world(database: str, broker: Broker, tmp_path: Path, settings: Settings) -> Iterator[World]:
+def world(
+    database: str, broker: Broker, outside: Sandbox, tmp_path: Path, settings: Settings
+) -> Iterator[World]:
     """The sandbox is up and this process talks to it; workers are the test's to start."""
     from tests.faults.world import postgres_url
 
     url = postgres_url(database, connection.settings_dict)
-    with a_world(as_application(url), broker, tmp_path, settings) as made:
+    with a_world(as_application(url), broker, outside, tmp_path, settings) as made:
         yield made
 
 
-@pytest.fixture
-def cluster() -> Iterator[Cluster]:
-    """A database server of this test's own."""
+@pytest.fixture(scope="session")
+def furnished_cluster(django_db_blocker: DjangoDbBlocker) -> Iterator[Cluster]:
+    """A database server to copy, which does not run: migrated, hardened and furnished."""
     if programs.postgres_folder() is None:
         pytest.skip("needs PostgreSQL's initdb")
+    from tests.faults.make import furnish
+
     made = Cluster.in_temporary_folder()
     try:
+        with using_database("postgres", django_db_blocker, role=None, **_login(made)):
+            call_command("migrate", verbosity=0)
+            harden()
+        with using_database("postgres", django_db_blocker, **_login(made)):
+            furnish()
+        made.stop()
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture
+def cluster(furnished_cluster: Cluster) -> Iterator[Cluster]:
+    """A database server of this test's own."""
+    made = furnished_cluster.copy()
+    try:
+        made.start()
         yield made
     finally:
         made.remove()
@@ -134,68 +157,52 @@ def cluster() -> Iterator[Cluster]:
 def fragile(
     cluster: Cluster,
     broker: Broker,
+    outside: Sandbox,
     tmp_path: Path,
     settings: Settings,
     django_db_blocker: DjangoDbBlocker,
 ) -> Iterator[World]:
     """A world on a database that may crash."""
-    from tests.faults.make import furnish
+    with (
+        using_database("postgres", django_db_blocker, **_login(cluster)),
+        a_world(as_application(cluster.url), broker, outside, tmp_path, settings) as made,
+    ):
+        yield made
 
-    there = {"HOST": "127.0.0.1", "PORT": str(cluster.port), "USER": "root", "PASSWORD": ""}
-    with using_database("postgres", django_db_blocker, role=None, **there):
-        call_command("migrate", verbosity=0)
-        harden()
-    with using_database("postgres", django_db_blocker, **there):
-        furnish()
-        with a_world(as_application(cluster.url), broker, tmp_path, settings) as made:
-            yield made
+
+def _login(cluster: Cluster) -> dict[str, str]:
+    return {"HOST": "127.0.0.1", "PORT": str(cluster.port), "USER": "root", "PASSWORD": ""}
 
 
 @contextmanager
-def a_world(url: str, broker: Broker, tmp_path: Path, settings: Settings) -> Iterator[World]:
+def a_world(
+    url: str, broker: Broker, outside: Sandbox, folder: Path, settings: Settings
+) -> Iterator[World]:
     """A world around that database."""
     from tests.faults.world import LEASE, TIME_LIMIT, TIMEOUT, World
 
-    port = free_block()
+    outside.reset()
     made = World(
-        folder=tmp_path,
+        folder=folder,
         broker=broker,
-        sandbox_port=port,
+        outside=outside,
         env={
             "DATABASE_URL": url,
             "BROKER_URL": broker.url,
-            "COUNTERSIGN_VAR": str(tmp_path / "var"),
-            "SANDBOX_PORT_BASE": str(port),
-            "RECORDS_URL": f"sqlite:///{tmp_path / 'sandbox' / 'records.sqlite3'}",
+            "COUNTERSIGN_VAR": str(folder / "var"),
+            "SANDBOX_PORT_BASE": str(urlsplit(outside.addresses["payments"]).port),
+            "RECORDS_URL": outside.records_url,
             "CONNECTOR_TIMEOUT_SECONDS": str(TIMEOUT),
             "EXECUTION_LEASE_SECONDS": str(LEASE),
             "TASK_TIME_LIMIT_SECONDS": str(TIME_LIMIT),
             "SWEEP_SECONDS": "1",
         },
     )
-    (tmp_path / "var" / "static").mkdir(parents=True)
-    settings.CONNECTORS = connectors_at(port, tmp_path)
+    (folder / "var" / "static").mkdir(parents=True)
+    settings.CONNECTORS = outside.connectors
     settings.CONNECTOR_TIMEOUT = timedelta(seconds=TIMEOUT)
     settings.EXECUTION_LEASE = timedelta(seconds=LEASE)
     try:
-        made.programs.append(made.sandbox())
         yield made
     finally:
         made.end()
-
-
-def connectors_at(port: int, folder: Path) -> dict[str, dict[str, str]]:
-    """What the settings derive from SANDBOX_PORT_BASE, for this process."""
-    base = "http://127.0.0.1:"
-    return {
-        "payments": {"base_url": f"{base}{port}", "api_key": "sk_test_sandbox"},
-        "email": {
-            "url": f"smtp://127.0.0.1:{port + 1}",
-            "sender": "service@retailer.example",
-            "archive_url": f"{base}{port + 2}",
-        },
-        "records": {"url": f"sqlite:///{folder / 'sandbox' / 'records.sqlite3'}"},
-        "directory": {"base_url": f"{base}{port + 3}", "token": "directory-sandbox"},
-        "changes": {"base_url": f"{base}{port + 4}", "token": "changes-sandbox"},
-        "logistics": {"base_url": f"{base}{port + 5}", "token": "logistics-sandbox"},
-    }

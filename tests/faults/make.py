@@ -45,8 +45,10 @@ def allowed_refund(charge: str = "ch_1002") -> ActionRequest:
 def decided(request: ActionRequest, who: str) -> ActionRequest:
     """The request after that person approved it."""
     person = User.objects.get(username=who)
-    seen = look_at(request, person)
-    approve(request.pk, decider=person, seen=seen, reason_code="as_proposed", comment="Fine.")
+    reviewed = look_at(request, person)
+    approve(
+        request.pk, decider=person, reviewed=reviewed, reason_code="as_proposed", comment="Fine."
+    )
     approved = ActionRequest.objects.get(pk=request.pk)
     assert approved.state == "approved", approved.state
     return approved

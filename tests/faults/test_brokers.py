@@ -8,16 +8,10 @@ from typing import Any
 import pytest
 
 from approvals.models import ActionRequest
-from audit.doorbell import QUIET_SECONDS
+from audit.lib.outbox import QUIET_SECONDS
 from tests.faults.make import allowed_refund, charges, large_refund
 from tests.faults.processes import until
-from tests.faults.world import (
-    World,
-    assert_trail_is_whole,
-    attempts_of,
-    keys_of,
-    state_of,
-)
+from tests.faults.world import World, assert_trail_is_whole, attempts_of, keys_of, state_of
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis, pytest.mark.slow]
 
@@ -73,7 +67,7 @@ def desk(world: World, request: ActionRequest) -> dict[str, Any]:
 
 def test_a_flushed_redis_loses_messages_and_nothing_else(world: World) -> None:
     requests = [allowed_refund(charge) for charge in charges(5)]
-    world.ring(*requests)
+    world.enqueue(*requests)
     assert world.messages == 5
 
     world.broker.client.flushall()
@@ -81,7 +75,7 @@ def test_a_flushed_redis_loses_messages_and_nothing_else(world: World) -> None:
 
     assert world.messages == 0
     assert {state_of(request) for request in requests} == {"approved"}
-    world.ring_for("approvals.sweep")
+    world.enqueue_task("approvals.sweep")
     until("all done", lambda: {state_of(r) for r in requests} == {"audited"})
     each_once(world, requests)
 
@@ -94,7 +88,7 @@ def test_workers_take_up_work_again_after_redis_was_restarted(world: World) -> N
     world.sweep_until("audited", requests[0])  # by hand; nobody needs the broker for that
     world.broker.start()
     late = allowed_refund("ch_1010")
-    world.ring(late)
+    world.enqueue(late)
 
     until("the worker is back", lambda: state_of(late) == "audited")
     assert worker.is_running
@@ -130,10 +124,10 @@ def test_a_message_of_nonsense_kills_no_worker(world: World) -> None:
     worker = world.worker()
     request = allowed_refund()
 
-    world.ring_for("approvals.execute", "not an id")
-    world.ring_for("approvals.execute", "00000000-0000-4000-8000-000000000000")
-    world.ring_for("no.such.task")
-    world.ring(request)
+    world.enqueue_task("approvals.execute", "not an id")
+    world.enqueue_task("approvals.execute", "00000000-0000-4000-8000-000000000000")
+    world.enqueue_task("no.such.task")
+    world.enqueue(request)
 
     until("the neighbour is done", lambda: state_of(request) == "audited")
     assert worker.is_running

@@ -31,14 +31,16 @@ def test_a_database_that_crashes_during_the_call_loses_no_effect_and_repeats_non
     worker = fragile.worker()
     flying, waiting = allowed_refund(), large_refund()
     mona = User.objects.get(username="mona")
-    seen = look_at(waiting, mona)
+    reviewed = look_at(waiting, mona)
     fragile.fault("apply_then_hang", path="/v1/refunds", seconds=4)
-    fragile.ring(flying)
+    fragile.enqueue(flying)
     until("the money moved", fragile.effects)
 
     cluster.crash()
     with pytest.raises(OperationalError):
-        approve(waiting.pk, decider=mona, seen=seen, reason_code="as_proposed", comment="Fine.")
+        approve(
+            waiting.pk, decider=mona, reviewed=reviewed, reason_code="as_proposed", comment="Fine."
+        )
     connection.close()
     until("the worker noticed", lambda: "OperationalError" in worker.log)
     cluster.start()
@@ -51,7 +53,7 @@ def test_a_database_that_crashes_during_the_call_loses_no_effect_and_repeats_non
     assert attempts_of(flying) == ["lease_expired", "receipt"]
 
     decided(waiting, "mona")
-    fragile.ring(waiting)
+    fragile.enqueue(waiting)
     until("the same worker goes on", lambda: state_of(waiting) == "audited")
     assert worker.is_running
     keys = {effect["idempotency_key"] for effect in fragile.effects()}

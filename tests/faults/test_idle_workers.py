@@ -9,13 +9,7 @@ from approvals.models import ActionRequest
 from tests.faults.cluster import Cluster
 from tests.faults.make import allowed_refund, charges
 from tests.faults.processes import until
-from tests.faults.world import (
-    World,
-    assert_trail_is_whole,
-    attempts_of,
-    keys_of,
-    state_of,
-)
+from tests.faults.world import World, assert_trail_is_whole, attempts_of, keys_of, state_of
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis, pytest.mark.slow]
 
@@ -53,7 +47,7 @@ def test_a_message_that_came_while_the_database_was_down_is_made_good_soon(
     assert state_of(request) == "approved"
 
     cluster.stop()
-    fragile.ring(request)
+    fragile.enqueue(request)
     stack.worker.says(str(request.pk))  # on the line that names the error
     cluster.start()
     stack.beat.resume()
@@ -100,7 +94,7 @@ class IdleStack:
         self._world.fault("slow", path="/v1/charges", method="GET", seconds=0.5, times=2)
         rung = [allowed_refund(next(self._charges)) for _ in range(2)]
         swept = allowed_refund(next(self._charges))
-        self._world.ring(*rung)
+        self._world.enqueue(*rung)
 
         until(
             f"everything is done after {after}",

@@ -36,7 +36,7 @@ def test_the_obvious_task_pays_twice_when_killed_after_the_effect(world: World) 
     worker = world.worker(app="tests.faults.naive")
     world.fault("apply_then_hang", path="/v1/refunds", seconds=5)
 
-    world.ring_for("naive.refund", str(book), "ch_1002")
+    world.enqueue_task("naive.refund", str(book), "ch_1002")
     until("the money moved", world.effects)
     for child in worker.children:
         os.kill(child, signal.SIGKILL)
@@ -48,7 +48,7 @@ def test_the_obvious_task_pays_twice_when_killed_after_the_effect(world: World) 
 def test_the_obvious_task_loses_everything_when_redis_is_flushed(world: World) -> None:
     book = open_book(world, charges(5))
     for charge in charges(5):
-        world.ring_for("naive.refund", str(book), charge)
+        world.enqueue_task("naive.refund", str(book), charge)
 
     world.broker.client.flushall()
     world.worker(app="tests.faults.naive")

@@ -33,7 +33,7 @@ def test_a_worker_killed_after_its_claim_is_not_repeated_after_a_pause(world: Wo
     # The second read of the charge is the call's own, after the claim and before the write.
     world.fault("slow", path="/v1/charges", method="GET", seconds=0.3)
     world.fault("slow", path="/v1/charges", method="GET", seconds=4)
-    world.ring(request)
+    world.enqueue(request)
     until("the attempt began", lambda: state_of(request) == "executing")
     worker.kill()
     world.broker.kill()

@@ -5,19 +5,12 @@ from __future__ import annotations
 import pytest
 
 from approvals.models import ActionRequest, Execution, RequestContent
-from approvals.selectors import clock
 from approvals.services.sweep import sweep
+from audit.lib import db_clock
 from tests.database import triggers_off
 from tests.faults.make import allowed_refund
 from tests.faults.processes import until
-from tests.faults.world import (
-    World,
-    attempts_of,
-    keys_of,
-    lease_runs_out,
-    one_effect,
-    state_of,
-)
+from tests.faults.world import World, attempts_of, keys_of, lease_runs_out, one_effect, state_of
 
 pytestmark = [pytest.mark.postgres, pytest.mark.redis, pytest.mark.slow]
 
@@ -36,7 +29,7 @@ def test_a_tampered_request_is_never_carried_out_and_holds_up_nobody(world: Worl
     poisoned, neighbour = allowed_refund("ch_1002"), allowed_refund("ch_1003")
     poison(poisoned)
 
-    world.ring(poisoned, poisoned, neighbour)
+    world.enqueue(poisoned, poisoned, neighbour)
     until("the neighbour is done", lambda: state_of(neighbour) == "audited")
     until("nobody tries any more", lambda: state_of(poisoned) == "denied")
 
@@ -73,7 +66,7 @@ def test_a_receipt_nobody_can_read_is_not_read_for_ever(world: World) -> None:
     world.fault("error_500", path="/v1/refunds", method="GET", times=2)
     sweep()
     with triggers_off():
-        Execution.objects.filter(request=request).update(receipt="{", read_back_at=clock.now())
+        Execution.objects.filter(request=request).update(receipt="{", read_back_at=db_clock.now())
 
     tries = 1 + read_until_given_up(request)
 
@@ -88,7 +81,7 @@ def read_until_given_up(request: ActionRequest) -> int:
     """Sweep with every pause cut short; how many reads it took until nobody read any more."""
     for reads in range(20):
         due = request.executions.filter(request__state__in=["executed", "outcome_unknown"])
-        if not due.update(read_back_at=clock.now()):
+        if not due.update(read_back_at=db_clock.now()):
             return reads
         sweep()
     raise AssertionError("It is read for ever.")

@@ -83,11 +83,13 @@ def test_a_target_that_is_down_is_called_again_later_and_once(world: World) -> N
     sweep()
     first = state_of(request), attempts_of(request)
 
-    world.programs[0].kill()  # the sandbox: now the connection itself is refused
-    lease_runs_out(request)
-    sweep()
-    second = state_of(request), attempts_of(request)
-    world.sandbox()
+    world.outside.stop()  # now the connection itself is refused
+    try:
+        lease_runs_out(request)
+        sweep()
+        second = state_of(request), attempts_of(request)
+    finally:
+        world.outside.start()
     lease_runs_out(request)
     world.sweep_until("audited", request)
 
@@ -145,7 +147,7 @@ def test_a_hanging_target_holds_up_nobody_else(world: World) -> None:
     worker = world.worker()
 
     for _ in range(3):  # what beat does, sooner
-        world.ring_for("approvals.sweep")
+        world.enqueue_task("approvals.sweep")
 
     until("the mail went out", lambda: state_of(mail) == "audited")
     assert {state_of(request) for request in stuck} == {"approved"}

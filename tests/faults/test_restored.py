@@ -69,7 +69,7 @@ def _program(name: str) -> str:
 def carried_out_after_the_backup(world: World, work: Work) -> None:
     """Real workers do it; another one starts afterwards, and remembers how far the trail was."""
     worker = world.worker()
-    world.ring(*work.done)
+    world.enqueue(*work.done)
     until("it is done", lambda: {state_of(request) for request in work.done} == {"audited"})
     worker.kill()
     world.worker().kill()
@@ -112,11 +112,11 @@ def test_a_restored_backup_does_nothing_twice_and_what_was_left_once(
         said = world.run("manage.py", "restored", name="restored")
         assert said.ends() == 0, said.log
         assert "everything after a restore" in said.log
-    world.ring(*work.all)  # messages that waited in the broker all the while
+    world.enqueue(*work.all)  # messages that waited in the broker all the while
     worker = world.worker()
     world.rests()
     still = {state_of(request) for request in work.all}
-    world.ring_for("approvals.sweep")
+    world.enqueue_task("approvals.sweep")
     until("it was looked up", lambda: {state_of(r) for r in work.done} == {"audited"})
 
     assert still == {"approved"}
@@ -126,7 +126,7 @@ def test_a_restored_backup_does_nothing_twice_and_what_was_left_once(
     world.sweep_until("pending_approval", *work.left)
     for request in work.left:
         decided(request, "mona" if request.action_type == "refund.issue" else "sam")
-    world.ring(*work.left, *work.done)
+    world.enqueue(*work.left, *work.done)
     until("the rest is done", lambda: {state_of(r) for r in work.all} == {"audited"})
     sweep()
     world.rests()
@@ -144,11 +144,11 @@ def test_a_restore_nobody_notices_does_nothing_twice_either(world: World, databa
     put_back(backup, database)
     (world.folder / "var" / "newest-event.json").unlink()
     world.worker()
-    world.ring(*work.all)
+    world.enqueue(*work.all)
     large = work.done[1]
     # its charge is not what the manager saw any more, because it is refunded
     until("it is back with people", lambda: state_of(large) == "pending_approval")
-    world.ring(decided(large, "mona"))
+    world.enqueue(decided(large, "mona"))
     until("all is done", lambda: {state_of(r) for r in work.all} == {"audited"})
 
     assert len(world.effects("all")) == 5

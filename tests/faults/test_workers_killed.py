@@ -42,7 +42,7 @@ def test_the_doorbell_alone_carries_a_refund_out(world: World) -> None:
     world.worker()
     request = allowed_refund()
 
-    world.ring(request)
+    world.enqueue(request)
 
     until("it is done", lambda: state_of(request) == "audited")
     one_effect(world, request)
@@ -56,7 +56,7 @@ def test_a_worker_killed_before_its_claim_loses_the_message_and_nothing_else(wor
     request = allowed_refund()
     world.fault("slow", path="/v1/charges", method="GET", seconds=4)  # the look before the claim
 
-    world.ring(request)
+    world.enqueue(request)
     until("the worker took the message", lambda: world.messages == 0)
     time.sleep(0.5)
     worker.kill()
@@ -78,7 +78,7 @@ def test_a_worker_killed_between_claim_and_call_is_replaced_after_its_lease(worl
     world.fault("slow", path="/v1/charges", method="GET", seconds=0.3)
     world.fault("slow", path="/v1/charges", method="GET", seconds=4)
 
-    world.ring(request)
+    world.enqueue(request)
     begun(request)
     worker.kill()
 
@@ -98,7 +98,7 @@ def test_a_call_still_on_its_way_when_its_worker_dies_has_one_effect(world: Worl
     # The provider thinks for longer than the lease: the first call lands after the second.
     world.fault("slow", path="/v1/refunds", method="POST", seconds=6)
 
-    world.ring(request)
+    world.enqueue(request)
     begun(request)
     worker.kill()
     lease_runs_out(request)
@@ -122,7 +122,7 @@ def test_what_a_worker_killed_before_its_commit_has_done_is_found_by_its_key(
     request = allowed_refund()
     world.fault("apply_then_hang", path="/v1/refunds", seconds=4)
 
-    world.ring(request)
+    world.enqueue(request)
     until("the money moved", world.effects)
     kill(worker, whom)
 
@@ -148,9 +148,9 @@ def test_a_message_delivered_five_times_is_carried_out_once(world: World) -> Non
     world.worker(processes=2)
     request = allowed_refund()
 
-    world.ring(*[request] * 5)
+    world.enqueue(*[request] * 5)
     until("it is done", lambda: state_of(request) == "audited")
-    world.ring(*[request] * 5)
+    world.enqueue(*[request] * 5)
     world.rests()
 
     assert state_of(request) == "audited"
@@ -164,7 +164,7 @@ def test_a_worker_killed_while_reading_back_leaves_the_reading_to_the_next(world
     request = allowed_refund()
     world.fault("slow", path="/v1/refunds", method="GET", seconds=4)
 
-    world.ring(request)
+    world.enqueue(request)
     until("the receipt is kept", lambda: state_of(request) == "executed")
     worker.kill()
 
@@ -182,7 +182,7 @@ def test_a_mail_handed_over_before_its_worker_died_is_found_and_not_sent_again(
     request = approved_mail()
     world.fault("apply_then_hang", system="email", path="/smtp", seconds=4)
 
-    world.ring(request)
+    world.enqueue(request)
     until("the mail is out", lambda: world.effects("email"))
     worker.kill()
 
@@ -199,7 +199,7 @@ def test_a_mail_nobody_can_find_after_its_worker_died_is_left_to_a_person(world:
     request = approved_mail()
     world.fault("slow", system="email", path="/smtp", seconds=4)  # cut off before it is kept
 
-    world.ring(request)
+    world.enqueue(request)
     begun(request)
     worker.kill()
 
@@ -238,12 +238,12 @@ def test_a_worker_that_slept_wakes_to_its_own_time_limit_and_changes_nothing(wor
     request = allowed_refund()
     world.fault("apply_then_hang", path="/v1/refunds", seconds=4)
 
-    world.ring(request)
+    world.enqueue(request)
     until("the money moved", world.effects)
     worker.pause()
     world.sweep_until("audited", request)
     worker.resume()
-    world.ring(request)
+    world.enqueue(request)
     world.rests()
 
     one_effect(world, request)

@@ -13,12 +13,13 @@ import httpx
 from celery import Celery
 
 from approvals.models import ActionRequest, Attempt
-from approvals.selectors import clock
 from approvals.services.sweep import Swept, sweep
 from audit.events import AuditCode
+from audit.lib import db_clock
 from audit.reading import one_snapshot
 from audit.selectors import events_of
 from audit.verify import verify
+from connectors.sandbox.server import Sandbox
 from tests.faults.broker import Broker
 from tests.faults.processes import Program, until
 
@@ -35,7 +36,7 @@ class World:
     folder: Path
     broker: Broker
     env: dict[str, str]
-    sandbox_port: int
+    outside: Sandbox
     programs: list[Program] = field(default_factory=list)
 
     # --- processes ---------------------------------------------------------------------------
@@ -71,28 +72,18 @@ class World:
         """`manage.py sweep` as a process."""
         return self.run("manage.py", "sweep", name="sweep", **env)
 
-    def sandbox(self) -> Program:
-        """The outside systems; started again they find their state as it was left."""
-        program = self.run(
-            *("-m", "connectors.sandbox", "--data", str(self.folder / "sandbox")),
-            *("--port-base", str(self.sandbox_port)),
-            name="sandbox",
-        )
-        program.says("addresses")
-        return program
-
     def end(self) -> None:
         for program in self.programs:
             program.kill()
 
     # --- doorbell and net --------------------------------------------------------------------
 
-    def ring(self, *requests: ActionRequest) -> None:
+    def enqueue(self, *requests: ActionRequest) -> None:
         """Send workers the message that says there is something to do."""
         for request in requests:
-            self.ring_for("approvals.execute", str(request.pk))
+            self.enqueue_task("approvals.execute", str(request.pk))
 
-    def ring_for(self, task: str, *ids: str) -> None:
+    def enqueue_task(self, task: str, *ids: str) -> None:
         """Send workers any message."""
         with Celery("bell", broker=self.broker.url, set_as_current=False) as bell:
             bell.send_task(task, args=list(ids), retry=False)
@@ -110,7 +101,7 @@ class World:
 
     def was_sent(self, task: str, request: ActionRequest) -> bool:
         """Whether the sweep has sent a worker after the request, and will not again for a while."""
-        return bool(self.broker.client.keys(f"*errand:{task}:{request.pk}"))
+        return bool(self.broker.client.keys(f"*sweep-job:{task}:{request.pk}"))
 
     @property
     def messages(self) -> int:
@@ -132,22 +123,15 @@ class World:
 
     def fault(self, mode: str, *, system: str = "payments", **how: Any) -> None:
         """Plan one fault of an outside system."""
-        reply = httpx.post(f"{self._address(system)}/_faults", json={"mode": mode, **how})
+        reply = httpx.post(f"{self.outside.addresses[system]}/_faults", json={"mode": mode, **how})
         assert reply.status_code == 201, reply.text
 
     def no_more_faults(self, *, system: str = "payments") -> None:
-        httpx.delete(f"{self._address(system)}/_faults")
+        httpx.delete(f"{self.outside.addresses[system]}/_faults")
 
     def effects(self, system: str = "payments") -> list[dict[str, Any]]:
         """What really happened out there, from the sandbox's own book."""
-        found: list[dict[str, Any]] = httpx.get(
-            f"{self._address('payments')}/_effects", params={"system": system}, timeout=10
-        ).json()
-        return found
-
-    def _address(self, system: str) -> str:
-        offset = {"payments": 0, "email": 2}[system]
-        return f"http://127.0.0.1:{self.sandbox_port + offset}"
+        return self.outside.effects(system)
 
 
 def state_of(request: ActionRequest) -> str:
@@ -171,7 +155,7 @@ def keys_of(request: ActionRequest) -> list[str]:
 
 def lease_runs_out(request: ActionRequest) -> None:
     """Let the time pass that nobody wants to wait for: the lease ends now."""
-    assert request.executions.filter(state="running").update(lease_until=clock.now()) == 1
+    assert request.executions.filter(state="running").update(lease_until=db_clock.now()) == 1
 
 
 def one_effect(world: World, request: ActionRequest, system: str = "payments") -> None:

@@ -1,7 +1,7 @@
 """Every combination that matters to "may this person?", and what the product says about each.
 
 The question is always the same: a manager whose limit covers the amount must say yes, and this
-person wants to. Their own limit is 500.00 EUR; whoever lends to them is a manager.
+person wants to. Their own limit is 500.00 EUR; whoever delegates to them is a manager.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ CAPPED = LIMIT - 2  # below every amount there is
 NEVER = ("ops admin", "auditor")  # held beside manager: the other role makes no difference
 ROLES = (*DECIDING_ROLES, *NEVER, "")
 OWN_HANDS = ("owner", "subject", "requester", "editor", "policy author", "already decided")
-RELATIONS = ("none", *OWN_HANDS, "lender involved")
+RELATIONS = ("none", *OWN_HANDS, "delegator involved")
 DELEGATIONS = (
-    "none", "valid", "expired", "revoked", "wrong scope", "capped below", "lender over limit",
+    "none", "valid", "expired", "revoked", "wrong scope", "capped below", "delegator over limit",
 )  # fmt: skip
 
 
@@ -71,11 +71,11 @@ def may(row: Row) -> bool:
     # The group, and the largest amount the person may approve. Without money there is none.
     if row.role == "manager" and row.amount != "one above":
         return True
-    # Somebody lends their authority for a window, with a scope; it can be taken back.
+    # Somebody delegates their authority for a window, with a scope; it can be taken back.
     if row.delegation in ("none", "expired", "revoked", "wrong scope"):
         return False
     # Both must pass four-eyes.
-    if row.relation == "lender involved":
+    if row.relation == "delegator involved":
         return False
-    # The lesser of the lender's limit and the cap counts.
+    # The lesser of the delegator's limit and the cap counts.
     return row.amount == "none" or (row.delegation == "valid" and row.amount != "one above")

@@ -14,8 +14,8 @@ from django.utils import timezone
 
 import policies
 from audit.actors import Actor
+from audit.lib.money import Money
 from audit.models import AuditEvent, Chained
-from audit.money import Money
 from audit.services import subject_label
 from policies.authority import Case
 from policies.document import Document
@@ -23,7 +23,7 @@ from policies.exceptions import PolicyError
 from policies.facts import Facts
 from policies.models import Backtest, PolicyVersion, User
 from policies.models.replays import BacktestStatus
-from policies.reading.parser import parse_document
+from policies.parsing.parser import parse_document
 from policies.roles import ROLES
 from policies.services.drafts import request_publication
 from policies.services.limits import set_limit
@@ -60,7 +60,7 @@ TIER = """\
   evidence: []
   decide_by: 4h
   execute_by: 1d
-  reason_required: false
+  reason_required: {reason}
   operating_model: {model}
   pattern: {pattern}
 """
@@ -69,6 +69,7 @@ SMALL += "".join(
     TIER.format(
         tier=tier,
         who=who,
+        reason=str(tier > 2).lower(),
         model="on the loop" if tier < 4 else "in the loop",
         pattern="single" if who else "no approval",
     )
@@ -76,6 +77,7 @@ SMALL += "".join(
 ) + TIER.format(
     tier=5,
     who="{group: operations}, {group: manager}",
+    reason="true",
     model="in the loop",
     pattern="two groups",
 )

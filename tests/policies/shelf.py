@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
-from audit.canonical import canonical
+from audit.lib.canonical import canonical
 from policies.evaluate import evaluate
 from policies.replay.backtest import PastCase, Said
 from policies.verdicts import Verdict
@@ -17,7 +17,7 @@ LOOSER = changed(SMALL, ("amount <= 100", "amount <= 400"), ("amount > 100", "am
 
 
 def make_past(number: int, amount: int, *, agent: str = "bot", **said: object) -> PastCase:
-    """A request SMALL judged, unless something else was said."""
+    """A request SMALL evaluated, unless something else was said."""
     facts = make_facts(
         action__type="refund.issue",
         action__amount=amount,

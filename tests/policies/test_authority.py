@@ -6,15 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.authority import (
-    Authority,
-    Case,
-    Decider,
-    Limit,
-    Refusal,
-    best_limit,
-    judge,
-)
+from policies.authority import Authority, Case, Decider, Limit, Refusal, authorise, best_limit
 from policies.verdicts import RequirementSpec
 from tests.policies.make import ANYBODY, FINANCE, make_case
 
@@ -65,19 +57,19 @@ def test_the_decision_table(
     spent: int,
     expected: str,
 ) -> None:
-    answer = judge(decider, limits, the_case, requirement, spent_today=spent)
+    answer = authorise(decider, limits, the_case, requirement, spent_today=spent)
 
     assert (answer.code if isinstance(answer, Refusal) else "ok") == expected
 
 
 def test_the_answer_names_its_grounds_and_a_refusal_reads_as_a_sentence() -> None:
-    assert judge(alice(), [limit(7, 50_000)], make_case(), FINANCE, spent_today=0) == Authority(
+    assert authorise(alice(), [limit(7, 50_000)], make_case(), FINANCE, spent_today=0) == Authority(
         group="finance", limit_minor=50_000, limit_id=7
     )
-    assert judge(alice(), [], make_case(), ANYBODY, spent_today=0) == Authority(
+    assert authorise(alice(), [], make_case(), ANYBODY, spent_today=0) == Authority(
         "finance", None, None
     )
-    refusal = judge(alice(), [limit(7, 50_000)], make_case(50_001), FINANCE, spent_today=0)
+    refusal = authorise(alice(), [limit(7, 50_000)], make_case(50_001), FINANCE, spent_today=0)
     assert refusal == Refusal("over_limit", "This is above your approval limit (500.00 EUR).")
 
 
@@ -172,7 +164,7 @@ def test_it_agrees_with_an_oracle(  # type: ignore[no-untyped-def]
 ) -> None:
     the_case = make_case(minor, involved=involved, decided=decided)
 
-    answer = judge(decider, limits, the_case, requirement, spent_today=spent)
+    answer = authorise(decider, limits, the_case, requirement, spent_today=spent)
 
     allowed = isinstance(answer, Authority)
     assert allowed == oracle(decider, limits, the_case, requirement, spent)
@@ -186,8 +178,8 @@ def test_who_may_approve_an_amount_may_approve_a_smaller_one(
     limits: list[Limit], minor: int, spent: int
 ) -> None:
     decider = alice("finance", "manager")
-    larger = judge(decider, limits, make_case(minor), FINANCE, spent_today=spent)
+    larger = authorise(decider, limits, make_case(minor), FINANCE, spent_today=spent)
 
     if isinstance(larger, Authority):
-        smaller = judge(decider, limits, make_case(minor - 1), FINANCE, spent_today=spent)
+        smaller = authorise(decider, limits, make_case(minor - 1), FINANCE, spent_today=spent)
         assert isinstance(smaller, Authority)

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from audit.canonical import canonical
+from audit.lib.canonical import canonical
 from policies.models import Backtest, User
 from policies.models.replays import Direction
-from policies.replay.backtest import PastCase, Replay, Said, direction_of, replay
+from policies.replay.backtest import PastCase, Replay, Said, direction_of, load, replay
 from policies.replay.summary import Summary
 from policies.verdicts import Verdict
 from tests.policies import shelf
-from tests.policies.make import SMALL, make_deciders, make_document, make_user
+from tests.policies.make import SMALL, make_deciders, make_document, make_facts, make_user
 from tests.policies.shelf import CASES, LOOSER, NOON, make_past
 
 # --- Directions ----------------------------------------------------------------------------------
@@ -124,6 +124,53 @@ def rita(db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> User:
     monkeypatch.setattr(shelf, "cases", CASES)
     make_deciders()
     return make_user("rita", "risk owner")
+
+
+# --- Facts of other releases ----------------------------------------------------------------------
+
+
+def test_facts_of_an_older_release_have_the_defaults_of_this_one() -> None:
+    answer = Replay(make_document()).answer({"action.amount": 50})
+
+    assert (answer.verdict, [entry.rule for entry in answer.matched]) == ("allow", ["small"])
+
+
+def test_facts_of_another_release_are_not_looked_at() -> None:
+    facts = {**make_facts(action__amount=50).flat(), "moon.phase": "full"}
+    run = Replay(make_document())
+
+    assert run.answer(facts).verdict == "allow"
+    assert run.summary.unknown_facts == 1
+
+
+@pytest.mark.parametrize("value", ["50", True, 50.0, None, 2**63, [50]])
+def test_a_fact_of_the_wrong_type_goes_to_people_even_after_its_twin_was_fine(
+    value: object,
+) -> None:
+    run = Replay(make_document())
+    assert run.answer({"action.amount": 50}).verdict == "allow"
+
+    answer = run.answer({"action.amount": value})
+
+    assert (answer.verdict, answer.tier) == ("require_approval", 5)
+    assert answer.failed_closed
+
+
+def test_an_error_in_a_clause_is_told_every_time() -> None:
+    broken = make_document(SMALL, ("action.amount <= 100", "100 / action.amount >= 1"))
+    run = Replay(broken)
+
+    answers = [run.answer({"action.amount": amount}) for amount in (50, 0, 50)]
+
+    assert [answer.verdict for answer in answers] == ["allow", "require_approval", "allow"]
+    assert answers[1].failed_closed == "A condition of small could not be evaluated."
+
+
+def test_facts_that_are_no_object_are_refused() -> None:
+    for text in ("[]", "3", "{", ""):
+        with pytest.raises(ValueError):  # noqa: PT011 - json's own is one too
+            load(text)
+    assert load(json.dumps({"a": 1})) == {"a": 1}
 
 
 # --- The command ---------------------------------------------------------------------------------

@@ -7,11 +7,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from audit.canonical import digest
-from policies.calendar import held_until, time_facts
+from audit.lib.canonical import digest
+from policies.document import may_begin_at, time_facts
 from policies.models import PolicyVersion
 from policies.models.versions import VersionStatus
-from policies.reading.yaml_source import DocumentError
+from policies.parsing.yaml_source import DocumentError
 from policies.services.evaluation import held_until as published_until
 from policies.services.evaluation import may_begin, window_is_open
 from tests.policies.make import DEFAULT_TEXT, SMALL, make_document
@@ -111,11 +111,11 @@ def test_where_the_clocks_change_a_freeze_is_never_shorter_than_it_says(
 def test_execution_begins_when_the_window_is_open_and_no_freeze_is_on(
     window: str, action_type: str, now: str, opening: str
 ) -> None:
-    assert held_until(DOCUMENT, window, action_type, berlin(now)) == berlin(opening)
+    assert may_begin_at(DOCUMENT, window, action_type, berlin(now)) == berlin(opening)
 
 
 def test_a_window_the_document_does_not_have_never_opens() -> None:
-    assert held_until(DOCUMENT, "days", "x.y", berlin("2026-12-24T10:00")) is None
+    assert may_begin_at(DOCUMENT, "days", "x.y", berlin("2026-12-24T10:00")) is None
 
 
 @pytest.mark.django_db

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.clauses.battery import Battery
-from policies.clauses.cel import Activation, Answer, ClauseError, compile_clause
+from policies.cel.compiler import Activation, ClauseError, compile_clause
+from policies.cel.rule_set import RuleSet
 from policies.facts import FactError, Facts
+from policies.verdicts import Clause
 from tests.policies.make import make_facts
 
 CLAUSES = [
@@ -26,11 +25,11 @@ CLAUSES = [
 ]
 
 
-def heard_of(texts: list[str], facts: Facts) -> dict[str, Answer]:
-    """Every clause's answer, by its text, from the whole battery."""
-    battery = Battery(texts)
-    heard = battery.ask(attrgetter(*battery.names, "action.type", "action.type")(facts)[:-2])
-    return {text: heard.answer(text, battery.bits[text]) for text in texts}
+def answers_of(texts: list[str], facts: Facts) -> dict[str, Clause]:
+    """Every clause's answer, by its text, from a rule set of them all."""
+    rule_set = RuleSet(texts)
+    answers = rule_set.ask(rule_set.values(facts))
+    return {text: answers.of(text) for text in texts}
 
 
 @given(
@@ -44,13 +43,13 @@ def test_together_or_one_by_one_the_answers_are_the_same(
     facts = make_facts(action__amount=amount, customer__known=known)
     alone = {text: compile_clause(text).ask(Activation.of(facts)) for text in texts}
 
-    assert heard_of(texts, facts) == alone
+    assert answers_of(texts, facts) == alone
 
 
 def test_more_clauses_than_cel_takes_together_are_asked_one_by_one() -> None:
     texts = [f"action.amount != {number}{' ' * 1_900}" for number in range(200)]
 
-    answers = heard_of(texts, make_facts(action__amount=7))
+    answers = answers_of(texts, make_facts(action__amount=7))
 
     assert [text.split()[2] for text in texts if answers[text].outcome == "false"] == ["7"]
 
@@ -126,12 +125,21 @@ def test_a_parameter_is_a_number_of_the_document_and_nothing_else() -> None:
 
 
 def test_what_was_said_about_one_value_is_not_said_about_another_type_of_it() -> None:
-    battery = Battery(["action.amount == 1"])
-    assert battery.ask((1,)).true == 1
+    rule_set = RuleSet(["action.amount == 1"])
+    assert rule_set.ask({"action.amount": 1}).hold(["action.amount == 1"])
 
     for value in (True, 1.0):
         with pytest.raises(FactError, match="a whole number"):
-            battery.ask((value,))
+            rule_set.ask({"action.amount": value})
+
+
+def test_a_fact_spelled_with_a_dot_in_front_is_the_same_fact() -> None:
+    rule_set = RuleSet(["action.amount > 5", ".action.amount > 100"])
+
+    found = [rule_set.ask({"action.amount": amount}).true for amount in (50, 500)]
+
+    assert rule_set.names == ("action.amount",)
+    assert found == [{"action.amount > 5"}, {"action.amount > 5", ".action.amount > 100"}]
 
 
 def test_a_clause_has_a_longest_length() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from policies.checks.compare import Change, ChangeKind, compare
+from policies.static_analysis.compare import Change, ChangeKind, compare
 from tests.policies.make import SMALL, changed, make_document
 
 TESTS = """\

@@ -1,12 +1,12 @@
-"""The decision table: the pure judgement agrees with the product's own words on every row."""
+"""The decision table: the pure evaluation agrees with the product's own words on every row."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from audit.money import Money
-from policies.judgement import Authority, Case, Decider, Lent, Limit, judge
+from audit.lib.money import Money
+from policies.authority_rules import Authority, Case, Decider, DelegatedAuthority, Limit, authorise
 from policies.verdicts import RequirementSpec
 from tests.policies.decision_table import CAPPED, LIMIT, OWN_HANDS, Row, may, rows
 
@@ -15,11 +15,11 @@ HOUR = timedelta(hours=1)
 MANAGERS = RequirementSpec("manager", within_limit=True)
 
 
-def judged(row: Row) -> bool:
+def evaluated(row: Row) -> bool:
     involved = {}
     if row.relation in OWN_HANDS and row.relation != "already decided":
         involved["alice"] = row.relation
-    if row.relation == "lender involved":
+    if row.relation == "delegator involved":
         involved["max"] = "owner"
     case = Case(
         action_type="refund.issue",
@@ -29,13 +29,13 @@ def judged(row: Row) -> bool:
         decided=frozenset({"alice"} if row.relation == "already decided" else ()),
         at=AT,
     )
-    answer = judge(
+    answer = authorise(
         Decider("alice", row.active, frozenset(row.groups)),
         [Limit(1, "", "*", "EUR", LIMIT, None)],
         case,
         MANAGERS,
         spent_today=0,
-        lent=lent(row),
+        delegated=delegated(row),
     )
     if isinstance(answer, Authority):
         assert answer.group == "manager"
@@ -46,10 +46,10 @@ def judged(row: Row) -> bool:
     return False
 
 
-def lent(row: Row) -> list[Lent]:
+def delegated(row: Row) -> list[DelegatedAuthority]:
     if row.delegation == "none":
         return []
-    valid = Lent(
+    valid = DelegatedAuthority(
         id=7,
         lender=Decider("max", True, frozenset({"manager"})),
         limits=(Limit(2, "", "*", "EUR", LIMIT, None),),
@@ -63,15 +63,15 @@ def lent(row: Row) -> list[Lent]:
             "revoked": replace(valid, revoked=True),
             "wrong scope": replace(valid, action_type="vendor.*"),
             "capped below": replace(valid, cap=Money(CAPPED, "EUR")),
-            "lender over limit": replace(valid, limits=(Limit(2, "", "*", "EUR", 1, None),)),
+            "delegator over limit": replace(valid, limits=(Limit(2, "", "*", "EUR", 1, None),)),
         }[row.delegation]
     ]
 
 
 def test_the_judgement_agrees_on_every_row() -> None:
-    # the flag of a superuser is nothing the judgement could even look at
+    # the flag of a superuser is nothing the evaluation could even look at
     table = [row for row in rows() if not row.superuser]
-    wrong = [row for row in table if judged(row) != may(row)]
+    wrong = [row for row in table if evaluated(row) != may(row)]
 
     assert wrong[:5] == []
     assert len(table) == 26_880

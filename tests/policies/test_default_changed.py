@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from policies.checks.selftest import failed_tests
 from policies.evaluate import evaluate
+from policies.static_analysis.lint import failed_tests
 from policies.verdicts import Verdict
 from tests.policies.make import DEFAULT_TEXT, clean_refund, make_document
 from tests.policies.test_default_policy import action

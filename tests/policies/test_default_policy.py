@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from policies.checks.selftest import failed_tests
 from policies.evaluate import evaluate
 from policies.facts import Facts
+from policies.static_analysis.lint import failed_tests
 from policies.verdicts import Evaluation, Verdict
 from tests.policies.make import DEFAULT_TEXT, clean_refund, groups, make_document, make_facts
 
@@ -16,7 +16,7 @@ DOCUMENT = make_document(DEFAULT_TEXT)
 ALLOW, ASK, DENY = Verdict.ALLOW, Verdict.REQUIRE_APPROVAL, Verdict.DENY
 
 
-def judge(facts: Facts) -> Evaluation:
+def evaluated_on(facts: Facts) -> Evaluation:
     return evaluate(DOCUMENT, facts, version="2026-01-01.1")
 
 
@@ -34,7 +34,7 @@ def test_every_role_it_names_decides_and_every_override_window_exists() -> None:
 
 
 def test_a_small_clean_refund_is_allowed_at_tier_three() -> None:
-    found = judge(clean_refund())
+    found = evaluated_on(clean_refund())
 
     assert (found.verdict, found.tier, found.requirements) == (ALLOW, 3, ())
     assert [rule.rule for rule in found.matched] == ["refund-clean"]
@@ -69,7 +69,7 @@ def test_a_small_clean_refund_is_allowed_at_tier_three() -> None:
 def test_every_blemish_sends_a_refund_to_finance_and_says_which(
     change: dict[str, Any], rule: str
 ) -> None:
-    found = judge(clean_refund(**change))
+    found = evaluated_on(clean_refund(**change))
 
     assert found.verdict == ASK
     assert groups(found.requirements) == ["finance"]
@@ -79,7 +79,7 @@ def test_every_blemish_sends_a_refund_to_finance_and_says_which(
 
 
 def test_a_clean_refund_whose_charge_could_not_be_read_goes_to_finance() -> None:
-    found = judge(clean_refund(evidence__kinds=["customer_record"]))
+    found = evaluated_on(clean_refund(evidence__kinds=["customer_record"]))
 
     assert (found.verdict, groups(found.requirements)) == (ASK, ["finance"])
     assert found.matched[-1].reason == "Required evidence is missing: charge."
@@ -87,14 +87,14 @@ def test_a_clean_refund_whose_charge_could_not_be_read_goes_to_finance() -> None
 
 @pytest.mark.parametrize("confidence", [-1.0, 0.7, 1.0])
 def test_confidence_stated_high_or_not_at_all_is_fine(confidence: float) -> None:
-    assert judge(clean_refund(agent__confidence=confidence)).verdict == ALLOW
+    assert evaluated_on(clean_refund(agent__confidence=confidence)).verdict == ALLOW
 
 
 @pytest.mark.parametrize("confidence", [-0.5, -2.0])
 def test_a_confidence_that_means_nothing_falls_to_people_at_the_highest_tier(
     confidence: float,
 ) -> None:
-    found = judge(clean_refund(agent__confidence=confidence))
+    found = evaluated_on(clean_refund(agent__confidence=confidence))
 
     assert (found.verdict, found.tier) == (ASK, 5)
     assert found.failed_closed == "No rule matched."
@@ -117,7 +117,7 @@ def test_a_confidence_that_means_nothing_falls_to_people_at_the_highest_tier(
 def test_refunds_climb_with_their_amount(
     amount: int, verdict: Verdict, who: list[str], limited: list[str]
 ) -> None:
-    found = judge(clean_refund(action__amount=amount))
+    found = evaluated_on(clean_refund(action__amount=amount))
 
     assert (found.verdict, groups(found.requirements)) == (verdict, who)
     assert groups(spec for spec in found.requirements if spec.within_limit) == limited
@@ -125,7 +125,7 @@ def test_refunds_climb_with_their_amount(
 
 @pytest.mark.parametrize("amount", [1, 60_000, 900_000])
 def test_money_in_another_currency_needs_a_manager_within_limit(amount: int) -> None:
-    found = judge(clean_refund(action__amount=amount, action__currency="USD"))
+    found = evaluated_on(clean_refund(action__amount=amount, action__currency="USD"))
 
     assert found.verdict == ASK
     assert [(s.group, s.within_limit) for s in found.requirements] == [("manager", True)]
@@ -151,20 +151,20 @@ def test_money_in_another_currency_needs_a_manager_within_limit(amount: int) -> 
 def test_each_kind_of_action_finds_its_people(
     key: str, verdict: Verdict, tier: int, who: list[str]
 ) -> None:
-    found = judge(action(key))
+    found = evaluated_on(action(key))
 
     assert (found.verdict, found.tier, groups(found.requirements)) == (verdict, tier, who)
 
 
 def test_undoing_a_record_change_needs_the_same_people() -> None:
-    found = judge(action("crm.update", action__is_undo=True))
+    found = evaluated_on(action("crm.update", action__is_undo=True))
 
     assert groups(found.requirements) == ["operations"]
 
 
 @pytest.mark.parametrize("key", ["vendor.pay", "vendor.reverse"])
 def test_vendor_money_needs_finance_and_a_manager_within_limit(key: str) -> None:
-    found = judge(action(key, action__amount=118_000, action__currency="EUR"))
+    found = evaluated_on(action(key, action__amount=118_000, action__currency="EUR"))
 
     assert groups(found.requirements) == ["finance", "manager"]
     assert groups(s for s in found.requirements if s.within_limit) == ["manager"]
@@ -172,7 +172,7 @@ def test_vendor_money_needs_finance_and_a_manager_within_limit(key: str) -> None
 
 
 def test_an_invoice_without_purchase_order_is_an_exception_with_the_same_people() -> None:
-    found = judge(
+    found = evaluated_on(
         action(
             "vendor.pay",
             action__amount=1,
@@ -195,7 +195,7 @@ def test_an_invoice_without_purchase_order_is_an_exception_with_the_same_people(
     ],
 )
 def test_an_injection_adds_security_and_never_runs_by_itself(facts: Facts, who: list[str]) -> None:
-    found = judge(facts)
+    found = evaluated_on(facts)
 
     assert found.verdict == ASK
     assert groups(found.requirements) == who
@@ -203,16 +203,16 @@ def test_an_injection_adds_security_and_never_runs_by_itself(facts: Facts, who: 
 
 
 def test_an_agent_over_its_ceiling_brings_a_manager_in() -> None:
-    found = judge(clean_refund(agent__over_ceiling=True))
+    found = evaluated_on(clean_refund(agent__over_ceiling=True))
 
     assert groups(found.requirements) == ["finance", "manager"]
 
 
 @pytest.mark.parametrize("target", ["group domain-admins", "group Domain-Admins"])
 def test_nobody_becomes_domain_admin_through_an_agent(target: str) -> None:
-    assert judge(action("access.grant", action__target=target)).verdict == DENY
-    assert judge(action("access.grant", action__counterparty=target)).verdict == DENY
-    assert judge(action("access.revoke", action__target=target)).verdict == ASK
+    assert evaluated_on(action("access.grant", action__target=target)).verdict == DENY
+    assert evaluated_on(action("access.grant", action__counterparty=target)).verdict == DENY
+    assert evaluated_on(action("access.revoke", action__target=target)).verdict == ASK
 
 
 def test_clocks_reasons_and_windows_follow_the_tier() -> None:
@@ -220,8 +220,8 @@ def test_clocks_reasons_and_windows_follow_the_tier() -> None:
         key: tuple(
             int(clock.total_seconds() // 3600)
             for clock in (
-                judge(action(key)).clocks.decide_by,
-                judge(action(key)).clocks.execute_by,
+                evaluated_on(action(key)).deadlines.decide_by,
+                evaluated_on(action(key)).deadlines.execute_by,
             )
         )
         for key in ("crm.tag", "crm.update", "email.send", "access.grant", "robot.run")
@@ -234,26 +234,26 @@ def test_clocks_reasons_and_windows_follow_the_tier() -> None:
         "access.grant": (2, 8),
         "robot.run": (1, 2),
     }
-    assert judge(action("config.change")).window == "changes"
-    assert judge(action("config.change")).reason_required
-    assert not judge(action("crm.update")).reason_required
+    assert evaluated_on(action("config.change")).window == "changes"
+    assert evaluated_on(action("config.change")).reason_required
+    assert not evaluated_on(action("crm.update")).reason_required
 
 
 @pytest.mark.parametrize("agent_level", [1, 2, 3])
 def test_every_level_but_probation_lets_clean_refunds_run(agent_level: int) -> None:
-    assert judge(clean_refund(agent__level=agent_level)).verdict == ALLOW
+    assert evaluated_on(clean_refund(agent__level=agent_level)).verdict == ALLOW
 
 
 def test_what_the_person_asking_could_not_approve_brings_a_manager_in() -> None:
-    found = judge(clean_refund(requester__over_ceiling=True))
+    found = evaluated_on(clean_refund(requester__over_ceiling=True))
 
     assert groups(found.requirements) == ["finance", "manager"]
     assert found.categories == ("beyond authority",)
 
 
 def test_what_a_person_rejected_today_is_denied_until_it_is_changed() -> None:
-    found = judge(clean_refund(velocity__rejected_24h=1))
-    undo = judge(action("vendor.reverse", velocity__rejected_24h=1, action__is_undo=True))
+    found = evaluated_on(clean_refund(velocity__rejected_24h=1))
+    undo = evaluated_on(action("vendor.reverse", velocity__rejected_24h=1, action__is_undo=True))
 
     assert found.verdict == DENY
     (reason,) = [rule.reason for rule in found.matched if rule.effect == DENY]
@@ -263,4 +263,6 @@ def test_what_a_person_rejected_today_is_denied_until_it_is_changed() -> None:
 
 @pytest.mark.parametrize("level", [0, 1])
 def test_an_agent_on_probation_does_nothing_unseen(level: int) -> None:
-    assert judge(action("crm.tag", agent__level=level)).verdict == (ASK if level == 0 else ALLOW)
+    assert evaluated_on(action("crm.tag", agent__level=level)).verdict == (
+        ASK if level == 0 else ALLOW
+    )

@@ -1,4 +1,4 @@
-"""Lending authority: what may be lent, who agrees, and how it is taken back."""
+"""Delegating authority: what may be delegated, who agrees, and how it is taken back."""
 
 from __future__ import annotations
 
@@ -8,15 +8,23 @@ from typing import Any
 
 import pytest
 
-from audit import clock
 from audit.actors import Actor
-from audit.money import Money
+from audit.lib import db_clock
+from audit.lib.money import Money
 from policies.authority import Authority, may_decide, still_may_decide
 from policies.exceptions import PolicyError
 from policies.models import AuthorityChange, Delegation, User
 from policies.services import delegations
-from policies.services.second_person import agree
-from tests.policies.lending import DAY, MANAGERS, ask, code, make_delegation, make_limit, now_case
+from policies.services.dual_control import agree
+from tests.policies.delegating import (
+    DAY,
+    MANAGERS,
+    ask,
+    code,
+    make_delegation,
+    make_limit,
+    now_case,
+)
 from tests.policies.make import codes, make_user
 
 pytestmark = pytest.mark.django_db
@@ -40,7 +48,7 @@ def test_nothing_is_lent_before_a_second_person_agrees(max_: User, bob: User) ->
     assert not Delegation.objects.exists()
     assert code(may_decide(bob, now_case(), MANAGERS)) == "not_in_group"
     assert change.beneficiary == "bob"
-    assert "max lends authority to bob (manager, *, up to 150.00 EUR)" in change.summary
+    assert "max delegates authority to bob (manager, *, up to 150.00 EUR)" in change.summary
 
     agree(change.pk, actor=Actor.human(make_user("ada", "ops admin")), reason="holiday")
     delegation = Delegation.objects.get()
@@ -76,7 +84,7 @@ def test_a_second_account_of_the_lender_agrees_to_nothing(max_: User, bob: User)
     with pytest.raises(PolicyError) as refusal:
         agree(change.pk, actor=Actor.human(other), reason="mine")
 
-    # whoever configures with one account never decides with another, so there is nothing to lend
+    # whoever configures with one account never decides with another: there is nothing to delegate
     assert refusal.value.code == "never_decides"
     assert not Delegation.objects.exists()
 
@@ -135,7 +143,7 @@ def test_what_may_not_be_lent(
     max_: User, bob: User, changes: Callable[[datetime], dict[str, Any]], expected: str
 ) -> None:
     with pytest.raises(PolicyError) as refusal:
-        ask(max_, bob, **changes(clock.now()))
+        ask(max_, bob, **changes(db_clock.now()))
 
     assert refusal.value.code == expected
     assert not AuthorityChange.objects.exists()
@@ -170,7 +178,7 @@ def test_what_was_lent_is_not_lent_on(max_: User, bob: User) -> None:
 def test_authority_is_not_lent_in_a_circle(max_: User) -> None:
     mona = make_user("mona", "manager")
     make_delegation(max_, mona)
-    at = clock.now()
+    at = db_clock.now()
 
     with pytest.raises(PolicyError) as refusal:
         ask(mona, max_)

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 import pytest
 
-from policies.checks.selftest import failed_tests
-from policies.reading.parser import parse_document
-from policies.reading.yaml_source import DocumentError, Problem
+from policies.parsing.parser import parse_document
+from policies.parsing.yaml_source import DocumentError, Problem
+from policies.static_analysis.lint import failed_tests
 from policies.verdicts import RequirementSpec, Verdict
 from tests.policies.make import DEFAULT_TEXT, SMALL, changed, make_document
 
@@ -34,8 +34,8 @@ def test_a_document_becomes_typed_values() -> None:
     assert [rule.id for rule in document.rules] == ["small", "large"]
     assert document.rules[1].effect == Verdict.REQUIRE_APPROVAL
     assert document.rules[1].requirements == (RequirementSpec("finance", within_limit=True),)
-    assert document.matrix.tiers[3].clocks.decide_by == timedelta(hours=4)
-    assert document.matrix.tiers[3].clocks.execute_by == timedelta(days=1)
+    assert document.matrix.tiers[3].deadlines.decide_by == timedelta(hours=4)
+    assert document.matrix.tiers[3].deadlines.execute_by == timedelta(days=1)
     assert document == make_document()
     assert len(document.digest) == 64
 

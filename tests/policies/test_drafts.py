@@ -6,12 +6,12 @@ import pytest
 from django.utils import timezone
 
 from audit.actors import Actor
-from audit.canonical import digest
+from audit.lib.canonical import digest
 from policies.models import PolicyVersion, User
-from policies.reading.yaml_source import DocumentError
+from policies.parsing.yaml_source import DocumentError
 from policies.services.drafts import discard, edit_draft, return_to_draft, roll_back_to
 from policies.services.evaluation import active_version
-from policies.services.shadowing import start_shadow, stop_shadow
+from policies.services.shadow import start_shadow, stop_shadow
 from policies.services.versions import draft_version, publish_version
 from tests.policies.make import (
     SMALL,

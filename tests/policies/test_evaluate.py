@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from policies.evaluate import evaluate
-from policies.requirements import merged
+from policies.quorum import merged_requirements
 from policies.verdicts import RequirementSpec, Verdict
 from tests.policies.make import SMALL, changed, groups, make_document, make_facts
 
@@ -159,7 +159,7 @@ def test_merging_takes_the_strictest_of_each_group() -> None:
     loose = RequirementSpec("finance", quorum=2)
     tight = RequirementSpec("finance", stage=2, within_limit=True)
 
-    assert merged([loose, RequirementSpec("legal"), tight]) == (
+    assert merged_requirements([loose, RequirementSpec("legal"), tight]) == (
         RequirementSpec("finance", quorum=2, stage=2, within_limit=True),
         RequirementSpec("legal"),
     )

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.canonical import canonical
+from audit.lib.canonical import canonical
 from policies.facts import FactError, Facts, declared
 
 VALUES = {

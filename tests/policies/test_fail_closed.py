@@ -8,19 +8,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from audit.canonical import digest
+from audit.lib.canonical import digest
 from policies.document import Document
-from policies.evaluate import evaluate, evaluate_flat, fail_closed
+from policies.evaluate import evaluate, evaluate_stored, fail_closed
 from policies.facts import Facts
 from policies.matrix import Matrix
 from policies.models import PolicyVersion
 from policies.services import evaluation
-from policies.services.evaluation import (
-    evaluate_active,
-    evaluate_version,
-    held_until,
-    may_begin,
-)
+from policies.services.evaluation import evaluate_active, evaluate_version, held_until, may_begin
 from policies.services.versions import install_default
 from policies.verdicts import Evaluation, Verdict
 from tests.policies.make import (
@@ -242,7 +237,7 @@ def test_eleven_when_the_document_has_no_rules() -> None:
 
 
 def test_twelve_when_a_fact_is_one_nobody_declared() -> None:
-    found = evaluate_flat(make_document(), {"action.amount": 50, "action.amout": 5}, version="1")
+    found = evaluate_stored(make_document(), {"action.amount": 50, "action.amout": 5}, version="1")
 
     assert_people_decide_at_the_top(found)
     assert "'action.amout' is not a fact" in found.failed_closed

@@ -19,13 +19,13 @@ from pytest_django.fixtures import Settings
 
 from audit.actors import Actor
 from audit.models import AuditEvent
-from config.first_people_check import check_somebody_gives_roles
+from config.checks import check_somebody_gives_roles
 from policies.exceptions import PolicyError
 from policies.models import AuthorityChange, User
+from policies.services.dual_control import agree
 from policies.services.first_people import Delivery, create_first_people
 from policies.services.people import change_roles
 from policies.services.roles import sync_roles
-from policies.services.second_person import agree
 from tests.faults.processes import free_port
 from tests.policies.make import SYSTEM, make_user
 

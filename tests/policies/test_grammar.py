@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from policies.checks.selftest import failed_tests
-from policies.reading.grammar import read_stored, upgrade
-from policies.reading.parser import GRAMMAR, parse_document
-from policies.reading.yaml_source import DocumentError
+from policies.parsing.grammar import read_stored, upgrade
+from policies.parsing.parser import GRAMMAR, parse_document
+from policies.parsing.yaml_source import DocumentError
+from policies.static_analysis.lint import failed_tests
 from tests.policies.make import DEFAULT_TEXT, SMALL
 
 OLDEST = (Path(__file__).parents[1] / "upgrades" / "policy-grammar-1.yaml").read_text()

@@ -8,7 +8,7 @@ import pytest
 
 from policies.evaluate import evaluate
 from policies.matrix import OperatingModel, Pattern
-from policies.reading.yaml_source import DocumentError
+from policies.parsing.yaml_source import DocumentError
 from policies.verdicts import Evaluation, Verdict
 from tests.policies.make import SMALL, changed, make_document, make_facts
 

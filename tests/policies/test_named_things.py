@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from policies.checks.selftest import failed_tests
-from policies.reading.yaml_source import DocumentError
+from policies.parsing.yaml_source import DocumentError
+from policies.static_analysis.lint import failed_tests
 from tests.policies.make import SMALL, changed, make_document
 from tests.policies.test_document import place_of, problems_of
 

@@ -143,17 +143,17 @@ def test_a_member_of_an_excluded_group_counts_for_nothing() -> None:
 
 def test_neither_lender_nor_delegate_counts_a_second_time() -> None:
     two = [RequirementSpec("manager", quorum=2)]
-    lent = Approval("bob", "manager", on_behalf_of="max")
+    delegated = Approval("bob", "manager", on_behalf_of="max")
 
     for second in (
-        Approval("max", "manager"),  # the lender himself
+        Approval("max", "manager"),  # the delegator himself
         Approval("bob", "manager"),  # the delegate on his own authority
-        Approval("carl", "manager", on_behalf_of="max"),  # another delegate of the same lender
+        Approval("carl", "manager", on_behalf_of="max"),  # another delegate of the same delegator
         Approval("carl", "manager", on_behalf_of="bob"),  # a delegate of the delegate
     ):
-        assert not all_met(two, [lent, second])
-        assert not all_met(two, [second, lent])
-    assert all_met(two, [lent, Approval("carl", "manager", on_behalf_of="mona")])
+        assert not all_met(two, [delegated, second])
+        assert not all_met(two, [second, delegated])
+    assert all_met(two, [delegated, Approval("carl", "manager", on_behalf_of="mona")])
 
 
 def test_what_was_said_without_a_limit_never_counts_where_one_is_asked() -> None:

@@ -14,10 +14,10 @@ from audit.models import AuditEvent
 from policies.models import AuthorityChange, User
 from policies.services import passwords
 from policies.services.accounts import change_details, change_person, reactivate
+from policies.services.dual_control import agree
 from policies.services.people import change_roles, create_user, deactivate
-from policies.services.second_person import agree
 from tests.policies.make import SMALL, changed, codes, make_deciders, make_user, put_in_force
-from tests.policies.test_second_person import ops, refusal
+from tests.policies.test_dual_control import ops, refusal
 
 pytestmark = pytest.mark.django_db
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
 from audit.actors import Actor
+from audit.lib.money import Money, exponent
 from audit.models import AuditEvent
-from audit.money import Money, exponent
 from policies.exceptions import PolicyError
 from policies.models import ExchangeRate, User
 from policies.services import rates, roles

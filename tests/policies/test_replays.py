@@ -16,10 +16,10 @@ from policies.replay.summary import Summary
 from policies.services import backtests
 from policies.services.backtests import (
     find_waiting,
-    finished_backtest,
     request_backtest,
     run_backtest,
 )
+from policies.services.publishable import finished_replay, in_force
 from policies.services.versions import draft_version
 from tests.database import triggers_off
 from tests.policies import shelf
@@ -58,7 +58,7 @@ def test_a_replay_is_carried_out_and_on_record(rita: User) -> None:
     summary = Summary.from_json(order.summary)
     assert (order.status, order.total, order.done) == ("done", 20, 20)
     assert (summary.flips.looser.count, order.flips.count()) == (12, 12)
-    assert finished_backtest(version) == order
+    assert finished_replay(version, in_force()) == order
     assert codes(version) == ["policy.drafted", "policy.replayed"]
     flip = order.flips.order_by("amount_base")[0]
     assert (flip.subject_id, flip.direction, flip.amount_base) == ("request-5", "looser", 125)
@@ -88,7 +88,7 @@ def test_an_empty_history_is_a_replay_too(rita: User) -> None:
 
     run_backtest(order.pk)
 
-    assert finished_backtest(version) == order
+    assert finished_replay(version, in_force()) == order
     order.refresh_from_db()
     assert Summary.from_json(order.summary).never_matched == ("small", "large")
 
@@ -130,7 +130,7 @@ def test_an_edited_draft_is_replayed_anew(rita: User) -> None:
         "failed",
         "The version was edited since. Replay it again.",
     )
-    assert finished_backtest(version) is None
+    assert finished_replay(version, in_force()) is None
     assert ordered(rita, version) != order
 
 
@@ -143,7 +143,7 @@ def test_a_replay_against_an_earlier_policy_does_not_count(rita: User) -> None:
         created_at=NOON, published_at=NOON,
     )  # fmt: skip
 
-    assert finished_backtest(version) is None
+    assert finished_replay(version, in_force()) is None
 
 
 def test_a_retired_version_is_not_replayed(rita: User) -> None:

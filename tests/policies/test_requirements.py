@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policies.reading.yaml_source import DocumentError
-from policies.requirements import merged
+from policies.parsing.yaml_source import DocumentError
+from policies.quorum import merged_requirements
 from policies.verdicts import RequirementSpec
 from tests.policies.make import SMALL, make_document
 
@@ -91,7 +91,7 @@ def counts(spec: RequirementSpec, roles: set[str], has_limit: bool) -> bool:
 def test_a_merged_requirement_is_never_weaker_than_any_it_was_made_of(
     several: list[RequirementSpec], roles: set[str], has_limit: bool
 ) -> None:
-    found = {spec.group: spec for spec in merged(several)}
+    found = {spec.group: spec for spec in merged_requirements(several)}
 
     assert {*found} == {spec.group for spec in several}
     for spec in several:
@@ -106,4 +106,4 @@ def test_a_merged_requirement_is_never_weaker_than_any_it_was_made_of(
 def test_of_two_roles_to_climb_to_the_higher_one_stays() -> None:
     low, high = RequirementSpec("finance"), RequirementSpec("finance", escalates_to="executive")
 
-    assert merged([low, high]) == merged([high, low]) == (high,)
+    assert merged_requirements([low, high]) == merged_requirements([high, low]) == (high,)

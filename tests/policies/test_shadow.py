@@ -14,8 +14,14 @@ from audit.actors import Actor
 from policies.evaluate import ENGINE, evaluate
 from policies.facts import Facts
 from policies.models import PolicyVersion, ShadowVerdict, User
-from policies.services.shadow import ShadowDay, divergence, forget_shadows, observe
-from policies.services.shadowing import start_shadow, stop_shadow
+from policies.services.shadow import (
+    ShadowDay,
+    divergence,
+    forget_shadows,
+    observe,
+    start_shadow,
+    stop_shadow,
+)
 from policies.services.versions import draft_version
 from policies.verdicts import Evaluation, RuleTrace, Verdict
 from tests.database import as_superuser, triggers_off
@@ -49,7 +55,7 @@ def facts_of(amount: int) -> Facts:
     return make_facts(action__type="refund.issue", action__amount=amount)
 
 
-def judged(amount: int) -> Evaluation:
+def evaluated(amount: int) -> Evaluation:
     """What SMALL, the policy in force, says."""
     return evaluate(make_document(), facts_of(amount), version="1")
 
@@ -58,7 +64,7 @@ def watch(amount: int, evaluation: Evaluation | None = None, **changes: Any) -> 
     observe(
         **{
             "facts": facts_of(amount),
-            "evaluation": evaluation or judged(amount),
+            "evaluation": evaluation or evaluated(amount),
             "subject_id": f"request-{amount}",
             "action_type": "refund.issue",
             "amount_base": amount,
@@ -92,7 +98,7 @@ def test_every_request_is_put_to_every_shadow(rita: User) -> None:
 def test_what_intake_laid_over_the_policy_is_laid_over_the_shadow(rita: User) -> None:
     version = shadowing(rita)
     unread = RuleTrace("target-unread", ENGINE, "x", Verdict.REQUIRE_APPROVAL, True, ())
-    answer = judged(200)
+    answer = evaluated(200)
 
     watch(200, Evaluation(**{**_fields(answer), "trace": (*answer.trace, unread)}))
 
@@ -153,7 +159,7 @@ def test_divergence_is_counted_by_day_in_one_query(
     watch(10, at=now - timedelta(days=40))
 
     with django_assert_num_queries(1):
-        days = divergence(version, now - timedelta(days=30))
+        days = divergence(version, now - timedelta(days=30), until=now)
 
     today = timezone.localdate(now)
     assert days == (
@@ -165,7 +171,9 @@ def test_divergence_is_counted_by_day_in_one_query(
 
 
 def test_a_version_without_a_shadow_has_no_days(rita: User) -> None:
-    assert divergence(draft_version(LOOSER, author=rita, reason="x"), timezone.now()) == ()
+    version = draft_version(LOOSER, author=rita, reason="x")
+
+    assert divergence(version, timezone.now(), until=timezone.now()) == ()
 
 
 def test_what_a_shadow_said_stays(rita: User) -> None:

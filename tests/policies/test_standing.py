@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from policies.evaluate import evaluate
-from policies.reading.yaml_source import DocumentError
+from policies.parsing.yaml_source import DocumentError
 from policies.verdicts import Evaluation, Verdict
 from tests.policies.make import SMALL, changed, groups, make_document, make_facts
 

@@ -9,7 +9,7 @@ import pytest
 from audit.actors import Actor, ActorKind
 from policies.exceptions import PolicyError
 from policies.models import PolicyVersion, User
-from policies.reading.yaml_source import DocumentError
+from policies.parsing.yaml_source import DocumentError
 from policies.services import versions
 from policies.services.drafts import edit_draft, request_publication, return_to_draft
 from policies.services.evaluation import active_version, evaluate_active

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from policies.checks.lint import findings
-from policies.checks.reach import HeldLimit, Member, People
+from policies.static_analysis.lint import findings
+from policies.static_analysis.reach import HeldLimit, Member, People
 from tests.policies.make import SMALL, make_document
 from tests.policies.test_lint import EVERYBODY, TODAY, TYPES, found, member
 

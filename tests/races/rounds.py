@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from functools import partial
 from time import sleep
@@ -17,9 +16,10 @@ from audit.verify import verify
 from policies.models import User
 from tests.approvals.make import Cast, crm, look_at, make_proof, make_request
 from tests.races.make import Call
+from tests.trials import trials
 
-ROUNDS = range(int(os.environ.get("RACE_TRIALS", "200" if "CI" in os.environ else "20")))
-"""Trials of each race: 200 in CI; `RACE_TRIALS=200` has as many here."""
+ROUNDS = range(trials())
+"""Of each race."""
 
 
 LONGEST_CLAIM = 0.03
@@ -37,7 +37,7 @@ def approving(request: ActionRequest, user: User) -> Call:
         decide.approve,
         request.pk,
         decider=user,
-        seen=look_at(request, user),
+        reviewed=look_at(request, user),
         reason_code="as_proposed",
         proof=make_proof(user),
     )
@@ -48,7 +48,7 @@ def editing(request: ActionRequest, user: User) -> Call:
         approve_with_edits,
         request.pk,
         decider=user,
-        seen=look_at(request, user),
+        reviewed=look_at(request, user),
         params=crm(request.target.removeprefix("account "), notes="y"),
         reason_code="corrected",
     )
@@ -58,7 +58,7 @@ def a_moment_later(number: int, call: Call) -> Call:
     """The call, begun later each round, over the time a claim takes and back to the start."""
 
     def later() -> object:
-        sleep(LONGEST_CLAIM * (number % 20) / 20)
+        sleep(LONGEST_CLAIM * (number * 7 % 20) / 20)  # few rounds are spread over it too
         return call()
 
     return later

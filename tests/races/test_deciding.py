@@ -12,8 +12,8 @@ import pytest
 
 from approvals.exceptions import AlreadyDecided, NotAuthorised, StalePage, WrongState
 from approvals.models import ActionRequest, Decision
-from approvals.services import clocks, decide
-from approvals.services.answer import withdraw
+from approvals.services import deadlines, decide
+from approvals.services.agent_replies import withdraw
 from approvals.services.edit import approve_with_edits
 from policies.models import User
 from tests.approvals.make import (
@@ -53,7 +53,7 @@ def test_of_two_approvers_one_decides_and_the_other_is_told(cast: Cast) -> None:
 
         (loser,) = losers(results)
         assert isinstance(loser, WrongState)
-        assert "decided at" in loser.message
+        assert "decided on" in loser.message
         assert_story(request, "approved", [*ROUTED, *DECIDED])
         assert (request.decisions.count(), request.grants.count()) == (1, 1)
 
@@ -96,9 +96,9 @@ def test_two_windows_of_one_person_count_once(cast: Cast) -> None:
 
 
 def rejecting(request: ActionRequest, cast: Cast) -> Call:
-    seen = look_at(request, cast.oona)
+    reviewed = look_at(request, cast.oona)
     return partial(
-        decide.reject, request.pk, decider=cast.oona, seen=seen, reason_code="suspicious"
+        decide.reject, request.pk, decider=cast.oona, reviewed=reviewed, reason_code="suspicious"
     )
 
 
@@ -138,7 +138,7 @@ def test_approve_and_expire_have_one_winner(cast: Cast) -> None:
         decision = approving(request, cast.otto)
         ActionRequest.objects.filter(pk=request.pk).update(decide_by=request.created_at)
 
-        results = at_once(decision, partial(clocks.expire, request.pk))
+        results = at_once(decision, partial(deadlines.expire, request.pk))
 
         assert isinstance(results[0], WrongState)  # past its time nobody approves, swept or not
         assert results[1] is True
@@ -220,7 +220,7 @@ def test_an_edit_after_the_first_of_two_approvals_never_keeps_it(cast: Cast) -> 
             approve_with_edits,
             request.pk,
             decider=cast.sara,
-            seen=look_at(request, cast.sara),
+            reviewed=look_at(request, cast.sara),
             params={**ACCESS, "until": f"2030-0{1 + number % 9}-01"},
             reason_code="corrected",
             proof=make_proof(cast.sara),

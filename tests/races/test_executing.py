@@ -8,7 +8,7 @@ import pytest
 
 from approvals.exceptions import ApprovalError, Paused
 from approvals.models import ActionRequest, Attempt
-from approvals.services import agents, clocks
+from approvals.services import agents, deadlines
 from approvals.services.execute import execute
 from approvals.services.undo import propose_undo
 from connectors.sandbox.server import Sandbox
@@ -39,7 +39,7 @@ def test_an_unused_approval_expires_or_runs_and_never_both(cast: Cast, sandbox: 
 
         before = len(sandbox.effects("records"))
 
-        expire = a_moment_later(number, partial(clocks.expire, request.pk))
+        expire = a_moment_later(number, partial(deadlines.expire, request.pk))
 
         results = at_once(partial(execute, request.pk), expire)
 

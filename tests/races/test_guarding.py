@@ -14,8 +14,8 @@ from audit.actors import Actor
 from connectors.sandbox.server import Sandbox
 from policies.exceptions import PolicyError
 from policies.models import ApprovalLimit, AuthorityChange, User
+from policies.services.dual_control import agree, refuse, withdraw
 from policies.services.limits import set_limit
-from policies.services.second_person import agree, refuse, withdraw
 from tests.approvals.make import Cast, fresh, look_at, make_person, make_proof
 from tests.approvals.story import codes
 from tests.approvals.test_break_glass import WHY
@@ -82,12 +82,12 @@ def test_of_many_who_agree_one_carries_it_out(cast: Cast) -> None:
 
 
 def breaking(request: ActionRequest, user: User) -> Call:
-    """Break the glass with a page opened and a password typed before the race."""
+    """Use break-glass with a page opened and a password typed before the race."""
     return partial(
         glass.break_glass,
         request.pk,
         decider=user,
-        seen=look_at(request, user),
+        reviewed=look_at(request, user),
         reason=WHY,
         proof=make_proof(user),
     )
@@ -97,8 +97,10 @@ def test_of_breaking_the_glass_and_saying_no_one_wins(cast: Cast, sandbox: Sandb
     bea = make_person("bea", "break-glass")
     for number in ROUNDS:
         request = crm_for(cast, number)
-        seen = look_at(request, cast.otto)
-        no = partial(decide.reject, request.pk, decider=cast.otto, seen=seen, reason_code="policy")
+        reviewed = look_at(request, cast.otto)
+        no = partial(
+            decide.reject, request.pk, decider=cast.otto, reviewed=reviewed, reason_code="policy"
+        )
 
         results = at_once(breaking(request, bea), no)
 

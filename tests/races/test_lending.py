@@ -1,4 +1,4 @@
-"""One lender's day, spent by several people at once: it is spent once."""
+"""One delegator's day, spent by several people at once: it is spent once."""
 
 from __future__ import annotations
 
@@ -8,19 +8,12 @@ import pytest
 
 from approvals.exceptions import NotAuthorised
 from approvals.models import Decision
-from audit import clock
 from audit.actors import Actor
+from audit.lib import db_clock
 from policies.models import User
 from policies.services import delegations
-from policies.services.second_person import agree
-from tests.approvals.make import (
-    Cast,
-    fresh,
-    make_limit,
-    make_person,
-    make_request,
-    manager_refund,
-)
+from policies.services.dual_control import agree
+from tests.approvals.make import Cast, fresh, make_limit, make_person, make_request, manager_refund
 from tests.database import triggers_off
 from tests.races.make import at_once, losers
 from tests.races.rounds import ROUNDS, approving, the_trail_is_whole_after_every_race
@@ -29,10 +22,10 @@ pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 __all__ = ["the_trail_is_whole_after_every_race"]
 
 
-def lend(cast: Cast, lender: User, *delegates: User) -> None:
-    at = clock.now()
+def propose_delegation(cast: Cast, lender: User, *delegates: User) -> None:
+    at = db_clock.now()
     for delegate in delegates:
-        change = delegations.lend(
+        change = delegations.propose_delegation(
             lender=lender,
             delegate_id=delegate.pk,
             starts_at=at,
@@ -45,14 +38,14 @@ def lend(cast: Cast, lender: User, *delegates: User) -> None:
 
 def test_two_delegates_do_not_spend_the_lenders_day_twice(cast: Cast) -> None:
     susi, sam = make_person("susi", "support"), make_person("sam", "support")
-    lend(cast, cast.mona, susi, sam)
+    propose_delegation(cast, cast.mona, susi, sam)
     for number in ROUNDS:
         spent = sum(d.amount_minor or 0 for d in Decision.objects.all())
         make_limit(cast.mona, "1000.00", per_day=f"{spent // 100 + 1000}.00")
         first, second = (
             make_request(cast.agent, manager_refund(f"{amount}.00")) for amount in (600, 601)
         )
-        other = cast.mona if number % 2 else sam  # the lender against a delegate, or two of them
+        other = cast.mona if number % 2 else sam  # the delegator against a delegate, or two of them
 
         results = at_once(approving(first, susi), approving(second, other))
 
@@ -67,7 +60,7 @@ def test_two_delegates_do_not_spend_the_lenders_day_twice(cast: Cast) -> None:
 
 def test_lender_and_delegate_count_once_on_one_request(cast: Cast) -> None:
     susi = make_person("susi", "support")
-    lend(cast, cast.mona, susi)
+    propose_delegation(cast, cast.mona, susi)
     for _ in ROUNDS:
         request = make_request(cast.agent, manager_refund())
         with triggers_off():

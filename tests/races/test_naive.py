@@ -12,11 +12,11 @@ import pytest
 from django.db import transaction
 
 from approvals.models import ActionRequest, Decision
-from approvals.selectors import clock
-from approvals.selectors.authority import grounds_for
+from approvals.selectors.authority import authorise
 from approvals.selectors.case import approved_today
 from audit.actors import Actor
 from audit.events import AuditCode
+from audit.lib import db_clock
 from audit.services import ChainMoved, record
 from policies.models import User
 from tests.approvals.make import (
@@ -41,8 +41,8 @@ ROUNDS = 10
 def look_then_decide(request: ActionRequest, user: User, meeting: Barrier) -> bool:
     """Check, then act, in one transaction and without a lock: is there room in the day?"""
     mine = fresh(request)
-    spent = approved_today(user.person, mine.currency, now=clock.now(), excluding=mine)
-    _, authority = grounds_for(user, mine, needs_limit=True, at=clock.now())
+    spent = approved_today(user.person, mine.currency, now=db_clock.now(), excluding=mine)
+    _, authority = authorise(user, mine, needs_limit=True, at=db_clock.now())
     meeting.wait(timeout=60)
     return authority.limit_minor is not None and spent == 0
 
@@ -67,12 +67,12 @@ def look_then_keep(request: ActionRequest, user: User, nonce: str, meeting: Barr
     """The obvious service: read the state, then write the decision, nothing locked."""
     mine = fresh(request)
     assert mine.state == "pending_approval"
-    seen = look_at(mine, user)
+    reviewed = look_at(mine, user)
     meeting.wait(timeout=60)
     template = Decision.objects.filter(request__action_type="crm.update").earliest("pk")
     values = {f.attname: getattr(template, f.attname) for f in Decision._meta.concrete_fields}
     values |= {"request_id": mine.pk, "person": user.person, "nonce": nonce, "id": None}
-    Decision.objects.create(**{**values, "opened_at": seen.opened_at})
+    Decision.objects.create(**{**values, "opened_at": reviewed.opened_at})
 
 
 def test_without_the_requests_lock_two_people_decide_what_one_should(cast: Cast) -> None:

@@ -15,8 +15,8 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 
 from approvals.models import ActionRequest, Agent, ThreadEntry
-from approvals.selectors import clock
-from approvals.selectors.authority import grounds_for
+from approvals.selectors.authority import authorise
+from audit.lib import db_clock
 from policies.models import ApprovalLimit, User
 from tests.approvals.make import Cast, fresh, make_crm, make_request, manager_refund
 from tests.database import triggers_off
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
 def write(request: ActionRequest, who: str) -> None:
     """The act: a row for each that believed it was its turn."""
     ThreadEntry.objects.create(
-        request=request, actor_kind="system", actor_name=who, body=who, created_at=clock.now()
+        request=request, actor_kind="system", actor_name=who, body=who, created_at=db_clock.now()
     )
 
 
@@ -59,7 +59,7 @@ def test_without_the_requests_lock_approve_and_its_rival_both_win(cast: Cast, ri
 
 def pause(cast: Cast) -> None:
     with triggers_off():
-        Agent.objects.filter(pk=cast.agent.pk).update(paused_at=clock.now())
+        Agent.objects.filter(pk=cast.agent.pk).update(paused_at=db_clock.now())
 
 
 def close_the_account(cast: Cast) -> None:
@@ -95,7 +95,7 @@ def test_without_holding_its_grounds_work_begins_after_they_are_gone(
         @transaction.atomic
         def claim(looked: Barrier = looked, changed: Barrier = changed) -> None:
             assert not fresh(request).agent.is_paused
-            grounds_for(cast.mona, fresh(request), needs_limit=True, at=clock.now())
+            authorise(cast.mona, fresh(request), needs_limit=True, at=db_clock.now())
             looked.wait(timeout=60)
             changed.wait(timeout=60)
             write(request, "begin")

@@ -13,18 +13,10 @@ import pytest
 
 from approvals.models import ActionRequest
 from approvals.services.execute import execute
-from audit.canonical import JsonObject
+from audit.lib.canonical import JsonObject
 from connectors.sandbox.server import Sandbox
 from policies.services import accounts, limits, people
-from tests.approvals.make import (
-    INSTALLER,
-    Cast,
-    approve,
-    fresh,
-    make_limit,
-    make_request,
-    refund,
-)
+from tests.approvals.make import INSTALLER, Cast, approve, fresh, make_limit, make_request, refund
 from tests.races.make import at_once, losers
 from tests.races.rounds import ROUNDS, a_moment_later, crm_for, the_trail_is_whole_after_every_race
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
 
@@ -59,12 +59,12 @@ def main(seconds: int) -> None:
 
 
 def _live_in_the_past(seconds: int) -> None:
-    real = timezone.now
+    from audit.lib import db_clock  # Django's settings must be there first
 
-    def shifted() -> datetime:
-        return real() - timedelta(seconds=seconds)
-
-    timezone.now = shifted
+    real, shift_by = timezone.now, timedelta(seconds=seconds)
+    timezone.now = lambda: real() - shift_by
+    if not settings.IS_POSTGRES:
+        db_clock.now = lambda: datetime.now(UTC) - shift_by
 
     def shift(connection: Any, **kwargs: Any) -> None:
         if connection.vendor == "postgresql":

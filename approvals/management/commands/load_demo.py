@@ -7,8 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from approvals.demo.load import demo_file, load_demo
-from approvals.demo.walkthrough import walkthrough
+from approvals.demo.load import demo_file, load_demo, walkthrough
 
 
 class Command(BaseCommand):

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from approvals.exceptions import ApprovalError
-from approvals.management.stopping import ACTOR, said, what_is_stopped
+from approvals.management.commands.pause import ACTOR, said, what_is_stopped
 from approvals.services import restores
 
 

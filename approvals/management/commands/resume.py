@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from approvals.exceptions import ApprovalError
-from approvals.management.stopping import ACTOR, add_targets, meant, said, what_is_stopped
+from approvals.management.commands.pause import ACTOR, add_targets, meant, said, what_is_stopped
 from approvals.models import Pause
 from approvals.services import agents, pauses
 

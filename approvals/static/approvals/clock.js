@@ -1,4 +1,4 @@
-// Keeps the clocks on the page going. The words are those of approvals/admin/timing.py.
+// Keeps the clocks on the page going. The words are those of approvals/admin/review_context.py.
 (() => {
   "use strict";
   const MINUTE = 60000;

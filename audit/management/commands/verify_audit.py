@@ -7,11 +7,10 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
 
-from audit.parallel import verify_in_parallel
+from audit.lib.db import is_postgres
 from audit.reading import one_snapshot
-from audit.verify import Report, verify
+from audit.verify import Report, verify, verify_in_parallel
 
 
 class Command(BaseCommand):
@@ -23,7 +22,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, jobs: int, **options: Any) -> None:
-        if jobs < 1 or (jobs > 1 and connection.vendor != "postgresql"):
+        if jobs < 1 or (jobs > 1 and not is_postgres()):
             raise CommandError("--jobs must be 1, or more on PostgreSQL.", returncode=2)
         began = time.perf_counter()
         with one_snapshot():

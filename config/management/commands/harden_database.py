@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connection, transaction
 from django.db.utils import Error
 
+from audit.lib.db import is_postgres
 from config.database_roles import APPLICATION, OWNER, as_owner, hardening
 
 
@@ -29,7 +30,7 @@ class Command(BaseCommand):
     def handle(
         self, *args: Any, owner: str, application: str, execute: bool, **options: Any
     ) -> None:
-        if connection.vendor != "postgresql":
+        if not is_postgres():
             raise CommandError(
                 "SQLite has no roles: whoever may write the file may do anything. Use PostgreSQL."
             )

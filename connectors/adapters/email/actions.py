@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from audit.canonical import JsonObject
-from connectors.catalogue import ActionType, Reversibility, Verb
-from connectors.schema import free_text, identifier, one_line, params_object
-from connectors.wording import quoted, text
+from audit.lib.canonical import JsonObject
+from connectors.catalogue import ActionType, Reversibility, Verb, quoted, text
+from connectors.params import free_text, identifier, one_line, params_object
 
 # Far narrower than RFC 5321 allows, and wide enough for addresses people have: no quoting, no
 # comments, no lists, no address literals, ASCII only. What does not match cannot be misread.

@@ -17,9 +17,9 @@ from email.utils import format_datetime
 from typing import NoReturn
 from urllib.parse import unquote, urlsplit
 
-from audit.canonical import JsonValue
+from audit.lib.canonical import JsonValue
 from connectors import http
-from connectors.adapters.http.client import HttpSystemClient, fill
+from connectors.adapters.json_http import HttpSystemClient, fill
 from connectors.base import ConnectorError, OutcomeUnknown
 
 SMTP_PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}

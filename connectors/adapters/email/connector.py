@@ -6,11 +6,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from audit.canonical import JsonValue, digest_of
+from audit.lib.canonical import JsonValue, digest_of
 from connectors.adapters.email.client import ArchiveClient, SmtpClient, message_id_for, plain_body
-from connectors.base import Action, ConnectorError, Preview, ReadBack, Receipt, SystemEvidence
-from connectors.dispatch import DispatchingConnector, cannot_undo, compare
-from connectors.wording import text
+from connectors.base import (
+    Action,
+    ConnectorError,
+    DispatchingConnector,
+    Preview,
+    ReadBack,
+    Receipt,
+    SystemEvidence,
+    cannot_undo,
+    compare,
+)
+from connectors.catalogue import text
 
 
 @dataclass(frozen=True, slots=True)

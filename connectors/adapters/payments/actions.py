@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from audit.canonical import JsonObject
-from audit.money import Money, MoneyError, exponent
-from connectors.catalogue import ActionType, Reversibility, Verb
-from connectors.schema import AMOUNT, CURRENCY, identifier, one_line, params_object
-from connectors.wording import quoted, text
+from audit.lib.canonical import JsonObject
+from audit.lib.money import Money, MoneyError, exponent
+from connectors.catalogue import ActionType, Reversibility, Verb, quoted, text
+from connectors.params import AMOUNT, CURRENCY, identifier, one_line, params_object
 
 # How many decimals the provider's integers have (docs.stripe.com/currencies); all others have 2.
 # Where that differs from the currency's own decimals an amount would be off by a factor of 10 or

@@ -4,21 +4,78 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 import httpx
 import stripe
 
-from audit.money import Money
+from audit.lib.money import Money
 from connectors import http
-from connectors.adapters.payments.values import (
-    Charge,
-    Customer,
-    Refund,
-    Reversal,
-    Transfer,
-    Vendor,
-)
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    id: str
+    name: str
+    email: str
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    id: str
+    amount: Money
+    amount_refunded: Money
+    customer: str
+    description: str
+    status: str
+    disputed: bool
+
+    @property
+    def refundable(self) -> Money:
+        return Money(self.amount.minor - self.amount_refunded.minor, self.amount.currency)
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    id: str
+    charge: str
+    amount: Money
+    status: str
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    id: str
+    name: str
+    country: str
+    payouts_enabled: bool
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    id: str
+    vendor: str
+    amount: Money
+    amount_reversed: Money
+    invoice: str
+    metadata: Mapping[str, str]
+
+    @property
+    def reversible(self) -> Money:
+        return Money(self.amount.minor - self.amount_reversed.minor, self.amount.currency)
+
+
+@dataclass(frozen=True, slots=True)
+class Reversal:
+    id: str
+    transfer: str
+    amount: Money
+    metadata: Mapping[str, str]
+
 
 # Nothing about this machine goes to the provider beside the requests themselves.
 stripe.enable_telemetry = False

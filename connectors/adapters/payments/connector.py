@@ -5,7 +5,7 @@ from __future__ import annotations
 from connectors.adapters.payments.client import PaymentsClient
 from connectors.adapters.payments.refunds import Refunds
 from connectors.adapters.payments.transfers import Reversals, VendorPayments
-from connectors.dispatch import DispatchingConnector
+from connectors.base import DispatchingConnector
 
 
 class PaymentsConnector(DispatchingConnector):

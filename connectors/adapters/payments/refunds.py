@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from audit.canonical import JsonObject, JsonValue, digest_of
-from audit.money import Money
+from audit.lib.canonical import JsonObject, JsonValue, digest_of
+from audit.lib.money import Money
 from connectors.adapters.payments.actions import money_of
-from connectors.adapters.payments.client import KEY_FIELD, PaymentsClient
-from connectors.adapters.payments.values import Charge, Customer, Refund
-from connectors.base import Action, ConnectorError, Preview, ReadBack, Receipt, SystemEvidence
-from connectors.dispatch import cannot_undo, compare, read_now
-from connectors.wording import text
+from connectors.adapters.payments.client import KEY_FIELD, Charge, Customer, PaymentsClient, Refund
+from connectors.base import (
+    Action,
+    ConnectorError,
+    Preview,
+    ReadBack,
+    Receipt,
+    SystemEvidence,
+    cannot_undo,
+    compare,
+)
+from connectors.catalogue import text
 
 _GOING_THROUGH = ("succeeded", "pending")
 
@@ -102,7 +109,7 @@ def _what_matters(charge: Charge) -> JsonObject:
 
 
 def _refund_evidence(charge: Charge, customer: Customer | None) -> tuple[SystemEvidence, ...]:
-    about_charge = read_now(
+    about_charge = SystemEvidence(
         "charge",
         f"Charge {charge.id}",
         {
@@ -115,7 +122,7 @@ def _refund_evidence(charge: Charge, customer: Customer | None) -> tuple[SystemE
     )
     if customer is None:
         return (about_charge,)
-    about_customer = read_now(
+    about_customer = SystemEvidence(
         "customer_record",
         f"Customer {customer.id}",
         {"name": customer.name, "email": customer.email, **customer.metadata},

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from audit.canonical import JsonValue, digest_of
-from audit.money import Money
+from audit.lib.canonical import JsonValue, digest_of
+from audit.lib.money import Money
 from connectors.adapters.payments.actions import money_of
-from connectors.adapters.payments.client import KEY_FIELD, PaymentsClient
-from connectors.adapters.payments.values import Reversal, Transfer
-from connectors.base import Action, ConnectorError, Preview, ReadBack, Receipt
-from connectors.dispatch import cannot_undo, compare, read_now
-from connectors.wording import text
+from connectors.adapters.payments.client import KEY_FIELD, PaymentsClient, Reversal, Transfer
+from connectors.base import (
+    Action,
+    ConnectorError,
+    Preview,
+    ReadBack,
+    Receipt,
+    SystemEvidence,
+    cannot_undo,
+    compare,
+)
+from connectors.catalogue import text
 
 
 class VendorPayments:
@@ -46,7 +53,7 @@ class VendorPayments:
                 }
             ),
             evidence=(
-                read_now(
+                SystemEvidence(
                     "vendor_record",
                     f"Vendor {vendor.id}",
                     {
@@ -128,7 +135,7 @@ class Reversals:
                 }
             ),
             evidence=(
-                read_now(
+                SystemEvidence(
                     "source_record",
                     f"Vendor payment {transfer.id}",
                     {

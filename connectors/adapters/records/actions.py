@@ -4,17 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from audit.canonical import JsonObject
-from connectors.catalogue import ActionType, Reversibility, Verb
-from connectors.schema import (
-    choice,
-    free_text,
-    identifier,
-    one_line,
-    params_object,
-    whole_number,
-)
-from connectors.wording import quoted, text
+from audit.lib.canonical import JsonObject
+from connectors.catalogue import ActionType, Reversibility, Verb, quoted, text
+from connectors.params import choice, free_text, identifier, one_line, params_object, whole_number
 
 _ACCOUNT = identifier("acct_[A-Za-z0-9]{1,64}", 'An account id such as "acct_2001".')
 _ORDER = identifier("ord_[A-Za-z0-9]{1,64}", 'An order id such as "ord_3001".')

@@ -8,13 +8,31 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, delete, insert, update
 
-from audit.canonical import JsonObject, JsonValue, digest_of
+from audit.lib.canonical import JsonObject, JsonValue, digest_of
 from connectors.adapters.records.actions import changed_fields
-from connectors.adapters.records.client import Change, RecordsClient, find, only
-from connectors.adapters.records.tables import ACCOUNT_TAGS, ACCOUNTS, DRAFTS, ORDERS, TICKETS
-from connectors.base import Action, ConnectorError, Preview, ReadBack, Receipt, SystemEvidence
-from connectors.dispatch import DispatchingConnector, cannot_undo, compare, read_now
-from connectors.wording import text
+from connectors.adapters.records.client import (
+    ACCOUNT_TAGS,
+    ACCOUNTS,
+    DRAFTS,
+    ORDERS,
+    TICKETS,
+    Change,
+    RecordsClient,
+    find,
+    only,
+)
+from connectors.base import (
+    Action,
+    ConnectorError,
+    DispatchingConnector,
+    Preview,
+    ReadBack,
+    Receipt,
+    SystemEvidence,
+    cannot_undo,
+    compare,
+)
+from connectors.catalogue import text
 
 _FOREVER = 100 * 365 * 24 * 3600  # the key is a row of the target's own, not a cache
 
@@ -76,7 +94,7 @@ class _Fields(_Operation):
         account = row
         evidence: tuple[SystemEvidence, ...] = ()
         if self._table is not ACCOUNTS:
-            evidence = (read_now("source_record", f"Record {record}", row),)
+            evidence = (SystemEvidence("source_record", f"Record {record}", row),)
             account = self._client.row(ACCOUNTS, row["account"])
         return Preview(
             before=before,
@@ -156,7 +174,7 @@ class _Drafting(_Operation):
             before={},
             after={"draft": text(action.params, "body")},
             target_version=digest_of({"ticket": ticket["id"], "status": ticket["status"]}),
-            evidence=(read_now("source_record", f"Ticket {ticket['id']}", ticket),),
+            evidence=(SystemEvidence("source_record", f"Ticket {ticket['id']}", ticket),),
         )
 
     def verify(self, action: Action, receipt: Receipt) -> ReadBack:
@@ -211,7 +229,7 @@ class _Discarding(_Operation):
 
 def customer_record(account: Mapping[str, Any]) -> SystemEvidence:
     """The account as evidence."""
-    return read_now("customer_record", f"Account {account['id']}", dict(account))
+    return SystemEvidence("customer_record", f"Account {account['id']}", dict(account))
 
 
 def customer_facts(account: Mapping[str, Any]) -> Mapping[str, JsonValue]:

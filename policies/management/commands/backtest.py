@@ -11,16 +11,16 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from audit.canonical import canonical
-from audit.money import Money
-from policies.checks.findings import Finding
+from audit.lib.canonical import canonical
+from audit.lib.money import Money
 from policies.document import Document
-from policies.reading.parser import parse_document
-from policies.reading.yaml_source import DocumentError
+from policies.parsing.parser import parse_document
+from policies.parsing.yaml_source import DocumentError
 from policies.replay.backtest import Flip, Replay
-from policies.replay.summary import Summary, Tally
+from policies.replay.summary import FlipCount, Summary
 from policies.services.backtests import MOST_CASES, past_cases
-from policies.services.checking import check, document_in_force
+from policies.services.publishable import check_document, document_in_force
+from policies.static_analysis.findings import Finding
 
 LARGEST = 10
 """How many of the largest flips are shown."""
@@ -40,7 +40,7 @@ class Command(BaseCommand):
         if limit < 1:
             raise CommandError("--limit must be at least 1.", returncode=2)
         document, text = _read(file)
-        findings = check(document, document_in_force(), text=text)
+        findings = check_document(document, document_in_force(), text=text)
         began = time.perf_counter()
         summary, largest = _replayed(document, limit)
         seconds = time.perf_counter() - began
@@ -116,8 +116,8 @@ def _lines(
     return lines
 
 
-def _shown(tally: Tally) -> str:
-    return f"{tally.count:,} ({Money(tally.amount_base, settings.BASE_CURRENCY)})"
+def _shown(flip_count: FlipCount) -> str:
+    return f"{flip_count.count:,} ({Money(flip_count.amount_base, settings.BASE_CURRENCY)})"
 
 
 def _one(flip: Flip) -> str:

@@ -1,0 +1,257 @@
+"""What the review page says: the request, what its viewer may do, and the forms for that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from django.http import HttpRequest
+
+from approvals.admin.forms import ActionForm
+from approvals.admin.review_actions import (
+    APPROVE,
+    ASK,
+    BREAK_GLASS,
+    DECISIONS,
+    EDIT,
+    ESCALATE,
+    REJECT,
+    RESOLVE,
+    SIGN_OFF,
+    START,
+    UNDO,
+    ReviewAction,
+    asks_password,
+    show_password,
+)
+from approvals.choices import INCIDENTS, DecisionVerdict, State
+from approvals.models import ActionRequest
+from approvals.selectors.break_glass import may_break
+from approvals.selectors.claims import claims_of
+from approvals.selectors.pauses import stop_of
+from approvals.selectors.request_view import RequestView
+from approvals.selectors.review_snapshot import sign_token, snapshot_of
+from approvals.selectors.viewer_permissions import ViewerPermissions, permissions_of
+from audit.lib import db_clock
+from audit.lib.dates import format_moment
+from connectors.catalogue import Reversibility
+from policies.models import User
+
+_REVERSIBILITY = {
+    Reversibility.READ_ONLY: ("Changes nothing", "calm"),
+    Reversibility.REVERSIBLE: ("Can be undone", "calm"),
+    Reversibility.EXTERNALLY_REVERSIBLE: ("Can be undone only with others' help", "warn"),
+    Reversibility.IRREVERSIBLE: ("Cannot be undone", "loud"),
+}
+_DECIDED = {
+    DecisionVerdict.APPROVE: "approved",
+    DecisionVerdict.REJECT: "rejected",
+    DecisionVerdict.EDIT: "edited",
+    DecisionVerdict.REQUEST_CHANGES: "asked about",
+    DecisionVerdict.ESCALATE: "escalated",
+    DecisionVerdict.BREAK_GLASS: "approved alone, by break-glass,",
+}
+_TIERS = (
+    "no external effect",
+    "low business effect",
+    "reversible update",
+    "money or customer impact",
+    "security or production",
+    "safety or regulated",
+)
+_TONES = dict.fromkeys((*INCIDENTS, State.FAILED, State.REJECTED, State.DENIED), "loud")
+_TONES |= dict.fromkeys(
+    (State.VERIFIED, State.AUDITED, State.EXECUTED, State.APPROVED, State.EXECUTING), "good"
+)
+_TONES |= dict.fromkeys((State.PENDING_APPROVAL, State.CHANGES_REQUESTED), "open")
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An action that was tried and came to nothing: its form as typed, and why, if it is said."""
+
+    action: ReviewAction
+    form: ActionForm | None
+    problem: str = ""
+
+
+def review_context(
+    request: HttpRequest,
+    action_request: ActionRequest,
+    answered: Answered | None,
+    *,
+    urls: dict[str, str],
+) -> dict[str, Any]:
+    """Everything the template shows. Raises IntegrityBroken when the action is not what it was."""
+    at = db_clock.now()
+    person = cast(User, request.user)
+    view = RequestView(action_request)
+    policy = view.policy.decision if view.policy else None
+    permissions = permissions_of(action_request, person, policy=policy, kind=view.kind, at=at)
+    token = sign_token(action_request, snapshot_of(action_request), user=person, at=at)
+    may_alone = may_break(action_request, person, at=at)
+    offered = {
+        action.name: _offer(request, action_request, action, token, answered, urls, at=at)
+        for action in _offered(view, permissions, may_break=may_alone)
+    }
+    tier = action_request.risk_tier
+    last = view.decisions[-1] if view.decisions else None
+    pending = action_request.state == State.PENDING_APPROVAL
+    return {
+        "case": view,
+        "params": view.params,
+        "permissions": permissions,
+        "stop": stop_of(action_request) if pending else None,
+        "claims": claims_of(action_request, person, at=at),
+        "urls": urls,
+        "tier": tier,
+        "tier_words": _TIERS[tier] if tier is not None else "not classified yet",
+        "reversibility": _REVERSIBILITY[Reversibility(action_request.reversibility)],
+        "state": _state(State(action_request.state)),
+        "clock": _running_clock(action_request, at),
+        "consequence": _consequence(view, permissions, at),
+        "offered": offered,
+        "deciding": [offered[one.name] for one in DECISIONS if one.name in offered],
+        "emergencies": action_request.broken_glass.all(),
+        "problem": answered.problem if answered else "",
+        "typed": _typed(offered, answered),
+        "last_decision": last,
+        "last_verdict": _DECIDED[DecisionVerdict(last.verdict)] if last else "",
+    }
+
+
+def _offered(
+    view: RequestView, permissions: ViewerPermissions, *, may_break: bool
+) -> Iterator[ReviewAction]:
+    """The actions open to the viewer, in the page's order."""
+    may_approve = permissions.may_approve and not permissions.missing
+    if may_break and not (may_approve and permissions.is_last):
+        yield BREAK_GLASS
+    if may_approve:
+        yield APPROVE
+    if permissions.may_approve and view.kind is not None:
+        yield EDIT
+    if permissions.may_answer and view.request.requested_by_id is None:
+        yield ASK  # a person who opened it is asked directly
+    if permissions.may_answer:
+        yield REJECT
+        if permissions.escalates_to:
+            yield ESCALATE
+    if permissions.may_start:
+        yield START
+    if permissions.may_sign_off:
+        yield SIGN_OFF
+    if permissions.may_resolve:
+        yield RESOLVE
+    if permissions.may_undo:
+        yield UNDO
+
+
+def _offer(
+    request: HttpRequest,
+    action_request: ActionRequest,
+    action: ReviewAction,
+    token: str,
+    answered: Answered | None,
+    urls: dict[str, str],
+    *,
+    at: datetime,
+) -> dict[str, Any]:
+    """One form of the page. What was typed is kept; the token is always this page's own."""
+    typed = answered.form if answered and answered.action is action else None
+    form = typed
+    if form is None:
+        form = action.make_form(action_request, None, token)
+    elif "seal" in form.fields:
+        form.data = {name: form.data.get(name) for name in form.data} | {"seal": token}
+    show_password(form, asks=asks_password(request, action_request, action, at=at))
+    return {
+        "name": action.name,
+        "form": form,
+        "url": urls[action.name],
+        "is_open": typed is not None,
+    }
+
+
+def _typed(offered: dict[str, Any], answered: Answered | None) -> list[tuple[str, str]]:
+    """What was written into a form the page no longer offers, so that nobody's words are lost."""
+    if answered is None or answered.form is None or answered.action.name in offered:
+        return []
+    written = ("comment", "question", "reason", "note", "outcome")
+    form = answered.form
+    return [
+        (str(field.label), str(form.data.get(name, "")))
+        for name, field in form.fields.items()
+        if name in written and form.data.get(name)
+    ]
+
+
+def _state(state: State) -> dict[str, str]:
+    """The state in words, with a tone."""
+    return {"word": str(state.label).capitalize(), "tone": _TONES.get(state, "calm")}
+
+
+def _running_clock(action_request: ActionRequest, at: datetime) -> dict[str, Any] | None:
+    named = {
+        State.PENDING_APPROVAL: ("to decide", action_request.decide_by),
+        State.CHANGES_REQUESTED: ("for the agent to answer", action_request.answer_by),
+        State.APPROVED: ("to be carried out", action_request.execute_by),
+    }
+    purpose, until = named.get(State(action_request.state), ("", None))
+    shown = countdown(until, at=at)
+    return {"purpose": purpose, "countdown": shown} if shown else None
+
+
+def _consequence(view: RequestView, permissions: ViewerPermissions, at: datetime) -> str:
+    """What the yes of the person in front of the page causes."""
+    if not permissions.may_approve or view.policy is None:
+        return ""
+    if not permissions.is_last:
+        return (
+            "Your yes counts, and nothing happens yet: "
+            f"{' and '.join(permissions.still_needed)} must still agree."
+        )
+    decision = view.policy.decision
+    when = f"until {format_moment(at + decision.execute_within)}"
+    if view.kind is not None and view.kind.supervised:
+        return f"Yours is the last yes. A person then starts it and watches, {when}, once."
+    if decision.window:
+        window = f"inside the window {decision.window}"
+        return f"Yours is the last yes. It is then done once, {window}, {when}."
+    return f"Yours is the last yes. Countersign then does exactly this, once, {when}."
+
+
+SOON = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Countdown:
+    """One running clock as the page shows it."""
+
+    until: datetime
+    text: str
+    tone: str  # "over", "soon" or "calm"
+
+
+def countdown(until: datetime | None, *, at: datetime) -> Countdown | None:
+    """The clock in words: "3 h 20 min left", "5 min over"."""
+    if until is None:
+        return None
+    left = until - at
+    if left <= timedelta(0):
+        return Countdown(until, f"{_span(-left)} over", "over")
+    return Countdown(until, f"{_span(left)} left", "soon" if left <= SOON else "calm")
+
+
+def _span(span: timedelta) -> str:
+    minutes = int(span.total_seconds()) // 60
+    days, hours = minutes // 1440, minutes % 1440 // 60
+    if days >= 2:
+        return f"{days} days"
+    if days:
+        return f"1 day {hours} h" if hours else "1 day"
+    if hours:
+        return f"{hours} h {minutes % 60} min" if minutes % 60 else f"{hours} h"
+    return f"{minutes} min" if minutes else "under a minute"

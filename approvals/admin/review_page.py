@@ -1,0 +1,250 @@
+"""The review page: shown by GET; each action on it is a POST to an address of its own."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, ClassVar, cast
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.shortcuts import render
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.views.decorators.cache import never_cache
+
+from approvals.admin.forms import ActionForm, EditForm
+from approvals.admin.review_actions import (
+    REVIEW_ACTIONS,
+    Outcome,
+    ReviewAction,
+    asks_password,
+    prove_by,
+)
+from approvals.admin.review_context import Answered, review_context
+from approvals.admin.scoped import as_uuid
+from approvals.domain import integrity
+from approvals.exceptions import ApprovalError, IntegrityBroken, InvalidProposal
+from approvals.models import ActionRequest, IntegrityIncident
+from approvals.selectors.break_glass import open_for_break_glass
+from approvals.selectors.inbox import next_to_decide, requests_of, teams_of
+from approvals.selectors.request_view import prefetched
+from audit.actors import Actor
+from audit.lib import db_clock
+from audit.lib.admin import ReadOnlyAdmin
+from policies.models import User
+
+
+class ReviewPageAdmin(ReadOnlyAdmin):
+    """One team's requests, each with its page. Membership opens it; permissions do not.
+
+    The page only reads. Each action has an address of its own that takes POST and nothing else,
+    so that neither a prefetch nor a link ever decides.
+    """
+
+    team: ClassVar[str]
+
+    # --- Who comes in ---------------------------------------------------------------------------
+
+    def is_member(self, request: HttpRequest) -> bool:
+        """Is the signed-in account in this team? The database is asked once a request."""
+        teams = getattr(request, "countersign_teams", None)
+        if teams is None:
+            user = request.user
+            teams = teams_of(user) if isinstance(user, User) else ()
+            request.countersign_teams = teams  # type: ignore[attr-defined]
+        return self.team in teams
+
+    def has_view_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return self.is_member(request)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.is_member(request)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """What the team was ever asked about; nothing for anybody else."""
+        requests = requests_of(self.team, super().get_queryset(request))
+        return requests if self.is_member(request) else requests.none()
+
+    def fetch(self, request: HttpRequest, object_id: str) -> ActionRequest:
+        """The request, if it is this team's. Another team's does not exist here."""
+        if not self.admin_site.has_permission(request):
+            raise PermissionDenied
+        request_id = as_uuid(object_id)
+        if request_id is None:
+            raise Http404
+        found = self.get_queryset(request).filter(pk=request_id).first()
+        # whoever may use break-glass opens what waits, whichever team is asked
+        found = (
+            found or open_for_break_glass(cast(User, request.user)).filter(pk=request_id).first()
+        )
+        if found is None:
+            raise Http404
+        return _read(found.pk)
+
+    # --- Addresses ------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        actions = [
+            path(
+                f"<path:object_id>/{action.slug}/",
+                never_cache(partial(self.action_view, action=action)),
+                name=f"{self.opts.app_label}_{self.opts.model_name}_{action.name}",
+            )
+            for action in REVIEW_ACTIONS
+        ]
+        return [*actions, *super().get_urls()]
+
+    def review_url(self, request_id: UUID) -> str:
+        return reverse(f"admin:approvals_{self.opts.model_name}_change", args=[request_id])
+
+    def _action_urls(self, request_id: UUID) -> dict[str, str]:
+        prefix = f"admin:approvals_{self.opts.model_name}"
+        return {
+            action.name: reverse(f"{prefix}_{action.name}", args=[request_id])
+            for action in REVIEW_ACTIONS
+        }
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """The review page."""
+        return self._page(request, self.fetch(request, object_id))
+
+    def action_view(
+        self, request: HttpRequest, object_id: str, *, action: ReviewAction
+    ) -> HttpResponseBase:
+        """Take one action, by POST alone, and go on to where it leads."""
+        request_id = as_uuid(object_id)
+        if request_id is None:
+            raise Http404
+        if not self.admin_site.has_permission(request):
+            # Back to the page, not to this address, which answers no GET.
+            return redirect_to_login(self.review_url(request_id), reverse("admin:login"))
+        if request.method != "POST":
+            return _not_by_opening(request, self.review_url(request_id))
+        return self._answer(request, self.fetch(request, object_id), action)
+
+    # --- One action -----------------------------------------------------------------------------
+
+    def _answer(
+        self, request: HttpRequest, action_request: ActionRequest, action: ReviewAction
+    ) -> HttpResponse:
+        """Make the action's one service call; refused, nothing that was typed is lost."""
+        person = cast(User, request.user)
+        form: ActionForm | None = None
+        try:
+            form = action.make_form(action_request, request.POST, "")
+            if asks_password(request, action_request, action, at=db_clock.now()):
+                form.ask_password()
+            if not form.is_valid() or not prove_by(request, form):
+                return self._unfinished(request, action_request, action, form)
+            outcome = action.send(action_request, person, form)
+        except ApprovalError as refusal:
+            if isinstance(refusal, InvalidProposal) and isinstance(form, EditForm):
+                form.add_problems(refusal.problems)
+            return self._refused(request, action_request, action, form, refusal)
+        messages.success(request, outcome.sentence)
+        return HttpResponseRedirect(self._onwards(person, action_request, outcome))
+
+    def _unfinished(
+        self,
+        request: HttpRequest,
+        action_request: ActionRequest,
+        action: ReviewAction,
+        form: ActionForm,
+    ) -> HttpResponse:
+        if action.keeps_form:
+            return self._page(request, action_request, Answered(action, form), status=422)
+        for problems in form.errors.values():
+            messages.error(request, " ".join(str(problem) for problem in problems))
+        return HttpResponseRedirect(self.review_url(action_request.pk))
+
+    def _refused(
+        self,
+        request: HttpRequest,
+        action_request: ActionRequest,
+        action: ReviewAction,
+        form: ActionForm | None,
+        refusal: ApprovalError,
+    ) -> HttpResponse:
+        if not action.keeps_form:
+            messages.error(request, refusal.message)
+            return HttpResponseRedirect(self.review_url(action_request.pk))
+        answered = Answered(action, form, refusal.message)
+        return self._page(request, _read(action_request.pk), answered, status=refusal.status)
+
+    def _onwards(self, person: User, action_request: ActionRequest, outcome: Outcome) -> str:
+        if outcome.opens is not None:
+            return reverse("review", args=[outcome.opens.pk])
+        if not outcome.goes_on:
+            return self.review_url(action_request.pk)
+        following = next_to_decide(self.team, person, after=action_request)
+        if following is not None:
+            return self.review_url(following.pk)
+        return reverse(f"admin:approvals_{self.opts.model_name}_changelist")
+
+    # --- The page -------------------------------------------------------------------------------
+
+    def _page(
+        self,
+        request: HttpRequest,
+        action_request: ActionRequest,
+        answered: Answered | None = None,
+        *,
+        status: int = 200,
+    ) -> HttpResponse:
+        person = cast(User, request.user)
+        # whoever uses break-glass opens requests of teams they are not in, and never their inboxes
+        has_inbox = self.has_view_permission(request)
+        opts = self.opts if has_inbox else ActionRequest._meta
+        context: dict[str, Any] = {
+            **self.admin_site.each_context(request),
+            "title": f"{self.team.capitalize()} inbox",
+            "opts": opts,
+            "inbox_url": reverse(f"admin:approvals_{opts.model_name}_changelist"),
+            "team": self.team,
+            "has_inbox": has_inbox,
+            "next_url": self._next_url(person, action_request) if has_inbox else "",
+            "action_request": action_request,
+        }
+        try:
+            context |= review_context(
+                request, action_request, answered, urls=self._action_urls(action_request.pk)
+            )
+        except IntegrityBroken as broken:
+            by = IntegrityIncident.FoundBy.REVIEW
+            integrity.report(action_request.pk, broken, found_by=by, actor=Actor.human(person))
+            context["broken"] = broken.message
+            return TemplateResponse(request, "approvals/broken.html", context, status=broken.status)
+        return TemplateResponse(request, "approvals/review.html", context, status=status)
+
+    def _next_url(self, person: User, action_request: ActionRequest) -> str:
+        following = next_to_decide(self.team, person, after=action_request)
+        return self.review_url(following.pk) if following else ""
+
+
+def _read(request_id: UUID) -> ActionRequest:
+    """Concrete, not a proxy, which would write its history somewhere else."""
+    found = prefetched(ActionRequest.objects.filter(pk=request_id))
+    return found.select_related("agent__owner", "requested_by").get()
+
+
+def _not_by_opening(request: HttpRequest, review_url: str) -> HttpResponse:
+    page = {
+        "status": 405,
+        "title": "Nothing is decided by opening an address",
+        "detail": "Decisions are sent from the forms on the request's page.",
+        "link": review_url,
+        "link_text": "Open the request",
+    }
+    response = render(request, "error.html", page, status=405)
+    response["Allow"] = "POST"
+    return response

@@ -1,0 +1,310 @@
+"""One person before one request: locked, looked at, and everything that refuses them.
+
+A fresh proof of identity is demanded where policy's matrix asks for one, and always for
+break-glass. Saying no never needs one. Where a tier is not known yet, it counts as the highest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Q
+
+from approvals.choices import FINAL_VERDICTS, DecisionVerdict, ReasonCode, State
+from approvals.domain import integrity, notifications
+from approvals.domain.derivation import demand_intact
+from approvals.exceptions import (
+    AlreadyDecided,
+    IntegrityBroken,
+    NotAuthorised,
+    Paused,
+    ReasonRequired,
+    StalePage,
+    StepUpRequired,
+    WrongState,
+)
+from approvals.models import (
+    ActionRequest,
+    Decision,
+    IntegrityIncident,
+    PolicyDecision,
+    Requirement,
+    ShownContent,
+)
+from approvals.selectors.authority import authorise, people_decided
+from approvals.selectors.pauses import stop_of
+from approvals.selectors.requests import agent_locked, is_asked, policy_decision_of
+from approvals.selectors.review_snapshot import ReviewedSnapshot, ReviewSnapshot, snapshot_of
+from audit.actors import Actor
+from audit.events import AuditCode
+from audit.lib import db_clock
+from audit.lib.dates import format_moment
+from audit.lib.money import Money
+from audit.services import record
+from policies.authority import Authority
+from policies.models import Delegation, Reauthentication, User
+from policies.services.passwords import current_proof
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionContext:
+    """One authorised person before one locked, current request."""
+
+    request: ActionRequest
+    requirement: Requirement
+    authority: Authority
+    policy: PolicyDecision
+    shown: ReviewSnapshot
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BreakGlassContext:
+    """One person who approves by break-glass, in the place of everybody required."""
+
+    request: ActionRequest
+    authority: Authority
+    policy: PolicyDecision
+    shown: ReviewSnapshot
+    at: datetime
+    requirement: None = None
+
+
+def refusals_recorded(
+    attempted: DecisionVerdict,
+) -> Callable[[Callable[Concatenate[UUID, P], R]], Callable[Concatenate[UUID, P], R]]:
+    """Keep a refused attempt in the trail, although its own transaction is gone."""
+
+    def decorate(service: Callable[Concatenate[UUID, P], R]) -> Callable[Concatenate[UUID, P], R]:
+        @wraps(service)
+        def recording(request_id: UUID, /, *args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                with transaction.atomic():
+                    return service(request_id, *args, **kwargs)
+            except NotAuthorised as refusal:
+                decider = kwargs["decider"]
+                assert isinstance(decider, User)  # noqa: S101 - narrows for the type checker
+                _record_refusal(request_id, decider, attempted, refusal)
+                raise
+            except IntegrityBroken as broken:
+                decider = kwargs["decider"]
+                assert isinstance(decider, User)  # noqa: S101 - narrows for the type checker
+                integrity.report(
+                    request_id,
+                    broken,
+                    found_by=IntegrityIncident.FoundBy.DECISION,
+                    actor=Actor.human(decider),
+                )
+                raise
+
+        return recording
+
+    return decorate
+
+
+@transaction.atomic
+def _record_refusal(
+    request_id: UUID, decider: User, attempted: DecisionVerdict, refusal: NotAuthorised
+) -> None:
+    record(
+        AuditCode.DECISION_REFUSED,
+        actor=Actor.human(decider),
+        subject=ActionRequest.objects.locked(request_id),
+        data={"reason": refusal.code, "attempted": attempted.value},
+    )
+
+
+def begin_decision(
+    request_id: UUID,
+    decider: User,
+    reviewed: ReviewedSnapshot,
+    *,
+    needs_limit: bool = True,
+    amount: Money | None = None,
+) -> DecisionContext:
+    """Lock, then look: state, page, person, in that order.
+
+    The person's accounts, and those of whoever delegates authority to them, are locked after the
+    request: of two requests approved on one person's authority at the same moment, the second
+    counts the first against the limit of the day.
+
+    `amount` is the amount an edit leads to: the person must have authority over that as well.
+    """
+    request, decider, shown, at = lock_and_check(request_id, decider, reviewed)
+    requirement, authority = authorise(
+        decider, request, needs_limit=needs_limit, at=at, amount=amount
+    )
+    policy = policy_decision_of(request)
+    if policy is None:
+        raise WrongState("This request has no policy decision; it cannot be decided.")
+    return DecisionContext(request, requirement, authority, policy, shown, at)
+
+
+def lock_and_check(
+    request_id: UUID, decider: User, reviewed: ReviewedSnapshot
+) -> tuple[ActionRequest, User, ReviewSnapshot, datetime]:
+    """The locked request, the account as it is now, what its page shows, and the time.
+
+    State and page are checked.
+    """
+    request = ActionRequest.objects.locked(request_id)
+    decider = _locked_account(decider)
+    at = db_clock.now()
+    if request.state != State.PENDING_APPROVAL:
+        raise WrongState(_moved_on(request))
+    if reviewed.request_id != request.pk or reviewed.user_id != decider.pk:
+        raise StalePage("This form belongs to another page. Reload it and look again.")
+    if Decision.objects.filter(nonce=reviewed.nonce).exists():
+        raise AlreadyDecided("This page has been used already. Your first answer counts.")
+    if decider.person in people_decided(request):
+        raise AlreadyDecided(
+            "You have decided on this already, or somebody did on your behalf. "
+            "One person counts once."
+        )
+    if request.decide_by is not None and request.decide_by <= at:
+        raise WrongState("The time to decide this has run out.")
+    shown = snapshot_of(request)
+    if reviewed.version != request.version or reviewed.shown_digest != shown.digest:
+        raise StalePage("This has changed since you opened it. Reload it and look again.")
+    demand_intact(request)
+    return request, decider, shown, at
+
+
+def record_decision(
+    context: DecisionContext | BreakGlassContext,
+    decider: User,
+    reviewed: ReviewedSnapshot,
+    verdict: DecisionVerdict,
+    reason_code: str,
+    comment: str,
+    edits: str = "",
+    proof: Reauthentication | None = None,
+) -> Decision:
+    request, authority, shown = context.request, context.authority, context.shown
+    content = ShownContent(digest=shown.digest, body=shown.body, created_at=context.at)
+    ShownContent.objects.bulk_create([content], ignore_conflicts=True)  # others saw the same
+    decision = Decision.objects.create(
+        request=request,
+        version=request.version,
+        requirement=context.requirement,
+        decider=decider,
+        person=decider.person,
+        group=authority.group,
+        on_behalf_of=authority.on_behalf_of,
+        delegation_id=authority.delegation_id,
+        verdict=verdict,
+        reason_code=reason_code,
+        comment=comment,
+        edits=edits,
+        authentication=proof,
+        limit_minor=authority.limit_minor,
+        amount_minor=request.amount_minor,
+        currency=request.currency,
+        digest=request.digest,
+        shown_id=shown.digest,
+        nonce=reviewed.nonce,
+        opened_at=reviewed.opened_at,
+        created_at=context.at,
+    )
+    record(
+        AuditCode.DECISION_RECORDED,
+        actor=Actor.human(decider),
+        subject=request,
+        data={
+            "decision": decision.pk,
+            "verdict": verdict.value,
+            "group": authority.group,
+            "person": decider.person,
+            "on_behalf_of": authority.on_behalf_of,
+            "delegation": authority.delegation_id,
+            "limit_minor": authority.limit_minor,
+            "authentication": proof.method if proof else "",
+            "digest": request.digest,
+            "shown": shown.digest,
+            "reason_code": reason_code,
+            "opened_at": reviewed.opened_at.isoformat(),
+        },
+        at=context.at,
+    )
+    if authority.on_behalf_of:
+        notifications.used_on_behalf(request, authority.on_behalf_of)
+    return decision
+
+
+def _moved_on(request: ActionRequest) -> str:
+    last = request.decisions.order_by("-id").first()
+    if last is not None and last.verdict in FINAL_VERDICTS:
+        when = format_moment(last.created_at)
+        return f"This is {request.get_state_display()} now: {last.person} decided on {when}."
+    return f"This is {request.get_state_display()} now; there is nothing left to decide."
+
+
+def _locked_account(decider: User) -> User:
+    """The account as it is now, not as it was when the session began; all of the person's locked.
+
+    Their delegators' are locked with them, in one order: what several people approve on one
+    person's authority is one day's sum.
+
+    NO KEY: rows that merely point at an account (a colleague's notices) do not wait for it, so
+    two people who notify each other cannot deadlock.
+    """
+    lenders = Delegation.objects.in_force(db_clock.now()).filter(delegate=decider.pk)
+    people = User.objects.filter(Q(pk=decider.pk) | Q(pk__in=lenders.values("lender")))
+    accounts = User.objects.select_for_update(no_key=True).filter(
+        person__in=people.values("person")
+    )
+    return {account.pk: account for account in accounts.order_by("pk")}[decider.pk]
+
+
+def demand_running_agent(request: ActionRequest) -> None:
+    """Nobody approves what is paused. The agent's row is held: its pause waits, or we see it.
+
+    A pause of anything else that we cannot see yet ends later than the grant we issue begins, and
+    such grants never run (`pauses.stopped_since`).
+    """
+    request.agent = agent_locked(request.agent_id)
+    stop = stop_of(request)
+    if stop is not None:
+        raise Paused(stop.for_people)
+
+
+def demand_reason(reason_code: str, comment: str) -> None:
+    if reason_code not in ReasonCode.values:
+        raise ReasonRequired("Choose a reason from the list.")
+    if reason_code == ReasonCode.OTHER and not comment.strip():
+        raise ReasonRequired('"Other" needs a sentence that says what.')
+
+
+def demand_proof(
+    request: ActionRequest,
+    person: User,
+    proof: int | None,
+    *,
+    at: datetime,
+    policy: PolicyDecision | None = None,
+) -> Reauthentication | None:
+    """The person's proof where policy asks for one, None where it does not.
+
+    Raises StepUpRequired when there is none, when it is older than five minutes, or somebody
+    else's.
+    """
+    if not is_asked(request, "step_up", policy=policy):
+        return None
+    return demand_fresh_proof(person, proof, at=at)
+
+
+def demand_fresh_proof(person: User, proof: int | None, *, at: datetime) -> Reauthentication:
+    """The same, whatever the tier."""
+    found = current_proof(person, proof, at=at)
+    if found is None:
+        raise StepUpRequired("Confirm with your password that it is you who decides this.")
+    return found

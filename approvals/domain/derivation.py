@@ -1,0 +1,290 @@
+"""What a proposal really asks for: everything trusted, derived from params by the action type."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from uuid import UUID
+
+from approvals.choices import Origin
+from approvals.exceptions import FieldProblem, IntegrityBroken, InvalidProposal, NotAllowedForAgent
+from approvals.inspection import Flag, contradicts, inspect_all, strings_in
+from approvals.models import ActionRequest, Agent, EvidenceItem, RequestContent
+from approvals.proposal import Proposal, SuppliedEvidence
+from approvals.selectors.case import amount_of
+from approvals.selectors.requests import action_of, content_of
+from audit.actors import ActorKind
+from audit.lib.canonical import JsonObject, canonical, digest, digest_of
+from audit.lib.money import Money, MoneyError
+from connectors.base import Action
+from connectors.catalogue import ActionType
+from connectors.params import validate_params
+from connectors.registry import UnknownActionType, action_type, offered_action_type
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """One action as policy and people will look at it, stored or not."""
+
+    type: ActionType
+    params: JsonObject
+    agent: Agent
+    amount: Money | None
+    target: str
+    counterparty: str
+    effect: str
+    confidence: float | None
+    flags: tuple[Flag, ...]
+    sources: tuple[SuppliedEvidence, ...] = ()
+    """What the agent points to."""
+    on_behalf_of: str = ""
+    request_id: UUID | None = None
+    is_undo: bool = False
+
+    @property
+    def action(self) -> Action:
+        return Action(type=self.type.key, params=self.params)
+
+    @property
+    def canonical_action(self) -> str:
+        """The bytes everything later refers to by digest."""
+        return canonical(
+            {
+                "action_type": self.type.key,
+                "action_type_version": self.type.version,
+                "params": self.params,
+            }
+        )
+
+    @property
+    def digest(self) -> str:
+        return digest(self.canonical_action)
+
+    @property
+    def business_key(self) -> str:
+        """Same thing to the same party for the same money, whatever key or wording it came with."""
+        return digest_of(
+            {
+                "type": self.type.key,
+                "target": self.target,
+                "counterparty": self.counterparty,
+                "amount": self.amount.decimal if self.amount else "",
+                "currency": self.amount.currency if self.amount else "",
+                # without money the rest of the params is what makes two actions the same
+                "params": {} if self.amount else self.params,
+            }
+        )
+
+
+def derive(proposal: Proposal, *, agent: Agent, undoes: ActionRequest | None = None) -> Candidate:
+    """Work out what the proposal means.
+
+    Raises InvalidProposal with every bad field, and NotAllowedForAgent when the type is not
+    among the agent's.
+    """
+    kind = _offered(proposal.action_type)
+    # undoing one's own action needs no right to the undoing type: the catalogue chose it
+    if undoes is None and kind.key not in agent.action_types:
+        raise NotAllowedForAgent(
+            f"This agent may not propose {kind.key}.", code="action_not_allowed"
+        )
+    problems = list(_unregistered(proposal.callback_url))
+    try:
+        checked = check_params(kind, proposal.params)
+    except InvalidProposal as error:
+        raise InvalidProposal([*error.problems, *problems]) from None
+    if problems:
+        raise InvalidProposal(problems)
+    flags = set(inspect_all(text for source in proposal.evidence for text in source.texts))
+    flags.update(
+        _flags(
+            proposal.intent,
+            proposal.body,
+            proposal.params,
+            [proposal.on_behalf_of],
+            amount=checked.amount,
+            sources=proposal.evidence,
+        )
+    )
+    return Candidate(
+        type=kind,
+        params=proposal.params,
+        agent=agent,
+        confidence=proposal.confidence,
+        flags=tuple(sorted(flags)),
+        sources=proposal.evidence,
+        on_behalf_of=proposal.on_behalf_of,
+        is_undo=undoes is not None,
+        amount=checked.amount,
+        target=checked.target,
+        counterparty=checked.counterparty,
+        effect=checked.effect,
+    )
+
+
+def _unregistered(callback_url: str) -> Iterator[FieldProblem]:
+    """An agent is called at its registered endpoints only, and so far no agent has any."""
+    if callback_url:
+        yield FieldProblem("callback_url", "This is not one of your registered endpoints.")
+
+
+def rederive(request: ActionRequest, params: JsonObject | None = None) -> Candidate:
+    """The stored request's candidate; with other params, as it would be after that edit."""
+    content = content_of(request)
+    stored = _params(content)
+    checked = check_params(action_type(request.action_type), stored if params is None else params)
+    return _candidate(request, content, stored if params is None else params, checked)
+
+
+def as_stored(request: ActionRequest) -> Candidate:
+    """The stored request's candidate as it was derived at birth, whatever its type accepts now."""
+    content = content_of(request)
+    checked = _Checked(amount_of(request), request.target, request.counterparty, request.effect)
+    return _candidate(request, content, _params(content), checked)
+
+
+def demand_intact(request: ActionRequest) -> None:
+    """The columns people and limits are held against are what the stored action says.
+
+    Raises IntegrityBroken when somebody changed one behind our back.
+    """
+    kind, params = action_type(request.action_type), action_of(request).params
+    try:
+        derived = (kind.amount(params), kind.target(params), kind.counterparty(params))
+    except MoneyError as error:
+        raise IntegrityBroken(f"The amount of {request.pk} is no money: {error}") from None
+    if derived != (amount_of(request), request.target, request.counterparty):
+        raise IntegrityBroken(f"The columns of {request.pk} contradict its stored action.")
+
+
+def _params(content: RequestContent) -> JsonObject:
+    params: JsonObject = json.loads(content.action)["params"]
+    return params
+
+
+def _candidate(
+    request: ActionRequest, content: RequestContent, params: JsonObject, checked: _Checked
+) -> Candidate:
+    """With `params`, which may be another version's than `content`, the current one."""
+    items = list(request.evidence.filter(origin=Origin.AGENT).order_by("position"))
+    sources = tuple(_source(item) for item in items if item.version == request.version)
+    first = content if content.version == 1 else request.contents.get(version=1)
+    body = json.loads(first.proposal)
+    answers = request.thread.filter(actor_kind=ActorKind.AGENT).values_list("body", flat=True)
+    flags = {Flag(f) for item in items for f in item.flags}
+    flags.update(
+        _flags(
+            str(body.get("intent", "")),
+            body,
+            _params(content),
+            [request.on_behalf_of, *answers],
+            amount=_proposed_amount(request, body),
+            sources=sources,
+        )
+    )
+    return Candidate(
+        type=action_type(request.action_type),
+        params=params,
+        agent=request.agent,
+        confidence=body.get("confidence"),
+        flags=tuple(sorted(flags)),
+        sources=sources,
+        on_behalf_of=request.on_behalf_of,
+        request_id=request.pk,
+        is_undo=request.compensates_id is not None,
+        amount=checked.amount,
+        target=checked.target,
+        counterparty=checked.counterparty,
+        effect=checked.effect,
+    )
+
+
+def _source(item: EvidenceItem) -> SuppliedEvidence:
+    return SuppliedEvidence(
+        kind=item.kind,
+        title=item.title,
+        uri=item.uri,
+        retrieved_at=item.retrieved_at,
+        authority=item.authority,
+        excerpt=item.body,
+    )
+
+
+def _proposed_amount(request: ActionRequest, body: JsonObject) -> Money | None:
+    params = body.get("params")
+    try:
+        return action_type(request.action_type).amount(params if isinstance(params, dict) else {})
+    except MoneyError:
+        return amount_of(request)
+
+
+def _flags(
+    intent: str,
+    body: JsonObject,
+    params: JsonObject,
+    texts: Iterable[str],
+    *,
+    amount: Money | None,
+    sources: Iterable[SuppliedEvidence],
+) -> set[Flag]:
+    """What the detectors find in what the agent wrote: its message, `params` and further `texts`.
+
+    Contradictions are held against what the agent proposed: a reviewer who corrects it contradicts
+    nobody.
+    """
+    written = [intent, str(body.get("undo_note", "")), *strings_in(body.get("alternatives"))]
+    found = set(inspect_all([*written, *texts, *strings_in(dict(params))]))
+    said = [intent, *strings_in(body.get("params"))]
+    return found | _contradictions(amount, said, sources)
+
+
+def _contradictions(
+    amount: Money | None, said: Iterable[str], sources: Iterable[SuppliedEvidence]
+) -> set[Flag]:
+    """Words about other money than the params move, or sources that deny each other."""
+    known = tuple(sources)
+    quoted = [text for source in known for text in (source.title, source.excerpt)]
+    if amount is not None and contradicts(amount, said=said, sources=quoted):
+        return {Flag.CONTRADICTION}
+    return {Flag.CONTRADICTION} if _conflict(known) else set()
+
+
+def _conflict(sources: Iterable[SuppliedEvidence]) -> bool:
+    """Do two of them quote the same thing differently: one address, or one title and none?"""
+    excerpts: dict[tuple[str, str], str] = {}
+    for source in sources:
+        if source.excerpt:
+            name = (source.kind, source.uri or source.title)
+            if excerpts.setdefault(name, source.excerpt) != source.excerpt:
+                return True
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    amount: Money | None
+    target: str
+    counterparty: str
+    effect: str
+
+
+def check_params(kind: ActionType, params: JsonObject) -> _Checked:
+    """Everything the type derives from valid params. Raises InvalidProposal."""
+    problems = [FieldProblem(e.path, e.message) for e in validate_params(kind, params)]
+    if problems:
+        raise InvalidProposal(problems)
+    try:
+        amount = kind.amount(params)
+    except MoneyError as error:
+        raise InvalidProposal([FieldProblem("params.amount", str(error))]) from None
+    return _Checked(amount, kind.target(params), kind.counterparty(params), kind.effect(params))
+
+
+def _offered(key: str) -> ActionType:
+    try:
+        return offered_action_type(key)
+    except UnknownActionType:
+        raise InvalidProposal(
+            [FieldProblem("action_type", "Unknown. GET /api/v1/action-types/ lists yours.")]
+        ) from None

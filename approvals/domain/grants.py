@@ -1,0 +1,102 @@
+"""Grants: what an approval unlocks, issued once and revoked when it no longer holds."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from approvals.models import ActionRequest, Grant
+from approvals.selectors.requests import reading_of, usable_grant_of
+from audit.actors import Actor
+from audit.events import AuditCode
+from audit.lib.canonical import JsonObject
+from audit.services import Entry, record, record_all
+from connectors.registry import action_type
+from policies.matrix import OperatingModel
+
+
+def issue_grant(
+    request: ActionRequest,
+    *,
+    approvers: list[str],
+    window: str,
+    expires_at: datetime,
+    actor: Actor,
+    at: datetime,
+    is_break_glass: bool = False,
+    operating_model: str = "",
+) -> Grant:
+    """One use, for exactly the current version as it was read, until `expires_at`; on record."""
+    reading = reading_of(request)
+    grant = new_grant(
+        request,
+        target_version=reading.target_version if reading else "",
+        approvers=approvers,
+        window=window,
+        expires_at=expires_at,
+        at=at,
+        is_break_glass=is_break_glass,
+        operating_model=operating_model,
+    )
+    record_all([entry_of(grant, actor=actor)], subject=request, at=max(at, request.updated_at))
+    return grant
+
+
+def new_grant(
+    request: ActionRequest,
+    *,
+    target_version: str,
+    approvers: list[str],
+    window: str,
+    expires_at: datetime,
+    at: datetime,
+    is_break_glass: bool = False,
+    operating_model: str = "",
+) -> Grant:
+    """Store a grant; the caller records `entry_of` it in the same transaction.
+
+    What the agent only prepares, and what moves the physical world, waits for a person to start it.
+    """
+    return Grant.objects.create(
+        request=request,
+        version=request.version,
+        action_type=request.action_type,
+        target=request.target,
+        digest=request.digest,
+        target_version=target_version,
+        ceiling_minor=request.amount_minor,
+        currency=request.currency,
+        approvers=approvers,
+        window=window,
+        expires_at=expires_at,
+        is_break_glass=is_break_glass,
+        needs_start=operating_model == OperatingModel.ASSISTED
+        or action_type(request.action_type).supervised,
+        created_at=at,
+    )
+
+
+def entry_of(grant: Grant, *, actor: Actor) -> Entry:
+    """What goes on record when a grant is issued."""
+    data: JsonObject = {
+        "grant": grant.pk,
+        "digest": grant.digest,
+        "approvers": grant.approvers,
+        "expires_at": grant.expires_at.isoformat(),
+    }
+    return Entry(AuditCode.GRANT_ISSUED, actor, data=data)
+
+
+def revoke_grant(request: ActionRequest, *, actor: Actor, reason: str, at: datetime) -> None:
+    """Make the usable grant, if there is one, unusable for good."""
+    grant = usable_grant_of(request)
+    if grant is None:
+        return
+    grant.revoked_at = at
+    grant.save(update_fields=["revoked_at"])
+    record(
+        AuditCode.GRANT_REVOKED,
+        actor=actor,
+        subject=request,
+        data={"grant": grant.pk, "reason": reason},
+        at=at,
+    )

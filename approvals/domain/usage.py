@@ -1,0 +1,277 @@
+"""Cumulative counters: what was proposed before, counted under locks so that nobody slips between.
+
+A request is counted once, when policy evaluates it, in the four counters it belongs to: its
+target, its customer, its agent and the agent's owner. Their rows are locked first, always in the
+order of scope and key, and after the request's own: two requests that share a counter are
+evaluated one after the other, each seeing what the other became, and no two wait for each
+other in a circle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from django.db import connection, models
+from django.db.models import F, Q, Sum
+from django.db.models.expressions import RawSQL
+
+from approvals.choices import State
+from approvals.domain.derivation import Candidate
+from approvals.models import ActionRequest, CountedRequest, VelocityBucket, VelocityCounter
+from approvals.models.usage import VelocityScope
+from audit.lib.canonical import digest_of
+from connectors.base import Preview
+from policies.facts import VelocityFacts
+
+_NEXT_NUMBER = RawSQL(  # noqa: S611 - an expression of the ORM's may not look at the table inserted into
+    f"(SELECT COALESCE(MAX(number), 0) + 1 FROM {CountedRequest._meta.db_table})",  # noqa: S608 - our own names
+    [],
+)
+"""Two who share no counter may get the same; who shares one waits for the other's."""
+
+DAY = timedelta(hours=24)
+MONTH = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What one counter holds, without the request being evaluated; money in the base currency."""
+
+    count_24h: int = 0
+    sum_24h: int = 0
+    allowed_24h: int = 0
+    count_30d: int = 0
+    sum_30d: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class UsageCount:
+    """The four counters of one candidate as they stand. `ids` only where they are held."""
+
+    windows: Mapping[VelocityScope, Window] = field(default_factory=dict)
+    ids: tuple[int, ...] = ()
+
+    def facts(self, own: int) -> VelocityFacts:
+        """With the request itself, of `own`, on top."""
+        target, customer, agent, owner = (
+            self.windows.get(scope, Window())
+            for scope in (
+                VelocityScope.TARGET,
+                VelocityScope.CUSTOMER,
+                VelocityScope.AGENT,
+                VelocityScope.OWNER,
+            )
+        )
+        return VelocityFacts(
+            target_count_24h=target.count_24h + 1,
+            target_sum_24h=target.sum_24h + own,
+            target_count_30d=target.count_30d + 1,
+            target_sum_30d=target.sum_30d + own,
+            customer_count_24h=customer.count_24h + 1,
+            customer_sum_24h=customer.sum_24h + own,
+            customer_count_30d=customer.count_30d + 1,
+            customer_sum_30d=customer.sum_30d + own,
+            agent_count_24h=agent.count_24h + 1,
+            agent_sum_24h=agent.sum_24h + own,
+            agent_allowed_24h=agent.allowed_24h + own,
+            agent_count_30d=agent.count_30d + 1,
+            agent_sum_30d=agent.sum_30d + own,
+            owner_count_24h=owner.count_24h + 1,
+            owner_sum_24h=owner.sum_24h + own,
+            owner_allowed_24h=owner.allowed_24h + own,
+            owner_count_30d=owner.count_30d + 1,
+            owner_sum_30d=owner.sum_30d + own,
+        )
+
+
+def hour_of(at: datetime) -> datetime:
+    """The hour a moment is counted in."""
+    return at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def since(window: timedelta, at: datetime) -> datetime:
+    """The first hour of a window that ends now: a whole hour more, never less than the window."""
+    return hour_of(at) - window
+
+
+def keys_of(candidate: Candidate, preview: Preview) -> dict[VelocityScope, str]:
+    """What the candidate is counted under. The customer is whoever the system of record names.
+
+    Without one it is the counterparty, and without that the target stands for it.
+    """
+    kind = candidate.type.key
+    known = preview.facts.get("customer.id")
+    customer = (
+        {"type": kind, "customer": known}
+        if known
+        else {"type": kind, "counterparty": candidate.counterparty or candidate.target}
+    )
+    return {
+        VelocityScope.TARGET: digest_of({"type": kind, "target": candidate.target}),
+        VelocityScope.CUSTOMER: digest_of(customer),
+        VelocityScope.AGENT: digest_of({"agent": candidate.agent.pk}),
+        VelocityScope.OWNER: digest_of({"owner": candidate.agent.owner.person}),
+    }
+
+
+def usage_now(candidate: Candidate, preview: Preview, *, at: datetime) -> UsageCount:
+    """The counters as they stand, locking and changing nothing."""
+    keys = keys_of(candidate, preview)
+    found = {c.pk: c for c in VelocityCounter.objects.filter(_any_of(keys))}
+    return UsageCount(_windows(found, keys, at))
+
+
+def hold(
+    candidate: Candidate, preview: Preview, *, at: datetime, request: ActionRequest
+) -> UsageCount:
+    """Lock the candidate's counters and read them without what the request itself added before.
+
+    The caller has locked the request; until its transaction ends nobody else is evaluated who
+    shares a counter. What the request added in an earlier version is out from here on.
+    """
+    keys = keys_of(candidate, preview)
+    VelocityCounter.objects.bulk_create(
+        [VelocityCounter(scope=scope, key=keys[scope]) for scope in sorted(keys)],
+        ignore_conflicts=True,
+    )
+    before = _counted(request) if request.state != State.REQUESTED else None
+    held = _locked(_any_of(keys) | Q(pk__in=before.counters if before else []))
+    if before is not None:
+        _take_out(before, at)
+    return UsageCount(
+        _windows(held, keys, at),
+        tuple(sorted(pk for pk, c in held.items() if keys.get(VelocityScope(c.scope)) == c.key)),
+    )
+
+
+def count(
+    request: ActionRequest,
+    usage_count: UsageCount,
+    *,
+    base_minor: int | None,
+    allowed: bool,
+    at: datetime,
+) -> None:
+    """Add the request to the counters of `usage_count`; money without a rate adds nothing to sums.
+
+    It comes after everybody who was counted before, in an earlier version of its own as well.
+    """
+    counted = CountedRequest(
+        request=request,
+        counters=list(usage_count.ids),
+        number=_NEXT_NUMBER,
+        hour=hour_of(at),
+        amount_base=base_minor or 0,
+        allowed=allowed,
+        taken_out_at=None,
+    )
+    CountedRequest.objects.bulk_create(
+        [counted],
+        update_conflicts=True,
+        unique_fields=["request"],
+        update_fields=["counters", "number", "hour", "amount_base", "allowed", "taken_out_at"],
+    )
+    _add(usage_count.ids, hour_of(at), 1, base_minor or 0, (base_minor or 0) if allowed else 0)
+
+
+def take_out(request: ActionRequest, *, at: datetime) -> None:
+    """The request ended without effect: take what it added out of its hour, once."""
+    counted = _counted(request)
+    if counted is not None:
+        _locked(Q(pk__in=counted.counters))
+        _take_out(counted, at)
+
+
+def no_longer_unseen(request: ActionRequest) -> None:
+    """People look at it after all: it is none of what policy allowed without a person."""
+    counted = _counted(request)
+    if counted is None or not counted.allowed:
+        return
+    _locked(Q(pk__in=counted.counters))
+    counted.allowed = False
+    counted.save(update_fields=["allowed"])
+    _of(counted).update(allowed_base=F("allowed_base") - counted.amount_base)
+
+
+def _counted(request: ActionRequest) -> CountedRequest | None:
+    return CountedRequest.objects.filter(request=request, taken_out_at=None).first()
+
+
+def _take_out(counted: CountedRequest, at: datetime) -> None:
+    counted.taken_out_at = at
+    counted.save(update_fields=["taken_out_at"])
+    allowed = counted.amount_base if counted.allowed else 0
+    _of(counted).update(
+        count=F("count") - 1,
+        sum_base=F("sum_base") - counted.amount_base,
+        allowed_base=F("allowed_base") - allowed,
+    )
+
+
+def _of(counted: CountedRequest) -> models.QuerySet[VelocityBucket]:
+    return VelocityBucket.objects.filter(counter__in=counted.counters, hour=counted.hour)
+
+
+def _any_of(keys: Mapping[VelocityScope, str]) -> Q:
+    which = Q()
+    for scope, key in keys.items():
+        which |= Q(scope=scope, key=key)
+    return which
+
+
+def _locked(which: Q) -> dict[int, VelocityCounter]:
+    """The counters, locked in the one order everybody uses."""
+    found = VelocityCounter.objects.select_for_update(no_key=True).filter(which)
+    return {counter.pk: counter for counter in found.order_by("scope", "key")}
+
+
+def _windows(
+    counters: Mapping[int, VelocityCounter], keys: Mapping[VelocityScope, str], at: datetime
+) -> dict[VelocityScope, Window]:
+    day = Q(hour__gte=since(DAY, at))
+    sums = (
+        VelocityBucket.objects.filter(counter__in=list(counters), hour__gte=since(MONTH, at))
+        .order_by()
+        .values_list("counter_id")
+        .annotate(
+            count_24h=Sum("count", filter=day, default=0),
+            sum_24h=Sum("sum_base", filter=day, default=0),
+            allowed_24h=Sum("allowed_base", filter=day, default=0),
+            count_30d=Sum("count", default=0),
+            sum_30d=Sum("sum_base", default=0),
+        )
+    )
+    found = {}
+    for pk, *figures in sums:
+        counter = counters[pk]
+        scope = VelocityScope(counter.scope)
+        if keys.get(scope) == counter.key:
+            found[scope] = Window(*(int(figure) for figure in figures))
+    return found
+
+
+def _add(
+    counters: Iterable[int], hour: datetime, number: int, base_minor: int, allowed: int
+) -> None:
+    """One statement for all of them; the counters are held, so nobody else adds meanwhile."""
+    rows = [(pk, hour, number, base_minor, allowed) for pk in counters]
+    table = VelocityBucket._meta.db_table
+    own = connection.ops.quote_name("count")
+    values = ", ".join(["(%s, %s, %s, %s, %s)"] * len(rows))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} (counter_id, hour, {own}, sum_base, allowed_base)"  # noqa: S608 - our own names
+            f" VALUES {values} ON CONFLICT (counter_id, hour) DO UPDATE SET"
+            f" {own} = {table}.{own} + excluded.{own},"
+            f" sum_base = {table}.sum_base + excluded.sum_base,"
+            f" allowed_base = {table}.allowed_base + excluded.allowed_base",
+            [
+                connection.ops.adapt_datetimefield_value(value)
+                if isinstance(value, datetime)
+                else value
+                for row in rows
+                for value in row
+            ],
+        )

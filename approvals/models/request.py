@@ -1,0 +1,359 @@
+"""The action request: one row, one state field, one graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.conf import settings
+from django.db import models
+from django_fsm import ConcurrentTransitionMixin, FSMField
+from django_fsm import transition as fsm_transition
+from uuid6 import uuid7
+
+from approvals.choices import DONE, OPEN, State
+from approvals.models.agents import Agent
+from audit.lib.canonical import digest
+from audit.models import Chained, kept_history
+from connectors.catalogue import Reversibility, Verb
+from policies.verdicts import HIGHEST_TIER, Verdict
+
+S = State
+
+
+def transition(
+    field: FSMField, *, source: State | list[State], target: State
+) -> Callable[[Callable[[Any], None]], Any]:
+    """django-fsm's transition that no template fires: `{{ request.approve }}` shows nothing."""
+
+    def decorate(body: Callable[[Any], None]) -> Any:
+        fire = fsm_transition(field, source=source, target=target)(body)
+        fire.alters_data = True
+        return fire
+
+    return decorate
+
+
+class ActionRequestManager(models.Manager["ActionRequest"]):
+    """Adds the first line of every service."""
+
+    def locked(self, request_id: UUID) -> ActionRequest:
+        """The row under FOR UPDATE. Lock first, then look."""
+        found: ActionRequest = (
+            self.select_for_update(of=("self",)).select_related("agent").get(pk=request_id)
+        )
+        return found
+
+
+class ActionRequest(Chained, ConcurrentTransitionMixin, models.Model):
+    """The record a proposal opens. What is to be done is in `RequestContent`, by version."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    state = FSMField(default=State.REQUESTED, choices=State.choices, protected=True, max_length=24)
+    version = models.PositiveSmallIntegerField(
+        default=1, help_text="Content version; edits add one."
+    )
+
+    # Who asks, on whose behalf.
+    agent = models.ForeignKey(Agent, on_delete=models.PROTECT, related_name="requests")
+    on_behalf_of = models.CharField(max_length=150, blank=True)
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="opened_requests",
+        help_text="The person who opened it, when a person did (an undo from the admin).",
+    )
+    session = models.CharField(max_length=100, blank=True)
+    idempotency_key = models.CharField(max_length=200)
+    body_digest = models.CharField(max_length=64)
+
+    # What: derived from params by the action type, never stated by the agent.
+    action_type = models.CharField(max_length=60)
+    action_type_version = models.PositiveSmallIntegerField()
+    verb = models.CharField(max_length=8, choices=[(v.value, v.value) for v in Verb])
+    system = models.CharField(max_length=40)
+    reversibility = models.CharField(
+        max_length=24, choices=[(r.value, r.value) for r in Reversibility]
+    )
+    target = models.CharField(max_length=200)
+    counterparty = models.CharField(max_length=254, blank=True)
+    amount_minor = models.BigIntegerField(null=True, blank=True)
+    currency = models.CharField(max_length=3, blank=True)
+    amount_base = models.BigIntegerField(
+        null=True,
+        blank=True,
+        help_text="The amount in minor units of the base currency, at the rate of the day it was "
+        "judged; empty without money or without a rate.",
+    )
+    effect = models.TextField(help_text="What will happen, in one sentence, from params only.")
+    digest = models.CharField(max_length=64, help_text="SHA-256 of the current version's action.")
+    business_key = models.CharField(max_length=64)
+
+    # What policy said, last.
+    risk_tier = models.PositiveSmallIntegerField(null=True, blank=True)
+    verdict = models.CharField(
+        max_length=16, blank=True, choices=[(v.value, v.value) for v in Verdict]
+    )
+
+    # Clocks. Only one runs at a time: deciding, answering, executing.
+    decide_by = models.DateTimeField(null=True, blank=True)
+    answer_by = models.DateTimeField(null=True, blank=True)
+    execute_by = models.DateTimeField(null=True, blank=True)
+    clock_started_at = models.DateTimeField(null=True, blank=True)
+    clock_stopped_at = models.DateTimeField(null=True, blank=True)
+    clock_round = models.PositiveSmallIntegerField(
+        default=1, help_text="Counts how often people were given time to decide."
+    )
+    next_step_at = models.DateTimeField(
+        null=True, blank=True, help_text="When time next announces, reminds or escalates."
+    )
+    intake_claimed_until = models.DateTimeField(
+        null=True, blank=True, help_text="Somebody is carrying the intake on until then."
+    )
+
+    compensates = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="undo_requests"
+    )
+    supersedes = models.ForeignKey(
+        "self", on_delete=models.PROTECT, null=True, blank=True, related_name="superseded_by"
+    )
+
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    objects: ClassVar[ActionRequestManager] = ActionRequestManager()
+    history: ClassVar[Any] = kept_history(
+        excluded_fields=[
+            *("audit_seq", "audit_head", "effect", "body_digest", "business_key", "next_step_at")
+        ]
+    )
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-id"]
+        verbose_name = "request"
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["agent", "idempotency_key"], name="approvals_request_key_unique"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(state__in=State.values), name="approvals_request_state_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(amount_minor__isnull=True)
+                | (models.Q(amount_minor__gte=0) & ~models.Q(currency="")),
+                name="approvals_request_amount_is_money",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(risk_tier__isnull=True) | models.Q(risk_tier__lte=5),
+                name="approvals_request_tier_known",
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(
+                fields=["decide_by", "id"],
+                name="approvals_request_deciding",
+                condition=models.Q(state="pending_approval"),
+            ),
+            models.Index(
+                fields=["next_step_at", "id"],
+                name="approvals_request_next_step",
+                condition=models.Q(state="pending_approval"),
+            ),
+            models.Index(
+                fields=["answer_by", "id"],
+                name="approvals_request_answering",
+                condition=models.Q(state="changes_requested"),
+            ),
+            models.Index(
+                fields=["execute_by", "id"],
+                name="approvals_request_executable",
+                condition=models.Q(state="approved"),
+            ),
+            models.Index(
+                fields=["state", "id"],
+                name="approvals_request_open",
+                condition=models.Q(state__in=sorted(OPEN)),
+            ),
+            models.Index(
+                fields=["counterparty", "action_type"],
+                name="approvals_request_done_for",
+                condition=models.Q(state__in=sorted(DONE)),
+            ),
+            models.Index(fields=["agent", "id"], name="approvals_request_agent"),
+            models.Index(fields=["business_key", "id"], name="approvals_request_business"),
+            models.Index(fields=["action_type", "target", "id"], name="approvals_request_target"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action_type} · {self.target}"
+
+    @property
+    def is_open(self) -> bool:
+        return State(self.state) in OPEN
+
+    @property
+    def effective_tier(self) -> int:
+        """The risk tier; what has not been classified counts as the highest."""
+        return HIGHEST_TIER if self.risk_tier is None else self.risk_tier
+
+    # The lifecycle. Bodies are empty: services do the work and fire these, nobody else.
+
+    @transition(state, source=S.REQUESTED, target=S.CLASSIFIED)
+    def classify(self) -> None:
+        """Its kind, target and reversibility are fixed, so that rules can speak of them."""
+
+    @transition(state, source=S.CLASSIFIED, target=S.EVIDENCE_COLLECTED)
+    def collect(self) -> None:
+        """The system has read the target, so that nobody decides on the agent's word alone."""
+
+    @transition(state, source=S.EVIDENCE_COLLECTED, target=S.POLICY_CHECKED)
+    def check_policy(self) -> None:
+        """Policy has spoken on the facts; the verdict is kept with its trace."""
+
+    @transition(state, source=S.POLICY_CHECKED, target=S.PENDING_APPROVAL)
+    def route(self) -> None:
+        """Policy requires people; the inboxes of those with authority have it now."""
+
+    @transition(state, source=S.POLICY_CHECKED, target=S.APPROVED)
+    def allow(self) -> None:
+        """Policy allows it without a person; a grant exists."""
+
+    @transition(state, source=[S.POLICY_CHECKED, S.PENDING_APPROVAL, S.APPROVED], target=S.DENIED)
+    def deny(self) -> None:
+        """Policy denies it: at intake, after an edit, or because it changed before execution."""
+
+    @transition(state, source=S.PENDING_APPROVAL, target=S.APPROVED)
+    def approve(self) -> None:
+        """Every requirement is met; a grant exists."""
+
+    @transition(state, source=S.PENDING_APPROVAL, target=S.REJECTED)
+    def reject(self) -> None:
+        """Somebody with authority said no; one no is enough."""
+
+    @transition(state, source=S.PENDING_APPROVAL, target=S.CHANGES_REQUESTED)
+    def ask(self) -> None:
+        """A reviewer needs an answer; the reviewers' clock stops and the agent's starts."""
+
+    @transition(state, source=S.CHANGES_REQUESTED, target=S.PENDING_APPROVAL)
+    def answer(self) -> None:
+        """The agent answered; the reviewers' clock goes on where it stopped."""
+
+    @transition(
+        state, source=[S.PENDING_APPROVAL, S.CHANGES_REQUESTED, S.APPROVED], target=S.WITHDRAWN
+    )
+    def withdraw(self) -> None:
+        """The proposer no longer wants it. Nobody said no."""
+
+    @transition(
+        state, source=[S.PENDING_APPROVAL, S.CHANGES_REQUESTED, S.APPROVED], target=S.EXPIRED
+    )
+    def expire(self) -> None:
+        """Time ran out. Nobody said no, and silence never approves."""
+
+    @transition(state, source=S.APPROVED, target=S.PENDING_APPROVAL)
+    def invalidate(self) -> None:
+        """What was approved is no longer what would happen: people look again."""
+
+    @transition(state, source=S.APPROVED, target=S.EXECUTING)
+    def begin(self) -> None:
+        """A worker consumed the grant; from here the outside world may change."""
+
+    @transition(state, source=S.EXECUTING, target=S.EXECUTED)
+    def finish(self) -> None:
+        """The connector returned a receipt."""
+
+    @transition(state, source=S.EXECUTING, target=S.FAILED)
+    def fail(self) -> None:
+        """The target definitely refused, or a pause did; nothing happened there."""
+
+    @transition(state, source=S.EXECUTING, target=S.OUTCOME_UNKNOWN)
+    def lose_track(self) -> None:
+        """A call went out and no trustworthy answer came back."""
+
+    @transition(state, source=[S.EXECUTED, S.OUTCOME_UNKNOWN], target=S.VERIFIED)
+    def verify(self) -> None:
+        """An independent read found exactly what was approved."""
+
+    @transition(state, source=[S.EXECUTED, S.OUTCOME_UNKNOWN], target=S.VERIFICATION_FAILED)
+    def refute(self) -> None:
+        """The effect is missing or different: an incident for people."""
+
+    @transition(state, source=S.VERIFIED, target=S.AUDITED)
+    def audit(self) -> None:
+        """The record is closed; for tiers 4 and 5 an accountable person signed off."""
+
+    @transition(state, source=[S.OUTCOME_UNKNOWN, S.VERIFICATION_FAILED], target=S.RESOLVED)
+    def resolve(self) -> None:
+        """A person found out what happened and wrote it down."""
+
+    @transition(state, source=[S.VERIFIED, S.VERIFICATION_FAILED, S.AUDITED], target=S.COMPENSATED)
+    def compensate(self) -> None:
+        """A linked, separately approved action undid it."""
+
+
+class RequestContent(models.Model):
+    """What is to be done, by version: canonical bytes once, as text. Rows never change."""
+
+    request = models.ForeignKey(ActionRequest, on_delete=models.PROTECT, related_name="contents")
+    version = models.PositiveSmallIntegerField()
+    action = models.TextField(help_text="Canonical JSON of type, type version and params.")
+    digest = models.CharField(max_length=64)
+    proposal = models.TextField(
+        blank=True, help_text="Canonical JSON of the whole body as proposed; version 1 only."
+    )
+    edited_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["request", "version"], name="approvals_content_version_unique"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.request_id} v{self.version}"
+
+    @property
+    def is_intact(self) -> bool:
+        """The stored bytes still have the digest they were stored with."""
+        return digest(self.action) == self.digest
+
+
+class IntegrityIncident(models.Model):
+    """One change of a request's stored content or columns that nobody made here. Never changes.
+
+    Found again unchanged it is the same incident; another change is another one.
+    """
+
+    class FoundBy(models.TextChoices):
+        REVIEW = "review", "somebody who opened the review page"
+        DECISION = "decision", "somebody who was about to decide"
+        EXECUTION = "execution", "the worker that was about to carry it out"
+
+    request = models.ForeignKey(
+        ActionRequest, on_delete=models.PROTECT, related_name="integrity_incidents"
+    )
+    fingerprint = models.CharField(max_length=64, help_text="SHA-256 of what was found.")
+    problem = models.CharField(max_length=500)
+    found_by = models.CharField(max_length=9, choices=FoundBy.choices)
+    found_at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["request", "fingerprint"], name="approvals_integrity_incident_once"
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["found_at"], name="approvals_integrity_found"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.request_id}: {self.problem}"

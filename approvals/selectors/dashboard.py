@@ -1,0 +1,184 @@
+"""The counts of the landing page: capped, and a few seconds old where nobody decides by them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from django.core.cache import cache
+from django.db.models import Count
+from django.db.models.functions import TruncHour
+from django.utils import timezone
+
+from approvals.choices import State
+from approvals.models import ActionRequest, Agent, BreakGlass
+from approvals.selectors.break_glass import overdue_reviews
+from approvals.selectors.inbox import (
+    ESCALATED,
+    MOST_COUNTED,
+    NEEDS_CLOSING,
+    TO_DECIDE,
+    WAITING,
+    capped,
+    in_view,
+    incidents,
+    requests_of,
+)
+from audit.events import AuditCode
+from audit.lib import db_clock
+from audit.models import AuditEvent
+from policies.models import AuthorityChange, PolicyVersion
+from policies.models.authority import ChangeStatus
+from policies.models.versions import VersionStatus
+from policies.verdicts import HIGHEST_TIER
+
+_KEPT_SECONDS = 30
+_HOURS = 24
+_PEOPLE = (AuditCode.APPROVED, AuditCode.REJECTED)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class TeamCounts:
+    """What one inbox holds, as far as MOST_COUNTED."""
+
+    team: str
+    to_decide: int
+    due_soon: int
+    escalated: int
+    waiting: int
+    incidents: int
+
+
+@dataclass(frozen=True, slots=True)
+class Today:
+    """What happened since midnight, by the trail."""
+
+    executed: int
+    allowed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """One hour of the chart."""
+
+    at: datetime
+    people: int
+    allowed: int
+    denied: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """The oldest pending request of one tier."""
+
+    tier: int
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Posture:
+    """How the house stands, for those who keep and check it."""
+
+    policy: str
+    oldest: tuple[Waiting, ...]
+    incidents: int
+    paused_agents: tuple[str, ...]
+    last_event_at: datetime | None
+    emergencies: int = 0
+    """Break-glass approvals nobody has reviewed, and of that what is overdue."""
+    emergencies_overdue: int = 0
+    changes_waiting: int = 0
+    """Changes of authority that wait for a second person."""
+
+
+def counts_of(team: str, *, at: datetime) -> TeamCounts:
+    """One inbox's counts, fresh."""
+    requests = requests_of(team)
+    to_decide = in_view(requests, team, TO_DECIDE, at=at)
+    return TeamCounts(
+        team=team,
+        to_decide=capped(to_decide),
+        due_soon=capped(to_decide.filter(decide_by__lte=at + timedelta(hours=1))),
+        escalated=capped(in_view(requests, team, ESCALATED, at=at)),
+        waiting=capped(in_view(requests, team, WAITING, at=at)),
+        incidents=capped(in_view(requests, team, NEEDS_CLOSING, at=at)),
+    )
+
+
+def today(*, at: datetime) -> Today:
+    """Since midnight, local time."""
+    midnight = timezone.localtime(at).replace(hour=0, minute=0, second=0, microsecond=0)
+
+    def count(code: AuditCode) -> int:
+        events = AuditEvent.objects.filter(code=code, at__gte=midnight)
+        return events.order_by()[:MOST_COUNTED].count()
+
+    return _kept("today", lambda: Today(count(AuditCode.EXECUTED), count(AuditCode.ALLOWED)))
+
+
+def last_day(*, at: datetime) -> list[Hour]:
+    """The last 24 hours, oldest first: decided by people, allowed, denied."""
+    return _kept("last-day", lambda: _last_day(at))
+
+
+def posture(*, at: datetime) -> Posture:
+    """For auditors and ops admins."""
+    return _kept("posture", _posture)
+
+
+def _last_day(at: datetime) -> list[Hour]:
+    this_hour = at.replace(minute=0, second=0, microsecond=0)
+    hours = [this_hour - timedelta(hours=back) for back in range(_HOURS - 1, -1, -1)]
+    found = (
+        AuditEvent.objects.filter(
+            at__gte=hours[0], code__in=[*_PEOPLE, AuditCode.ALLOWED, AuditCode.DENIED]
+        )
+        .order_by()
+        .annotate(hour=TruncHour("at", tzinfo=at.tzinfo))
+        .values_list("hour", "code")
+        .annotate(number=Count("id"))
+    )
+    numbers: dict[tuple[datetime, str], int] = {(h, c): n for h, c, n in found}
+    return [
+        Hour(
+            at=hour,
+            people=sum(numbers.get((hour, code.value), 0) for code in _PEOPLE),
+            allowed=numbers.get((hour, AuditCode.ALLOWED.value), 0),
+            denied=numbers.get((hour, AuditCode.DENIED.value), 0),
+        )
+        for hour in hours
+    ]
+
+
+def _posture() -> Posture:
+    published = PolicyVersion.objects.filter(status=VersionStatus.PUBLISHED)
+    pending = ActionRequest.objects.filter(state=State.PENDING_APPROVAL).order_by("id")
+    oldest = []
+    for tier in range(HIGHEST_TIER + 1):
+        since = pending.filter(risk_tier=tier).values_list("created_at", flat=True).first()
+        if since is not None:
+            oldest.append(Waiting(tier, since))
+    paused = Agent.objects.filter(paused_at__isnull=False).order_by("name")
+    return Posture(
+        policy=published.values_list("label", flat=True).first() or "",
+        oldest=tuple(oldest),
+        incidents=capped(incidents(db_clock.now(), ActionRequest.objects.all())),
+        paused_agents=tuple(paused.values_list("name", flat=True)[:20]),
+        emergencies=BreakGlass.objects.filter(reviewed_at=None).count(),
+        emergencies_overdue=overdue_reviews(db_clock.now()),
+        changes_waiting=AuthorityChange.objects.filter(status=ChangeStatus.WAITING).count(),
+        last_event_at=AuditEvent.objects.order_by("-id").values_list("at", flat=True).first(),
+    )
+
+
+def _kept(name: str, read: Callable[[], T]) -> T:
+    """The value for half a minute: a landing page is opened more often than it changes."""
+    found: T | None = cache.get(f"landing:{name}")
+    if found is None:
+        found = read()
+        cache.set(f"landing:{name}", found, _KEPT_SECONDS)
+    return found

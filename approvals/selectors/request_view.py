@@ -1,0 +1,369 @@
+"""One request as it is shown: to reviewers, to readers of its record and to agents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Literal
+
+from django.db.models import Prefetch, QuerySet, prefetch_related_objects
+
+from approvals.choices import FINAL_VERDICTS, DecisionVerdict
+from approvals.inspection import inspect, inspect_all, reveal, strings_in
+from approvals.models import (
+    ActionRequest,
+    Compensation,
+    Decision,
+    Execution,
+    PolicyDecision,
+    RequestContent,
+    Requirement,
+    ThreadEntry,
+)
+from approvals.selectors.authority import COUNTED_WITH, approval_of, approvals_of
+from approvals.selectors.case import amount_of
+from approvals.selectors.evidence_view import (
+    Line,
+    PolicyShown,
+    Reading,
+    Source,
+    flag_words,
+    other_amounts,
+    params_as_lines,
+    policy_shown,
+    reading_shown,
+    source_shown,
+    stored_json,
+)
+from approvals.selectors.requests import action_of, proposal_of, reading_of
+from approvals.selectors.viewer_permissions import name_of, name_of_person
+from audit.actors import ActorKind
+from audit.lib.money import Money
+from audit.models import AuditEvent
+from audit.selectors import actor_of, describe, events_of
+from connectors.catalogue import ActionType
+from connectors.registry import UnknownActionType, action_type
+from policies.quorum import progress
+from policies.verdicts import RequirementSpec
+
+_SIMILAR = 5
+_HISTORY = 200
+
+
+@dataclass(frozen=True, slots=True)
+class RequirementShown:
+    """One requirement, how far it is met, and by whom."""
+
+    group: str
+    quorum: int
+    minimum: str | None = None  # the amount a limit must cover, "2000.00 EUR"
+    met: bool = False
+    met_count: int = 0
+    is_open: bool = True
+    escalated_to: str = ""
+    within_limit: bool = False
+    given_by: tuple[str, ...] = ()
+    alternatives: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalShown:
+    """What the agent wrote of its own accord, made visible: never trusted, always marked."""
+
+    intent: str
+    flags: tuple[str, ...]
+    other_amounts: tuple[str, ...]
+    alternatives: tuple[tuple[str, str], ...]
+    undo_note: str
+    confidence: str
+    model: tuple[Line, ...]
+    callback_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionShown:
+    """One version of what is to be done, whether its bytes are intact or not."""
+
+    number: int
+    is_current: bool
+    digest: str
+    is_intact: bool
+    edited_by: str
+    params: tuple[Line, ...]
+    canonical: str
+
+
+@dataclass(frozen=True, slots=True)
+class ThreadLine:
+    by: str
+    is_agent: bool
+    body: str
+    flags: tuple[str, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLine:
+    at: datetime
+    actor: str  # "" where the sentence begins with it
+    sentence: str
+
+
+def prefetched(requests: QuerySet[ActionRequest]) -> QuerySet[ActionRequest]:
+    """The requests with all that agents are told of them, in a fixed number of queries."""
+    return requests.select_related("agent").prefetch_related(
+        "requirements",
+        _decisions(),
+        "executions__verifications",
+        Prefetch(
+            "policy_decisions",
+            PolicyDecision.objects.select_related("policy_version").order_by("id"),
+        ),
+    )
+
+
+def _decisions() -> Prefetch[Literal["decisions"]]:
+    found = Decision.objects.select_related(*COUNTED_WITH).order_by("id")
+    return Prefetch("decisions", found)
+
+
+class RequestView:
+    """One request as people and agents are shown it; each part is read when it is asked for.
+
+    Text from outside has passed `reveal`. What `prefetched` fetched costs no query again.
+    """
+
+    def __init__(self, request: ActionRequest) -> None:
+        self.request = request
+
+    @classmethod
+    def of_new(
+        cls, request: ActionRequest, policy: PolicyDecision, requirements: Sequence[Requirement]
+    ) -> RequestView:
+        """A request that was just born, from the rows in hand: nobody has decided anything yet."""
+        view = cls(request)
+        view.policies, view.current_requirements = (policy_shown(policy),), tuple(requirements)
+        view.decisions, view.execution = (), None
+        return view
+
+    # --- What it is -----------------------------------------------------------------------------
+
+    @cached_property
+    def kind(self) -> ActionType | None:
+        """Its action type; None when that is retired: the record stays readable."""
+        try:
+            return action_type(self.request.action_type)
+        except UnknownActionType:
+            return None
+
+    @property
+    def effect(self) -> str:
+        return reveal(self.request.effect)
+
+    @property
+    def target(self) -> str:
+        return reveal(self.request.target)
+
+    @property
+    def on_behalf_of(self) -> str:
+        return reveal(self.request.on_behalf_of)
+
+    @cached_property
+    def amount(self) -> Money | None:
+        return amount_of(self.request)
+
+    @cached_property
+    def params(self) -> tuple[Line, ...]:
+        """What is done now. Raises IntegrityBroken when it is not what was digested."""
+        return params_as_lines(action_of(self.request).params, self.amount)
+
+    @cached_property
+    def versions(self) -> tuple[VersionShown, ...]:
+        """Every version, newest first, as it is stored: records are read when things went wrong."""
+        contents = self.request.contents.select_related("edited_by").order_by("-version")
+        return tuple(self._version(content) for content in contents)
+
+    # --- What policy said -----------------------------------------------------------------------
+
+    @property
+    def verdict(self) -> str | None:
+        return self.request.verdict or None
+
+    @cached_property
+    def policies(self) -> tuple[PolicyShown, ...]:
+        """Every evaluation, the newest first."""
+        asked = sorted(self.request.policy_decisions.all(), key=lambda d: d.pk, reverse=True)
+        return tuple(policy_shown(decision) for decision in asked)
+
+    @cached_property
+    def policy(self) -> PolicyShown | None:
+        """What policy said last about the current version."""
+        current = (p for p in self.policies if p.decision.version == self.request.version)
+        return next(current, None)
+
+    # --- What is known --------------------------------------------------------------------------
+
+    @cached_property
+    def reading(self) -> Reading | None:
+        return reading_shown(reading_of(self.request))
+
+    @cached_property
+    def sources(self) -> tuple[Source, ...]:
+        found = self.request.evidence.filter(version=self.request.version).order_by("position")
+        return tuple(source_shown(item) for item in found)
+
+    @property
+    def from_system(self) -> tuple[Source, ...]:
+        return tuple(source for source in self.sources if source.is_system)
+
+    @property
+    def from_agent(self) -> tuple[Source, ...]:
+        return tuple(source for source in self.sources if not source.is_system)
+
+    @cached_property
+    def proposal(self) -> ProposalShown:
+        return _proposal(self.request, self.amount)
+
+    @cached_property
+    def thread(self) -> tuple[ThreadLine, ...]:
+        return tuple(_thread_line(entry) for entry in self.request.thread.all())
+
+    # --- Who decides, and who did ---------------------------------------------------------------
+
+    @cached_property
+    def current_requirements(self) -> tuple[Requirement, ...]:
+        """The current version's rows, in order."""
+        found = [r for r in self.request.requirements.all() if r.version == self.request.version]
+        return tuple(sorted(found, key=lambda r: (r.stage, r.pk)))
+
+    @cached_property
+    def requirements(self) -> tuple[RequirementShown, ...]:
+        """What the current version requires of people, in order, with who has met it."""
+        version, current = self.request.version, self.current_requirements
+        approvals = [
+            d
+            for d in self.decisions
+            if d.version == version and d.verdict == DecisionVerdict.APPROVE
+        ]
+        if any(r.excludes for r in current):
+            given = approvals_of(self.request)  # reads their roles as well
+        else:
+            given = [approval_of(d) for d in approvals if d.requirement is not None]
+        names = {d.decider.person: _named(d) for d in approvals}
+        return tuple(
+            RequirementShown(
+                group=requirement.group,
+                quorum=requirement.quorum,
+                minimum=minimum_of(requirement.spec, self.amount),
+                met=state.met,
+                met_count=state.met_count,
+                is_open=state.open,
+                escalated_to=requirement.escalated_to,
+                within_limit=requirement.within_limit,
+                given_by=tuple(names[person] for person in state.by if person in names),
+                alternatives=requirement.spec.alternatives,
+                excludes=requirement.spec.excludes,
+            )
+            for requirement, state in zip(
+                current, progress([r.spec for r in current], given), strict=True
+            )
+        )
+
+    @cached_property
+    def decisions(self) -> tuple[Decision, ...]:
+        """All decisions on any version, in order."""
+        prefetch_related_objects([self.request], _decisions())
+        return tuple(self.request.decisions.all())
+
+    @cached_property
+    def similar(self) -> tuple[Decision, ...]:
+        """The last decisions of people on the same kind of action, newest first."""
+        decided = Decision.objects.filter(
+            request__action_type=self.request.action_type, verdict__in=FINAL_VERDICTS
+        ).exclude(request=self.request)
+        return tuple(decided.select_related("request", "decider").order_by("-id")[:_SIMILAR])
+
+    # --- What came of it ------------------------------------------------------------------------
+
+    @cached_property
+    def execution(self) -> Execution | None:
+        """The newest execution, whatever became of it."""
+        return max(self.request.executions.all(), key=lambda e: e.pk, default=None)
+
+    @cached_property
+    def undo(self) -> ActionRequest | None:
+        """The undo that is open or done."""
+        links = Compensation.objects.filter(original=self.request, is_active=True)
+        link = links.select_related("undo").first()
+        return link.undo if link else None
+
+    @cached_property
+    def history(self) -> tuple[HistoryLine, ...]:
+        return tuple(_history_line(event) for event in events_of(self.request)[:_HISTORY])
+
+    def _version(self, content: RequestContent) -> VersionShown:
+        action = stored_json(content.action)
+        is_current = content.version == self.request.version
+        same_digest = not is_current or content.digest == self.request.digest
+        params = action.get("params", {})
+        return VersionShown(
+            number=content.version,
+            is_current=is_current,
+            digest=content.digest,
+            is_intact=content.is_intact and same_digest,
+            edited_by=content.edited_by.get_username() if content.edited_by else "",
+            params=params_as_lines(params if isinstance(params, dict) else {}, self.amount),
+            canonical=reveal(content.action),
+        )
+
+
+def minimum_of(spec: RequirementSpec, amount: Money | None) -> str | None:
+    """The amount somebody's limit must cover, as agents read it ("2000.00 EUR")."""
+    if not spec.within_limit or amount is None:
+        return None
+    return f"{amount.decimal} {amount.currency}"
+
+
+def _named(decision: Decision) -> str:
+    name = name_of(decision.decider)
+    if not decision.on_behalf_of:
+        return name
+    return f"{name} on behalf of {name_of_person(decision.on_behalf_of)}"
+
+
+def _proposal(request: ActionRequest, amount: Money | None) -> ProposalShown:
+    proposal = proposal_of(request)
+    confidence = proposal.confidence
+    texts = [proposal.intent, proposal.undo_note, *strings_in(list(proposal.alternatives))]
+    return ProposalShown(
+        intent=reveal(proposal.intent),
+        flags=flag_words(inspect_all(texts), *texts),
+        other_amounts=other_amounts(proposal.intent, amount),
+        alternatives=tuple(
+            (reveal(str(a.get("summary", ""))), reveal(str(a.get("risk", ""))))
+            for a in proposal.alternatives
+        ),
+        undo_note=reveal(proposal.undo_note),
+        confidence="" if confidence is None else f"{confidence:.0%}",
+        model=tuple(Line(reveal(k), reveal(str(v))) for k, v in proposal.model.items()),
+        callback_url=reveal(proposal.callback_url),
+    )
+
+
+def _thread_line(entry: ThreadEntry) -> ThreadLine:
+    is_agent = entry.actor_kind == ActorKind.AGENT
+    return ThreadLine(
+        by=reveal(entry.actor_name),
+        is_agent=is_agent,
+        body=reveal(entry.body),
+        flags=flag_words(inspect(entry.body), entry.body) if is_agent else (),
+        at=entry.created_at,
+    )
+
+
+def _history_line(event: AuditEvent) -> HistoryLine:
+    actor, sentence = reveal(actor_of(event)), reveal(describe(event))
+    return HistoryLine(event.at, "" if sentence.startswith(actor) else actor, sentence)

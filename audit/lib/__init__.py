@@ -1,0 +1,1 @@
+"""The shared kernel: small, general modules every app may import. Nothing here knows the trail."""

@@ -1,1 +1,0 @@
-"""The change system: configuration of services in production."""

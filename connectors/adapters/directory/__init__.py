@@ -1,1 +1,0 @@
-"""Access rights in a directory that speaks SCIM 2.0 (RFC 7644)."""

@@ -1,1 +1,0 @@
-"""Any system that speaks JSON over HTTP, described by data instead of code."""

@@ -1,1 +1,0 @@
-"""The logistics system: shipments between depots, robots in the warehouse."""

@@ -1,0 +1,262 @@
+"""Conditions in CEL, typed by the declared facts: compiled once, asked many times, always quick.
+
+CEL bounds how often a clause goes round, not what a round costs: a pattern tried for every pair of
+two lists takes minutes, a list doubled thirty times takes all memory. So clauses go round few
+lists, never one within another, and patterns are short, literal and tried once; anything else is
+refused when it is written, not when it hangs a worker.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any, TypeAlias
+
+from cel_expr_python import cel
+
+from policies.cel.syntax import Node, Tree, macro, parts
+from policies.facts import Facts, declared
+from policies.verdicts import Clause
+
+MOST_ROUNDS = 2
+"""How many lists one clause may go through."""
+MOST_PATTERNS = 2
+LONGEST_PATTERN = 100
+
+# Counted repetitions, Unicode classes and characters by their number.
+_COSTLY = re.compile(r"\{|\\[pPxXuU0-7]")
+
+
+@dataclass(frozen=True, slots=True)
+class SlowPart:
+    """What could take long: the word it is written as, where CEL sees it, and the remedy."""
+
+    word: str
+    position: int
+    message: str
+
+
+def slow_part(tree: Tree) -> SlowPart | None:
+    """The first part of the clause that could take long; None when nothing could."""
+    rounds = patterns = 0
+    for node, is_repeated in _as_written(tree.root, is_repeated=False):
+        word = message = ""
+        if node.WhichOneof("kind") == "comprehension_expr":
+            rounds += 1
+            word, message = macro(node), _round_problem(macro(node), rounds, is_repeated)
+        elif node.call_expr.function == "matches":
+            patterns += 1
+            word, message = "matches", _pattern_problem(tree, node, patterns, is_repeated)
+        if message:
+            return SlowPart(word, tree.position(node), message)
+    return None
+
+
+def _as_written(node: Node, *, is_repeated: bool) -> Iterator[tuple[Node, bool]]:
+    """Every node, and whether it is asked of each entry of a list: what a call is made on first."""
+    repeated, call = node.comprehension_expr, node.call_expr
+    on = [call.target] if call.HasField("target") else []
+    if node.WhichOneof("kind") == "comprehension_expr":
+        on = [repeated.iter_range]
+    for part in on:
+        yield from _as_written(part, is_repeated=is_repeated)
+    yield node, is_repeated
+    for part in parts(node)[len(on) :]:
+        yield from _as_written(part, is_repeated=is_repeated or bool(repeated.iter_var))
+
+
+def _round_problem(word: str, rounds: int, is_repeated: bool) -> str:
+    if word not in ("all", "exists"):
+        return f"'{word}' is not for clauses; ask with exists or all."
+    if is_repeated:
+        return f"'{word}' within another one takes too long; write two rules."
+    if rounds > MOST_ROUNDS:
+        return f"more than {MOST_ROUNDS} of exists and all; split it into clauses."
+    return ""
+
+
+def _pattern_problem(tree: Tree, node: Node, patterns: int, is_repeated: bool) -> str:
+    """What is wrong with this `matches`, the patterns-th of the clause."""
+    if is_repeated:
+        return "a pattern tried for every entry takes too long; compare with ==."
+    if patterns > MOST_PATTERNS:
+        return f"more than {MOST_PATTERNS} patterns; split it into clauses."
+    args = node.call_expr.args
+    pattern = tree.literal(args[0]) if node.call_expr.HasField("target") else None
+    if not isinstance(pattern, str):
+        return 'a pattern is written out where it is used: name.matches("...").'
+    if len(pattern) > LONGEST_PATTERN:
+        return f"a pattern has at most {LONGEST_PATTERN} characters."
+    if _COSTLY.search(pattern):
+        return "a pattern has no counted repetition ({2,5}), Unicode class or numeric escape."
+    return ""
+
+
+Parameters: TypeAlias = "tuple[tuple[str, int], ...]"
+"""A document's own numbers, by name."""
+
+LONGEST_CLAUSE = 2_000
+PARAMETER = "param"
+"""How clauses say "the parameter": `param.refund_automatic`."""
+_POSITION = re.compile(r"<input>:(\d+):(\d+): (.*)")
+_UNDECLARED = re.compile(r"undeclared reference to '([^']+)'")
+_MIXED_NUMBERS = re.compile(r"applied to '\((double, int|int, double)\)'")
+
+
+class ClauseError(ValueError):
+    """The clause cannot be a condition; line and column are its own, counted from 1."""
+
+    def __init__(self, message: str, *, line: int = 1, column: int = 1) -> None:
+        super().__init__(message)
+        self.line = line
+        self.column = column
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """Facts in the form CEL takes them; made once per evaluation and shared by all clauses."""
+
+    inner: Any
+
+    @classmethod
+    def of(cls, facts: Facts) -> Activation:
+        """Raises FactError for a fact of the wrong type: it must not be compared by luck."""
+        flat = facts.flat()
+        for name, declaration in declared().items():
+            declaration.accept(flat[name])
+        return cls(_plain().Activation(flat))
+
+    @classmethod
+    def trusted(cls, values: Mapping[str, object]) -> Activation:
+        """Only the facts named, whose types somebody checked; lists as lists.
+
+        A clause that asks for another fact comes to an error.
+        """
+        return cls(_plain().Activation(values))
+
+
+class Condition:
+    """One compiled clause."""
+
+    def __init__(self, text: str, program: Any, tree: Tree) -> None:
+        self.text = text
+        self.tree = tree
+        self.true = Clause(text, "true")
+        self.false = Clause(text, "false")
+        self._program = program
+
+    def ask(self, facts: Activation) -> Clause:
+        """Never raises: errors come as CEL's ERROR value, an exhausted budget as an exception."""
+        try:
+            value = self._program.eval(facts.inner).value()
+        except RuntimeError as error:
+            return Clause(self.text, "error", str(error))
+        if value is True:
+            return self.true
+        if value is False:
+            return self.false
+        return Clause(self.text, "error", str(value))
+
+
+class Language:
+    """CEL with the declared facts, and with one document's parameters as `param.name`."""
+
+    def __init__(self, parameters: Parameters) -> None:
+        self._env = _environment(parameters)
+        self._names = [*declared(), *(f"{PARAMETER}.{name}" for name, _ in parameters)]
+
+    def compile(self, text: str) -> Condition:
+        """Compile and type-check one clause; raises ClauseError with position and advice."""
+        if len(text) > LONGEST_CLAUSE:
+            raise ClauseError(
+                f"A clause has at most {LONGEST_CLAUSE:,} characters; split it into several."
+            )
+        try:
+            program = self._env.compile(text)
+        except RuntimeError as error:
+            raise _explained(str(error), self._names) from error
+        result = program.return_type()
+        if result != cel.Type.BOOL:
+            raise ClauseError(
+                f"A clause is true or false, and this one is {result.name().lower()}. "
+                "Compare it with something."
+            )
+        tree = Tree(program)
+        slow = slow_part(tree)
+        if slow:
+            at = text.rfind(slow.word, 0, slow.position)
+            before = text[: at if at >= 0 else slow.position]
+            line = before.count("\n") + 1
+            raise ClauseError(slow.message, line=line, column=len(before) - before.rfind("\n"))
+        return Condition(text, program, tree)
+
+    def together(self, texts: Iterable[str]) -> Any | None:
+        """One program for a list of clauses; None when they are too much for CEL taken together.
+
+        Crossing into CEL once for a list costs a third of crossing once for each.
+        """
+        # Each clause ends with its line: it may end in a remark.
+        listed = ",".join(f"({text}\n)" for text in texts)
+        try:
+            return self._env.compile(f"[{listed}]")
+        except RuntimeError:
+            return None
+
+
+@lru_cache(maxsize=32)
+def language(parameters: Parameters = ()) -> Language:
+    """The language of documents with these parameters."""
+    return Language(parameters)
+
+
+def compile_clause(text: str, parameters: Parameters = ()) -> Condition:
+    """Compile and type-check one clause; raises ClauseError with position and advice."""
+    return language(parameters).compile(text)
+
+
+def suggestion(name: str, known: list[str]) -> str:
+    """ " Did you mean ...?" for the nearest known name, or nothing."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f" Did you mean '{near[0]}'?" if near else ""
+
+
+def _explained(report: str, names: list[str]) -> ClauseError:
+    found = _POSITION.search(report)
+    if not found:
+        return ClauseError(report)
+    line, column, message = int(found[1]), int(found[2]), found[3]
+    undeclared = _UNDECLARED.search(message)
+    if undeclared:
+        name = undeclared[1]
+        what = "a parameter of this document" if name.startswith(f"{PARAMETER}.") else "a fact"
+        advice = suggestion(name, names) or " See policies/facts.py for all of them."
+        return ClauseError(f"'{name}' is not {what}.{advice}", line=line, column=column)
+    if _MIXED_NUMBERS.search(message):
+        message += ". Write decimal numbers with a point, as in 1.0"
+    return ClauseError(f"{message.rstrip('.')}.", line=line, column=column)
+
+
+def _environment(parameters: Parameters) -> Any:
+    kinds = {
+        bool: cel.Type.BOOL,
+        int: cel.Type.INT,
+        float: cel.Type.DOUBLE,
+        str: cel.Type.STRING,
+        tuple: cel.Type.List(cel.Type.STRING),
+    }
+    constants = "".join(
+        f"- {{name: {PARAMETER}.{name}, type: int, value: {value}}}\n" for name, value in parameters
+    )
+    return cel.NewEnv(
+        variables={name: kinds[item.kind] for name, item in declared().items()},
+        config=cel.NewEnvConfigFromYaml(f"variables:\n{constants}") if constants else None,
+    )
+
+
+@cache
+def _plain() -> Any:
+    """The environment activations are made in; programs of every language take them."""
+    return _environment(())

@@ -1,0 +1,66 @@
+"""What the main paths cost in statements: a budget each, to be lowered and never raised lightly.
+
+Counted on PostgreSQL with BEGIN and COMMIT; SQLite asks no clock and stays below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from approvals.domain import dispatch
+from approvals.services.decide import approve
+from approvals.services.execute import execute
+from tests.api.make import AgentClient, a_proposal
+from tests.approvals.make import Cast, fresh, look_at, make_crm, make_key, refund
+
+PROPOSE = 23
+"""Over HTTP, whether policy allows it or people decide."""
+
+APPROVE = 56
+EXECUTE = 102
+"""With its reading back and sign-off."""
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def _nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What workers announce, and what a process looks up every few seconds, is not counted."""
+    told: list[UUID] = []
+    monkeypatch.setattr(dispatch, "announcement_of", told.append)
+    monkeypatch.setattr("policies.services.shadow._known", None)  # not for what is left of it
+    monkeypatch.setattr("policies.services.shadow.KNOWN_FOR", 600.0)
+
+
+def statements(work: Callable[[], object]) -> list[str]:
+    """What the work asks the database."""
+    with CaptureQueriesContext(connection) as asked:
+        work()
+    return [query["sql"][:100] for query in asked]
+
+
+@pytest.mark.parametrize("amount", ["20.00", "900.00"])
+def test_a_proposal(cast: Cast, amount: str) -> None:
+    client = AgentClient(make_key(cast.agent))
+    client.propose(a_proposal(refund("ch_1003", "10.00")))  # whatever is looked up once a process
+
+    asked = statements(lambda: client.propose(a_proposal(refund("ch_1001", amount))))
+
+    assert len(asked) <= PROPOSE, asked
+
+
+def test_approving_and_executing(cast: Cast) -> None:
+    request = make_crm(cast)
+    page = look_at(request, cast.otto)
+
+    approving = statements(lambda: approve(request.pk, decider=cast.otto, reviewed=page))
+    executing = statements(lambda: execute(request.pk))
+
+    assert fresh(request).state in ("verified", "audited")
+    assert len(approving) <= APPROVE, approving
+    assert len(executing) <= EXECUTE, executing
