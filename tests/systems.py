@@ -22,10 +22,15 @@ def running_sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(autouse=True)
-def _no_memory_of_other_tests(settings: Settings) -> None:
-    """Every test has a database of its own; to a memory they shared it would look restored."""
+def _no_memory_of_other_tests(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test has a database of its own; to a memory they shared it would look restored.
+
+    What a process looks up every few seconds it looks up once a test, however slow: tests count.
+    """
     name = f"newest-event-{uuid4().hex}.json"
     settings.NEWEST_EVENT_FILE = str(settings.VAR_DIR / "memories" / name)
+    monkeypatch.setattr("policies.services.shadow._known", None)
+    monkeypatch.setattr("policies.services.shadow.KNOWN_FOR", 600.0)
 
 
 @pytest.fixture(autouse=True)

@@ -30,11 +30,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def _nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What workers announce, and what a process looks up every few seconds, is not counted."""
+    """What workers announce is not counted."""
     told: list[UUID] = []
     monkeypatch.setattr(dispatch, "announcement_of", told.append)
-    monkeypatch.setattr("policies.services.shadow._known", None)  # not for what is left of it
-    monkeypatch.setattr("policies.services.shadow.KNOWN_FOR", 600.0)
 
 
 def statements(work: Callable[[], object]) -> list[str]:
