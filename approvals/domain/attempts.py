@@ -15,13 +15,13 @@ from uuid import UUID
 from django.conf import settings
 
 from approvals.choices import AttemptOutcome, ExecutionState
-from approvals.domain.transitions import EXECUTOR, move
+from approvals.domain.transitions import EXECUTOR, Moves
 from approvals.models import ActionRequest, Attempt, Execution, Grant
 from approvals.selectors.pauses import stopped_since
 from approvals.selectors.requests import action_in, action_of
 from audit.events import AuditCode
 from audit.lib.canonical import JsonObject, digest_of
-from audit.services import record
+from audit.services import Entry
 from connectors.base import Action, Connector, ConnectorError, OutcomeUnknown, Receipt
 from connectors.registry import action_type, connector_for
 
@@ -96,7 +96,7 @@ def begin(
     action = action_of(request)
     grant.consumed_at = at
     grant.save(update_fields=["consumed_at"])
-    execution = Execution.objects.create(
+    execution = Execution(
         request=request,
         grant=grant,
         state=ExecutionState.RUNNING,
@@ -104,25 +104,21 @@ def begin(
         started_at=at,
     )
     claim = open_attempt(request, execution, action, at=at, possible=possible)
-    record(
-        AuditCode.GRANT_CONSUMED,
-        actor=EXECUTOR,
-        subject=request,
-        data={"grant": grant.pk, "attempt": claim.fence},
-        at=at,
-    )
-    move(
-        request,
+    moves = Moves(request, at)
+    used: JsonObject = {"grant": grant.pk, "attempt": claim.fence}
+    moves.also(Entry(AuditCode.GRANT_CONSUMED, EXECUTOR, request.state, used))
+    moves.take(
         request.begin,
         AuditCode.EXECUTION_BEGUN,
-        actor=EXECUTOR,
-        data={
+        EXECUTOR,
+        {
             "attempt": claim.fence,
             "digest": request.digest,
             "provider_key": claim.provider_key,
             "pre_image_digest": digest_of(before),
         },
     )
+    moves.write()
     return claim
 
 
@@ -134,10 +130,14 @@ def open_attempt(
     at: datetime,
     possible: tuple[Possible, ...] = (),
 ) -> Claim:
-    """Write the next attempt: a higher fence than anyone before, and a lease on it."""
+    """Write the next attempt: a higher fence than anyone before, and a lease on it.
+
+    The execution is stored with it when this is its first.
+    """
     execution.fence += 1
     execution.lease_until = at + settings.EXECUTION_LEASE
-    execution.save(update_fields=["fence", "lease_until"])
+    is_first = execution._state.adding
+    execution.save(update_fields=None if is_first else ["fence", "lease_until"])
     Attempt.objects.create(
         execution=execution,
         fence=execution.fence,

@@ -19,6 +19,7 @@ from django.db.models import Q
 from approvals.choices import FINAL_VERDICTS, DecisionVerdict, ReasonCode, State
 from approvals.domain import integrity, notifications
 from approvals.domain.derivation import demand_intact
+from approvals.domain.transitions import Moves
 from approvals.exceptions import (
     AlreadyDecided,
     IntegrityBroken,
@@ -44,9 +45,10 @@ from approvals.selectors.review_snapshot import ReviewedSnapshot, ReviewSnapshot
 from audit.actors import Actor
 from audit.events import AuditCode
 from audit.lib import db_clock
+from audit.lib.canonical import JsonObject
 from audit.lib.dates import format_moment
 from audit.lib.money import Money
-from audit.services import record
+from audit.services import Entry, record
 from policies.authority import Authority
 from policies.models import Delegation, Reauthentication, User
 from policies.services.passwords import current_proof
@@ -64,7 +66,12 @@ class DecisionContext:
     authority: Authority
     policy: PolicyDecision
     shown: ReviewSnapshot
-    at: datetime
+    moves: Moves
+
+    @property
+    def at(self) -> datetime:
+        """When the request had been locked, by the database's clock."""
+        return self.moves.at
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +82,7 @@ class BreakGlassContext:
     authority: Authority
     policy: PolicyDecision
     shown: ReviewSnapshot
-    at: datetime
+    moves: Moves
     requirement: None = None
 
 
@@ -146,7 +153,7 @@ def begin_decision(
     policy = policy_decision_of(request)
     if policy is None:
         raise WrongState("This request has no policy decision; it cannot be decided.")
-    return DecisionContext(request, requirement, authority, policy, shown, at)
+    return DecisionContext(request, requirement, authority, policy, shown, Moves(request, at))
 
 
 def lock_and_check(
@@ -189,8 +196,10 @@ def record_decision(
     edits: str = "",
     proof: Reauthentication | None = None,
 ) -> Decision:
+    """Store the decision with what was shown, and note its event; the caller writes the moves."""
     request, authority, shown = context.request, context.authority, context.shown
-    content = ShownContent(digest=shown.digest, body=shown.body, created_at=context.at)
+    at = context.moves.at
+    content = ShownContent(digest=shown.digest, body=shown.body, created_at=at)
     ShownContent.objects.bulk_create([content], ignore_conflicts=True)  # others saw the same
     decision = Decision.objects.create(
         request=request,
@@ -213,28 +222,24 @@ def record_decision(
         shown_id=shown.digest,
         nonce=reviewed.nonce,
         opened_at=reviewed.opened_at,
-        created_at=context.at,
+        created_at=at,
     )
-    record(
-        AuditCode.DECISION_RECORDED,
-        actor=Actor.human(decider),
-        subject=request,
-        data={
-            "decision": decision.pk,
-            "verdict": verdict.value,
-            "group": authority.group,
-            "person": decider.person,
-            "on_behalf_of": authority.on_behalf_of,
-            "delegation": authority.delegation_id,
-            "limit_minor": authority.limit_minor,
-            "authentication": proof.method if proof else "",
-            "digest": request.digest,
-            "shown": shown.digest,
-            "reason_code": reason_code,
-            "opened_at": reviewed.opened_at.isoformat(),
-        },
-        at=context.at,
-    )
+    data: JsonObject = {
+        "decision": decision.pk,
+        "verdict": verdict.value,
+        "group": authority.group,
+        "person": decider.person,
+        "on_behalf_of": authority.on_behalf_of,
+        "delegation": authority.delegation_id,
+        "limit_minor": authority.limit_minor,
+        "authentication": proof.method if proof else "",
+        "digest": request.digest,
+        "shown": shown.digest,
+        "reason_code": reason_code,
+        "opened_at": reviewed.opened_at.isoformat(),
+    }
+    entry = Entry(AuditCode.DECISION_RECORDED, Actor.human(decider), request.state, data)
+    context.moves.also(entry)
     if authority.on_behalf_of:
         notifications.used_on_behalf(request, authority.on_behalf_of)
     return decision

@@ -4,41 +4,43 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from approvals.domain.transitions import Moves
 from approvals.models import ActionRequest, Grant
 from approvals.selectors.requests import reading_of, usable_grant_of
 from audit.actors import Actor
 from audit.events import AuditCode
 from audit.lib.canonical import JsonObject
-from audit.services import Entry, record, record_all
+from audit.services import Entry, record
 from connectors.registry import action_type
 from policies.matrix import OperatingModel
 
 
 def issue_grant(
-    request: ActionRequest,
+    moves: Moves,
     *,
     approvers: list[str],
     window: str,
     expires_at: datetime,
     actor: Actor,
-    at: datetime,
     is_break_glass: bool = False,
     operating_model: str = "",
-) -> Grant:
-    """One use, for exactly the current version as it was read, until `expires_at`; on record."""
-    reading = reading_of(request)
+) -> None:
+    """One use, for exactly the current version as it was read, until `expires_at`.
+
+    The caller writes the moves, and the grant's event with them.
+    """
+    reading = reading_of(moves.request)
     grant = new_grant(
-        request,
+        moves.request,
         target_version=reading.target_version if reading else "",
         approvers=approvers,
         window=window,
         expires_at=expires_at,
-        at=at,
+        at=moves.at,
         is_break_glass=is_break_glass,
         operating_model=operating_model,
     )
-    record_all([entry_of(grant, actor=actor)], subject=request, at=max(at, request.updated_at))
-    return grant
+    moves.also(entry_of(grant, actor=actor))
 
 
 def new_grant(

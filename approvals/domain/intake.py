@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeVar
 from uuid import UUID
 
 from django.db import DatabaseError, DataError, transaction
-from django.db.models import Model
 
 from approvals.choices import State
 from approvals.domain import auto_pause, compensation, dispatch, notifications, reminders
@@ -27,7 +26,7 @@ from approvals.domain.evidence import keep_items, new_reading, supplied_items, s
 from approvals.domain.grants import entry_of, new_grant
 from approvals.domain.policy_check import PolicyCheck, check_policy_and_count, check_policy_of
 from approvals.domain.routing import create_requirements, keep_policy_decision
-from approvals.domain.transitions import INTAKE, POLICY, demand_own_code
+from approvals.domain.transitions import INTAKE, POLICY, Moves
 from approvals.exceptions import ApprovalError, FieldProblem, InvalidProposal, Paused
 from approvals.models import (
     ActionRequest,
@@ -43,7 +42,7 @@ from audit.actors import Actor
 from audit.events import AuditCode
 from audit.lib import db_clock
 from audit.lib.canonical import JsonObject, canonical, digest
-from audit.services import Entry, history_row, record_all, save_without_history
+from audit.services import Entry
 from connectors.base import Preview
 from policies.models import User
 from policies.services import shadow
@@ -352,38 +351,3 @@ def _note_standing(moves: Moves, evaluation: Evaluation, decision: PolicyDecisio
             "policy_decision": decision.pk,
         }
         moves.also(Entry(AuditCode.STANDING_APPROVAL_USED, POLICY, data=data))
-
-
-@dataclass(slots=True)
-class Moves:
-    """Moves of one request in memory, written once: one row, its events and its history in bulk."""
-
-    request: ActionRequest
-    at: datetime
-    _entries: list[Entry] = field(default_factory=list)
-    _history: list[Model] = field(default_factory=list)
-
-    def take(
-        self, transition: Callable[[], None], code: AuditCode, actor: Actor, data: JsonObject
-    ) -> None:
-        """Fire one transition, and note its event and its history row."""
-        transition()
-        demand_own_code(code, self.request.state)
-        self.request.updated_at = self.at
-        self.note(code, actor, data)
-
-    def note(self, code: AuditCode, actor: Actor, data: JsonObject, *, kind: str = "~") -> None:
-        """Note the state the request is in, with its event."""
-        self._entries.append(Entry(code, actor, self.request.state, data))
-        row = history_row(self.request, actor=actor, reason=code.value, at=self.at, kind=kind)
-        self._history.append(row)
-
-    def also(self, entry: Entry) -> None:
-        """Note an event that is no move."""
-        self._entries.append(entry)
-
-    def write(self) -> None:
-        """One statement each: the events, the request, its history."""
-        record_all(self._entries, subject=self.request, at=self.at, saves_subject=True)
-        save_without_history(self.request)
-        type(self.request).history.model.objects.bulk_create(self._history)

@@ -128,7 +128,7 @@ def _members(groups: set[str]) -> list[User]:
 
 
 def _tell(request: ActionRequest, people: Iterable[User], subject: str) -> None:
-    at = db_clock.now()
+    at = db_clock.now_in_query()
     recipients = {user.pk: user for user in people if user.email and user.is_active}
     Notice.objects.bulk_create(
         Notice(request=request, recipient=user, subject=subject, created_at=at, next_attempt_at=at)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db.models import Model
 
 from approvals.choices import ENDED_WITHOUT_EFFECT
 from approvals.domain import usage
@@ -12,7 +16,7 @@ from audit.actors import Actor
 from audit.events import AuditCode
 from audit.lib import db_clock
 from audit.lib.canonical import JsonObject
-from audit.services import Entry, record_all, save_with_history
+from audit.services import Entry, history_row, record_all, save_without_history
 
 POLICY = Actor.system("policy")
 INTAKE = Actor.system("intake")
@@ -27,6 +31,64 @@ def demand_own_code(code: AuditCode, state: str) -> None:
         raise ValueError(f"{code} is not the event of a move to {state}.")
 
 
+@dataclass(slots=True)
+class Moves:
+    """Moves of one request in memory, written once: one row, its events and its history in bulk.
+
+    The request is locked, or not stored yet. `at` is the time by the database's clock, read after
+    the lock.
+    """
+
+    request: ActionRequest
+    at: datetime
+    _entries: list[Entry] = field(default_factory=list)
+    _history: list[Model] = field(default_factory=list)
+
+    def take(
+        self,
+        transition: Callable[[], None],
+        code: AuditCode,
+        actor: Actor,
+        data: JsonObject | None = None,
+    ) -> None:
+        """Fire one transition, and note its event and its history row.
+
+        What ends without effect counts towards nothing any more.
+        """
+        transition()
+        demand_own_code(code, self.request.state)
+        self.request.updated_at = self.at
+        if self.request.state in ENDED_WITHOUT_EFFECT and not self.request._state.adding:
+            usage.take_out(self.request, at=self.at)
+        self.note(code, actor, data or {})
+
+    def note(self, code: AuditCode, actor: Actor, data: JsonObject, *, kind: str = "~") -> None:
+        """Note the state the request is in, with its event."""
+        self.also(Entry(code, actor, self.request.state, data))
+        self.keep(code, actor, kind=kind)
+
+    def keep(self, reason: AuditCode, actor: Actor, *, kind: str = "~") -> None:
+        """Note the request as it is now for its history, under that reason."""
+        row = history_row(self.request, actor=actor, reason=reason.value, at=self.at, kind=kind)
+        self._history.append(row)
+
+    def also(self, entry: Entry) -> None:
+        """Note an event that is no move."""
+        self._entries.append(entry)
+
+    def write(self) -> None:
+        """One statement each: the events, the request, its history.
+
+        The events go first: the database refuses a state that is not on record.
+        """
+        has_moved = bool(self._history)
+        record_all(self._entries, subject=self.request, at=self.at, saves_subject=has_moved)
+        if has_moved:
+            save_without_history(self.request)
+            type(self.request).history.model.objects.bulk_create(self._history)
+        self._entries, self._history = [], []
+
+
 def move(
     request: ActionRequest,
     transition: Callable[[], None],
@@ -35,16 +97,7 @@ def move(
     actor: Actor,
     data: JsonObject | None = None,
 ) -> None:
-    """Fire one transition of a locked request, record it and save it with its history row.
-
-    The event goes first: the database refuses a state that is not on record. What ends without
-    effect counts towards nothing any more.
-    """
-    transition()
-    demand_own_code(code, request.state)
-    request.updated_at = db_clock.now()
-    if request.state in ENDED_WITHOUT_EFFECT:
-        usage.take_out(request, at=request.updated_at)
-    entry = Entry(code, actor, request.state, data or {})
-    record_all([entry], subject=request, at=request.updated_at, saves_subject=True)
-    save_with_history(request, actor=actor, reason=code.value, at=request.updated_at)
+    """Fire one transition of a locked request, record it and save it with its history row."""
+    moves = Moves(request, db_clock.now())
+    moves.take(transition, code, actor, data)
+    moves.write()

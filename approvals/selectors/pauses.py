@@ -158,15 +158,14 @@ def _covering(action_type: str, system: str, *, by_person: bool) -> QuerySet[Pau
 
 
 def _agent_stopped_since(agent: Agent, at: datetime) -> Stop | None:
-    """By the agent's history (the database's clock) and, for how a pause ended, by the trail."""
+    """By the trail: a pause since `at`, or before it, that is over by now was lifted since `at`."""
     if agent.is_paused:
         return _of_agent(agent)
-    earlier = agent.history.filter(paused_at__gte=at).order_by("-history_id").first()
-    if earlier is None and events_of(agent).filter(code=AuditCode.AGENT_RESUMED, at__gte=at):
-        earlier = agent.history.filter(paused_at__isnull=False).order_by("-history_id").first()
-    if earlier is None:
+    if not events_of(agent).filter(code=AuditCode.AGENT_RESUMED, at__gte=at).exists():
         return None
-    return Stop(f"Agent {agent.name}", "", earlier.paused_at, earlier.pause_reason, is_over=True)
+    earlier = agent.history.filter(paused_at__isnull=False).order_by("-history_id").first()
+    since, reason = (earlier.paused_at, earlier.pause_reason) if earlier else (at, "")
+    return Stop(f"Agent {agent.name}", "", since, reason, is_over=True)
 
 
 def _of_agent(agent: Agent) -> Stop:

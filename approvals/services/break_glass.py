@@ -25,7 +25,7 @@ from approvals.domain.decision_context import (
 )
 from approvals.domain.grants import issue_grant
 from approvals.domain.routing import close_requirements
-from approvals.domain.transitions import DEADLINES, move
+from approvals.domain.transitions import DEADLINES, Moves
 from approvals.exceptions import AlreadyDecided, NotAuthorised, NotFound, ReasonRequired, WrongState
 from approvals.models import ActionRequest, BreakGlass, Decision, PolicyDecision
 from approvals.selectors.authority import missing_evidence, people_decided, people_in, progress_of
@@ -36,7 +36,7 @@ from audit.actors import Actor
 from audit.events import AuditCode
 from audit.lib import db_clock
 from audit.lib.canonical import JsonObject
-from audit.services import record
+from audit.services import Entry, record
 from policies.authority import Refusal, may_break_glass, may_decide
 from policies.models import Reauthentication, User
 from policies.roles import BREAK_GLASS_REVIEWERS
@@ -75,8 +75,9 @@ def break_glass(
         )
     proven = _proof_of_its_own(decider, proof, at=at)
     overridden = _overridden(request, policy, at=at)
+    moves = Moves(request, at)
     decision = record_decision(
-        BreakGlassContext(request, authority, policy, shown, at),
+        BreakGlassContext(request, authority, policy, shown, moves),
         decider,
         reviewed,
         DecisionVerdict.BREAK_GLASS,
@@ -95,31 +96,27 @@ def break_glass(
         review_due_at=at + REVIEWED_WITHIN,
     )
     actor = Actor.human(decider)
-    record(
-        AuditCode.BREAK_GLASS_USED,
-        actor=actor,
-        subject=request,
-        data={
-            "broken_glass": broken.pk,
-            "decision": decision.pk,
-            "reason": reason,
-            "expires_at": until.isoformat(),
-            "review_due_at": broken.review_due_at.isoformat(),
-            **overridden,
-        },
-    )
+    data: JsonObject = {
+        "broken_glass": broken.pk,
+        "decision": decision.pk,
+        "reason": reason,
+        "expires_at": until.isoformat(),
+        "review_due_at": broken.review_due_at.isoformat(),
+        **overridden,
+    }
+    moves.also(Entry(AuditCode.BREAK_GLASS_USED, actor, request.state, data))
     request.execute_by = until
     close_requirements(request)
-    move(request, request.approve, AuditCode.APPROVED, actor=actor, data={"broken_glass": True})
+    moves.take(request.approve, AuditCode.APPROVED, actor, {"broken_glass": True})
     issue_grant(
-        request,
+        moves,
         approvers=[decider.person],
         window="",  # an emergency does not wait for the change window; that is on record
         expires_at=until,
         actor=actor,
-        at=at,
         is_break_glass=True,
     )
+    moves.write()
     dispatch.execution_of(request.pk)
     notifications.break_glass_used(request)
     return decision

@@ -24,7 +24,6 @@ from approvals.domain.decision_context import (
 )
 from approvals.domain.grants import issue_grant
 from approvals.domain.routing import close_requirements, operating_model_of
-from approvals.domain.transitions import move
 from approvals.exceptions import EvidenceMissing, ReasonRequired, WrongState
 from approvals.models import ActionRequest, Decision, Escalation, ThreadEntry
 from approvals.selectors.authority import is_settled, missing_evidence
@@ -32,7 +31,8 @@ from approvals.selectors.requests import is_asked
 from approvals.selectors.review_snapshot import ReviewedSnapshot
 from audit.actors import Actor, ActorKind
 from audit.events import AuditCode
-from audit.services import record
+from audit.lib.canonical import JsonObject
+from audit.services import Entry
 from policies.models import User
 
 ANSWER_WITHIN = timedelta(hours=24)
@@ -70,19 +70,20 @@ def approve(
     if is_settled(request):
         request.execute_by = context.at + context.policy.execute_within
         close_requirements(request)
-        move(request, request.approve, AuditCode.APPROVED, actor=Actor.human(decider))
+        context.moves.take(request.approve, AuditCode.APPROVED, Actor.human(decider))
         issue_grant(
-            request,
+            context.moves,
             approvers=_approvers(request),
             window=context.policy.window,
             expires_at=request.execute_by,
             actor=Actor.human(decider),
-            at=context.at,
             operating_model=operating_model_of(context.policy),
         )
+        context.moves.write()
         dispatch.execution_of(request.pk)
         notifications.approved(request)
     else:
+        context.moves.write()
         assignment.answered(request, context.requirement, by=decider, at=context.at)
         reminders.look_again(request, at=context.at)
         reminders.save(request)
@@ -106,13 +107,13 @@ def reject(
     )
     close_requirements(context.request)
     auto_pause.lock_agent(context.request)
-    move(
-        context.request,
+    context.moves.take(
         context.request.reject,
         AuditCode.REJECTED,
-        actor=Actor.human(decider),
-        data={"reason_code": reason_code, "decision": decision.pk},
+        Actor.human(decider),
+        {"reason_code": reason_code, "decision": decision.pk},
     )
+    context.moves.write()
     compensation.end_undo(context.request)
     notifications.ended(context.request)
     auto_pause.pause_if_looping(context.request, at=context.at)
@@ -149,13 +150,13 @@ def request_changes(
     )
     request.answer_by = context.at + ANSWER_WITHIN
     request.clock_stopped_at = context.at
-    move(
-        request,
+    context.moves.take(
         request.ask,
         AuditCode.CHANGES_REQUESTED,
-        actor=Actor.human(decider),
-        data={"decision": decision.pk},
+        Actor.human(decider),
+        {"decision": decision.pk},
     )
+    context.moves.write()
     notifications.asked(request)
     return decision
 
@@ -187,17 +188,14 @@ def escalate(
         due_at=context.at,
         created_at=context.at,
     )
-    record(
-        AuditCode.ESCALATED,
-        actor=Actor.human(decider),
-        subject=request,
-        data={
-            "from": requirement.group,
-            "to": requirement.escalates_to,
-            "reason": "reviewer",
-            "decision": decision.pk,
-        },
-    )
+    data: JsonObject = {
+        "from": requirement.group,
+        "to": requirement.escalates_to,
+        "reason": "reviewer",
+        "decision": decision.pk,
+    }
+    context.moves.also(Entry(AuditCode.ESCALATED, Actor.human(decider), request.state, data))
+    context.moves.write()
     notifications.escalated(request, requirement)
     return decision
 

@@ -21,7 +21,7 @@ from approvals.domain.new_version import route_to_people
 from approvals.domain.policy_check import check_policy_and_count
 from approvals.domain.routing import close_requirements, create_requirements, keep_policy_decision
 from approvals.domain.target_reader import read_or_go_without
-from approvals.domain.transitions import POLICY, move
+from approvals.domain.transitions import POLICY
 from approvals.exceptions import FieldProblem, InvalidProposal
 from approvals.models import ActionRequest, Decision, PolicyDecision, RequestContent
 from approvals.selectors.requests import action_of
@@ -29,7 +29,7 @@ from approvals.selectors.review_snapshot import ReviewedSnapshot
 from audit.actors import Actor
 from audit.events import AuditCode
 from audit.lib.canonical import JsonObject, canonical
-from audit.services import record, save_with_history
+from audit.services import Entry
 from connectors.base import Preview
 from policies.models import User
 from policies.verdicts import RequirementSpec, Verdict
@@ -132,19 +132,15 @@ def _apply(
         created_at=at,
     )
     store_reading(request, edit.preview, at=at)
-    record(
-        AuditCode.EDITED,
-        actor=Actor.human(decider),
-        subject=request,
-        data={
-            "fields": list(changed),
-            "version": request.version,
-            "digest": request.digest,
-            "decision": decision.pk,
-            "protected": sorted(edit.candidate.type.protected & set(changed)),
-        },
-        at=at,
-    )
+    data: JsonObject = {
+        "fields": list(changed),
+        "version": request.version,
+        "digest": request.digest,
+        "decision": decision.pk,
+        "protected": sorted(edit.candidate.type.protected & set(changed)),
+    }
+    editor = Actor.human(decider)
+    context.moves.also(Entry(AuditCode.EDITED, editor, request.state, data))
     evaluated = check_policy_and_count(request, edit.candidate, edit.preview, now=at)
     evaluation = evaluated.evaluation
     keep_policy_decision(
@@ -158,33 +154,25 @@ def _apply(
     request.risk_tier, request.verdict = evaluation.tier, evaluation.verdict.value
     request.updated_at = at
     if evaluation.verdict == Verdict.DENY:
-        move(
-            request,
-            request.deny,
-            AuditCode.DENIED,
-            actor=POLICY,
-            data={"reason": list(evaluation.denied_by)},
-        )
+        denial: JsonObject = {"reason": list(evaluation.denied_by)}
+        context.moves.take(request.deny, AuditCode.DENIED, POLICY, denial)
+        context.moves.write()
         compensation.end_undo(request)
         notifications.ended(request)
         return decision
     # An edit never removes people: where policy would now allow it, the old requirements stay.
     specs: tuple[RequirementSpec, ...] = evaluation.requirements or kept_specs
     requirements = create_requirements(request, specs)
-    record(
-        AuditCode.POLICY_RECHECKED,
-        actor=POLICY,
-        subject=request,
-        data={
-            "policy": evaluation.version,
-            "verdict": evaluation.verdict.value,
-            "tier": evaluation.tier,
-            "matched": [rule.rule for rule in evaluation.matched],
-        },
-        at=at,
-    )
+    recheck: JsonObject = {
+        "policy": evaluation.version,
+        "verdict": evaluation.verdict.value,
+        "tier": evaluation.tier,
+        "matched": [rule.rule for rule in evaluation.matched],
+    }
+    context.moves.also(Entry(AuditCode.POLICY_RECHECKED, POLICY, request.state, recheck))
     reminders.announced(request, at=at)
-    save_with_history(request, actor=Actor.human(decider), reason=AuditCode.EDITED.value, at=at)
+    context.moves.keep(AuditCode.EDITED, editor)
+    context.moves.write()
     route_to_people(request, requirements, at=at)
     return decision
 

@@ -34,14 +34,15 @@ from approvals.domain.evidence import read_target
 from approvals.domain.grants import revoke_grant
 from approvals.domain.new_version import reopen
 from approvals.domain.routing import keep_policy_decision
-from approvals.domain.transitions import EXECUTOR, move
+from approvals.domain.transitions import EXECUTOR, Moves, move
 from approvals.exceptions import IntegrityBroken
 from approvals.models import ActionRequest, Attempt, Execution, Grant, PolicyDecision
 from approvals.selectors.requests import action_of, agent_locked, usable_grant_of
-from approvals.services.verify import read_back
+from approvals.services.verify import compare
 from audit.events import AuditCode
 from audit.lib import db_clock
-from audit.services import record
+from audit.lib.canonical import JsonObject
+from audit.services import Entry, record
 from connectors.base import Action, Preview, Receipt
 from policies.services.evaluation import may_begin
 
@@ -63,8 +64,9 @@ def execute(request_id: UUID) -> None:
         raise
     if claim is None:
         return
-    settle(claim, call(claim))
-    read_back(request_id)
+    receipt = settle(claim, call(claim))
+    if receipt is not None:
+        compare(request_id, claim.action, receipt)
 
 
 def _due_action(request_id: UUID) -> Action | None:
@@ -151,12 +153,19 @@ def _send_back(
 
 
 @transaction.atomic
-def settle(claim: Claim, outcome: Outcome) -> None:
-    """Keep the result, if this attempt's fence and lease still hold; else keep it as evidence."""
+def settle(claim: Claim, outcome: Outcome) -> Receipt | None:
+    """Keep the result, if this attempt's fence and lease still hold; else keep it as evidence.
+
+    Returns the receipt of an effect that is to be read back now.
+    """
     request = ActionRequest.objects.locked(claim.request_id)
-    execution = Execution.objects.select_for_update().get(pk=claim.execution_id)
-    attempt = execution.attempts.get(fence=claim.fence)
-    at = db_clock.now()
+    held = Attempt.objects.select_for_update(of=("self", "execution"))
+    attempt = held.select_related("execution__grant").get(
+        execution=claim.execution_id, fence=claim.fence
+    )
+    execution = attempt.execution
+    moves = Moves(request, db_clock.now())
+    at = moves.at
     attempt.finished_at = at
     lease = execution.lease_until
     if execution.fence != claim.fence or lease is None or lease <= at:
@@ -169,19 +178,14 @@ def settle(claim: Claim, outcome: Outcome) -> None:
             data={"attempt": claim.fence, "result": describe(outcome)},
             at=at,
         )
-        return
+        return None
     match outcome:
         case Receipt():
-            finish(request, execution, attempt, outcome, at)
+            return _finish(moves, execution, attempt, outcome)
         case Found(receipt):
-            record(
-                AuditCode.EFFECT_FOUND,
-                actor=EXECUTOR,
-                subject=request,
-                data={"receipt": receipt.reference, "attempt": attempt.fence},
-                at=at,
-            )
-            finish(request, execution, attempt, receipt, at)
+            data: JsonObject = {"receipt": receipt.reference, "attempt": attempt.fence}
+            moves.also(Entry(AuditCode.EFFECT_FOUND, EXECUTOR, request.state, data))
+            return _finish(moves, execution, attempt, receipt)
         case Refused(permanent=True):
             fail(request, execution, attempt, outcome.reason, at)
         case Refused():
@@ -192,6 +196,7 @@ def settle(claim: Claim, outcome: Outcome) -> None:
             _call_again_later(execution, attempt, AttemptOutcome.UNKNOWN, outcome.reason, at)
         case Lost():
             lose_track(request, execution, attempt, outcome.reason, at)
+    return None
 
 
 def _call_again_later(
@@ -204,22 +209,21 @@ def _call_again_later(
     execution.save(update_fields=["lease_until"])
 
 
-def finish(
-    request: ActionRequest, execution: Execution, attempt: Attempt, receipt: Receipt, at: datetime
-) -> None:
+def _finish(moves: Moves, execution: Execution, attempt: Attempt, receipt: Receipt) -> Receipt:
     """Keep the receipt; the effect still has to be read back."""
     attempt.outcome, attempt.detail = AttemptOutcome.RECEIPT, receipt.summary
-    attempt.finished_at = at
+    attempt.finished_at = moves.at
     attempt.save(update_fields=["outcome", "detail", "finished_at"])
-    execution.keep_receipt(receipt, at=at)
+    execution.keep_receipt(receipt, at=moves.at)
     execution.save()
-    move(
-        request,
-        request.finish,
+    moves.take(
+        moves.request.finish,
         AuditCode.EXECUTED,
-        actor=EXECUTOR,
-        data={"receipt": receipt.reference, "attempt": attempt.fence},
+        EXECUTOR,
+        {"receipt": receipt.reference, "attempt": attempt.fence},
     )
+    moves.write()
+    return receipt
 
 
 def fail(

@@ -12,13 +12,13 @@ from django.db import transaction
 
 from approvals.choices import State
 from approvals.domain import compensation, notifications
-from approvals.domain.transitions import VERIFIER, move
+from approvals.domain.transitions import VERIFIER, Moves, move
 from approvals.models import ActionRequest, Execution, Verification
 from approvals.selectors.requests import action_of, is_asked, latest_execution_of
 from audit.events import AuditCode
 from audit.lib import db_clock
-from audit.lib.canonical import canonical
-from connectors.base import ConnectorError, OutcomeUnknown, ReadBack, Receipt
+from audit.lib.canonical import JsonObject, canonical
+from connectors.base import Action, ConnectorError, OutcomeUnknown, ReadBack, Receipt
 from connectors.registry import action_type, connector_for
 
 READ_AGAIN_AFTER = (
@@ -44,10 +44,17 @@ def read_back(request_id: UUID) -> None:
     execution = latest_execution_of(request) if request is not None else None
     if request is None or execution is None:
         return
-    connector = connector_for(action_type(request.action_type))
+    with _counted(request_id):
+        action, receipt = action_of(request), stored_receipt(execution)
+    compare(request_id, action, receipt)
+
+
+def compare(request_id: UUID, action: Action, receipt: Receipt) -> None:
+    """`read_back` for the worker that has just carried it out, with both in hand."""
+    connector = connector_for(action_type(action.type))
     with _counted(request_id):
         try:
-            found = connector.verify(action_of(request), stored_receipt(execution))
+            found = connector.verify(action, receipt)
         except (ConnectorError, OutcomeUnknown) as error:
             _postpone(request_id, str(error))
             return
@@ -124,16 +131,14 @@ def conclude(request_id: UUID, found: ReadBack, *, receipt: Receipt | None = Non
         )
         notifications.incident(request)
         return
-    move(
-        request,
-        request.verify,
-        AuditCode.VERIFIED,
-        actor=VERIFIER,
-        data={"verification": verification.pk, "receipt": execution.receipt_reference},
-    )
-    compensation.complete_undo(request)
+    moves = Moves(request, at)
+    data: JsonObject = {"verification": verification.pk, "receipt": execution.receipt_reference}
+    moves.take(request.verify, AuditCode.VERIFIED, VERIFIER, data)
     if not is_asked(request, "sign_off"):
-        move(request, request.audit, AuditCode.SIGNED_OFF, actor=VERIFIER)
+        moves.take(request.audit, AuditCode.SIGNED_OFF, VERIFIER)
+    moves.write()
+    if request.compensates_id is not None:
+        compensation.complete_undo(request)
     notifications.ended(request)
 
 
