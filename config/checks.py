@@ -29,7 +29,7 @@ LEASE_MARGIN = timedelta(seconds=5)
 @register(Tags.security)
 def check_deployment(**kwargs: Any) -> list[CheckMessage]:
     """What must hold before anybody but the developer may use this."""
-    found = [*_time_zones(), *_money(), *unusable_connections()]
+    found = [*_time_zones(), *_money(), *_pooler(), *unusable_connections()]
     if settings.DEBUG:
         return [*found, *_debug_stays_here()]
     found += _keys()
@@ -91,6 +91,17 @@ def _money() -> Iterator[CheckMessage]:
             15,
             "BASE_CURRENCY is no currency, so no sums can be kept.",
             "Set it to an ISO 4217 code such as EUR.",
+        )
+
+
+def _pooler() -> Iterator[CheckMessage]:
+    options = settings.DATABASES["default"].get("OPTIONS", {})
+    if settings.DATABASE_TRANSACTION_POOLER and options.get("prepare_threshold") is not None:
+        yield _error(
+            26,
+            "Statements are prepared behind a transaction pooler.",
+            "Each transaction gets another session, which knows none of them: leave out "
+            "DATABASE_PREPARE_THRESHOLD, or DATABASE_TRANSACTION_POOLER without such a pooler.",
         )
 
 

@@ -46,10 +46,16 @@ IS_POSTGRES = _database["ENGINE"].endswith("postgresql")
 # Threads of one web process: long polls may take half, reads of outside systems all but one of
 # the others. No more than the connections of a pool, else a thread waits for one.
 WEB_THREADS = 8
+# PgBouncer or the like hands every transaction another session: none remembers what it prepared.
+DATABASE_TRANSACTION_POOLER: bool = env.bool("DATABASE_TRANSACTION_POOLER", False)
 if IS_POSTGRES:
-    # Prepared statements halve the database's CPU; turn off behind a transaction pooler.
+    # Prepared statements halve the database's CPU. The ORM's are only prepared when their
+    # values are bound by the server.
     _database["OPTIONS"] = _database.get("OPTIONS", {}) | {
-        "prepare_threshold": env.int("DATABASE_PREPARE_THRESHOLD", 3),
+        "server_side_binding": not DATABASE_TRANSACTION_POOLER,
+        "prepare_threshold": env.int(
+            "DATABASE_PREPARE_THRESHOLD", None if DATABASE_TRANSACTION_POOLER else 3
+        ),
         "connect_timeout": 5,
     }
     if env.bool("DATABASE_POOL", False):

@@ -7,7 +7,7 @@ here fetch those values fresh from the database, so a cached account grants noth
 from __future__ import annotations
 
 from collections.abc import Iterable, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.contrib.auth.models import Group
@@ -300,12 +300,15 @@ def _member(user: User) -> _Member:
 
 def _members(accounts: QuerySet[User]) -> list[_Member]:
     """The accounts as they are now, in a fixed number of queries whatever their number."""
-    users = list(accounts.prefetch_related("groups"))
-    elsewhere: dict[str, set[str]] = {}
-    of_people = User.objects.filter(person__in={user.person for user in users})
-    for person, name in of_people.values_list("person", "groups__name"):
-        elsewhere.setdefault(person, set()).add(name or "")
-    names = {group.name for user in users for group in user.groups.all()}
+    users = list(accounts)
+    held: dict[int, set[str]] = {user.pk: set() for user in users}
+    elsewhere: dict[str, set[str]] = {user.person: set() for user in users}
+    of_people = User.objects.filter(person__in=elsewhere, groups__isnull=False)
+    for pk, person, name in of_people.values_list("pk", "person", "groups__name"):
+        elsewhere[person].add(str(name))
+        if pk in held:
+            held[pk].add(str(name))
+    names = {name for user in users for name in held[user.pk]}
     rows = ApprovalLimit.objects.filter(
         Q(user__in=[user.pk for user in users]) | Q(group__name__in=names), valid=True
     ).select_related("group")
@@ -314,8 +317,13 @@ def _members(accounts: QuerySet[User]) -> list[_Member]:
         _Member(
             user,
             # whoever configures or audits with one account does not decide with another
-            replace(_decider(user), elsewhere=frozenset(elsewhere[user.person])),
-            tuple(_limits(limits, user)),
+            Decider(
+                user.person,
+                user.is_active,
+                frozenset(held[user.pk]),
+                elsewhere=frozenset(elsewhere[user.person]),
+            ),
+            tuple(_limits(limits, user, held[user.pk])),
         )
         for user in users
     ]
@@ -368,13 +376,7 @@ def _spent(case: Case, user: User) -> int:
     return case.spent_today(user) if callable(case.spent_today) else case.spent_today
 
 
-def _decider(user: User) -> Decider:
-    groups = frozenset(group.name for group in user.groups.all())
-    return Decider(user.person, user.is_active, groups)
-
-
-def _limits(rows: Iterable[ApprovalLimit], user: User) -> list[Limit]:
-    held = {group.name for group in user.groups.all()}
+def _limits(rows: Iterable[ApprovalLimit], user: User, held: Set[str]) -> list[Limit]:
     return [
         Limit(
             row.pk,

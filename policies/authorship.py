@@ -10,29 +10,38 @@ from types import MappingProxyType
 from django.db.models import Q
 
 from policies.document import Rule
-from policies.models import PolicyVersion, User
+from policies.models import PolicyVersion
 from policies.parsing.grammar import read_stored
 from policies.parsing.yaml_source import DocumentError
 
 _MOST_REMEMBERED = 256
 
 
-def authors_of(evaluated: Mapping[int, Collection[str]]) -> set[str]:
-    """The persons who wrote in these versions, or first wrote one of the rules named with each.
+def authored(evaluated: Mapping[PolicyVersion, Collection[str]]) -> Q:
+    """The accounts that wrote in these versions, or first wrote one of the rules named with each.
 
-    What a version restores counts as written by whoever wrote that.
+    What a version restores counts as written by whoever wrote that. The versions have evaluated
+    something: nobody edits those any more, so where their words come from is looked up once.
     """
+    origins = [
+        _origins(version.pk, version.audit_head, frozenset(rules))
+        for version, rules in evaluated.items()
+    ]
+    wrote = frozenset().union(*origins)
+    return Q(drafted_policies__in=wrote) | Q(policy_edits__version__in=wrote)
+
+
+@lru_cache(maxsize=_MOST_REMEMBERED)
+def _origins(version_id: int, audit_head: str, rules: frozenset[str]) -> frozenset[int]:
+    """The versions its words come from; the head of its chain tells databases apart."""
     rows = PolicyVersion.objects.order_by().values_list("pk", "digest", "based_on", "restores")
     known = {row[0]: _Version(*row) for row in rows}
     wrote: set[int] = set()
-    for version_id, rules in evaluated.items():
-        whole: int | None = version_id
-        while whole is not None and whole not in wrote:
-            wrote.add(whole)
-            whole = known[whole].restores
-        wrote |= {_first_with(rule, known[version_id], known) for rule in rules}
-    people = User.objects.filter(Q(drafted_policies__in=wrote) | Q(policy_edits__version__in=wrote))
-    return set(people.values_list("person", flat=True))
+    whole: int | None = version_id
+    while whole is not None and whole not in wrote:
+        wrote.add(whole)
+        whole = known[whole].restores
+    return frozenset(wrote | {_first_with(rule, known[version_id], known) for rule in rules})
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from approvals.choices import AttemptOutcome, ExecutionState
 from approvals.domain.transitions import EXECUTOR, Moves
 from approvals.models import ActionRequest, Attempt, Execution, Grant
 from approvals.selectors.pauses import stopped_since
-from approvals.selectors.requests import action_in, action_of
+from approvals.selectors.requests import action_in, action_of, contents_of
 from audit.events import AuditCode
 from audit.lib.canonical import JsonObject, digest_of
 from audit.services import Entry
@@ -87,13 +87,13 @@ Outcome = Receipt | Found | Refused | Unasked | Lost
 def begin(
     request: ActionRequest,
     grant: Grant,
+    action: Action,
     *,
     at: datetime,
     before: JsonObject,
     possible: tuple[Possible, ...] = (),
 ) -> Claim:
     """Consume the grant and write the first attempt, on a locked request that may run."""
-    action = action_of(request)
     grant.consumed_at = at
     grant.save(update_fields=["consumed_at"])
     execution = Execution(
@@ -287,7 +287,9 @@ def calls_of_every_version(request: ActionRequest) -> tuple[Possible, ...]:
     """
     current = action_of(request)
     calls = [this_call(request)]
-    for content in request.contents.exclude(version=request.version).order_by("-version"):
+    for content in reversed(contents_of(request)):
+        if content.version == request.version:
+            continue
         key = provider_key(request, content.version, content.digest)
         calls.append(Possible(action_in(content), key))
     following = provider_key(request, request.version + 1, request.digest)

@@ -40,7 +40,14 @@ from approvals.models import (
 )
 from approvals.selectors.authority import authorise, people_decided
 from approvals.selectors.pauses import stop_of
-from approvals.selectors.requests import agent_locked, is_asked, policy_decision_of
+from approvals.selectors.requests import (
+    agent_locked,
+    decisions_of,
+    forget_read,
+    is_asked,
+    policy_decision_of,
+    read_at_once,
+)
 from approvals.selectors.review_snapshot import ReviewedSnapshot, ReviewSnapshot, snapshot_of
 from audit.actors import Actor
 from audit.events import AuditCode
@@ -62,6 +69,7 @@ class DecisionContext:
     """One authorised person before one locked, current request."""
 
     request: ActionRequest
+    decider: User
     requirement: Requirement
     authority: Authority
     policy: PolicyDecision
@@ -79,6 +87,7 @@ class BreakGlassContext:
     """One person who approves by break-glass, in the place of everybody required."""
 
     request: ActionRequest
+    decider: User
     authority: Authority
     policy: PolicyDecision
     shown: ReviewSnapshot
@@ -153,7 +162,8 @@ def begin_decision(
     policy = policy_decision_of(request)
     if policy is None:
         raise WrongState("This request has no policy decision; it cannot be decided.")
-    return DecisionContext(request, requirement, authority, policy, shown, Moves(request, at))
+    moves = Moves(request, at)
+    return DecisionContext(request, decider, requirement, authority, policy, shown, moves)
 
 
 def lock_and_check(
@@ -170,7 +180,8 @@ def lock_and_check(
         raise WrongState(_moved_on(request))
     if reviewed.request_id != request.pk or reviewed.user_id != decider.pk:
         raise StalePage("This form belongs to another page. Reload it and look again.")
-    if Decision.objects.filter(nonce=reviewed.nonce).exists():
+    read_at_once(request)
+    if any(decision.nonce == reviewed.nonce for decision in decisions_of(request)):
         raise AlreadyDecided("This page has been used already. Your first answer counts.")
     if decider.person in people_decided(request):
         raise AlreadyDecided(
@@ -188,7 +199,6 @@ def lock_and_check(
 
 def record_decision(
     context: DecisionContext | BreakGlassContext,
-    decider: User,
     reviewed: ReviewedSnapshot,
     verdict: DecisionVerdict,
     reason_code: str,
@@ -196,9 +206,13 @@ def record_decision(
     edits: str = "",
     proof: Reauthentication | None = None,
 ) -> Decision:
-    """Store the decision with what was shown, and note its event; the caller writes the moves."""
-    request, authority, shown = context.request, context.authority, context.shown
-    at = context.moves.at
+    """Store the decision with what was shown, and note its event; the caller writes the moves.
+
+    What was read of the request before is not in hand any more.
+    """
+    forget_read(context.request)
+    request, decider, at = context.request, context.decider, context.moves.at
+    authority, shown = context.authority, context.shown
     content = ShownContent(digest=shown.digest, body=shown.body, created_at=at)
     ShownContent.objects.bulk_create([content], ignore_conflicts=True)  # others saw the same
     decision = Decision.objects.create(
@@ -262,7 +276,7 @@ def _locked_account(decider: User) -> User:
     NO KEY: rows that merely point at an account (a colleague's notices) do not wait for it, so
     two people who notify each other cannot deadlock.
     """
-    lenders = Delegation.objects.in_force(db_clock.now()).filter(delegate=decider.pk)
+    lenders = Delegation.objects.in_force(db_clock.now_in_query()).filter(delegate=decider.pk)
     people = User.objects.filter(Q(pk=decider.pk) | Q(pk__in=lenders.values("lender")))
     accounts = User.objects.select_for_update(no_key=True).filter(
         person__in=people.values("person")
@@ -276,7 +290,7 @@ def demand_running_agent(request: ActionRequest) -> None:
     A pause of anything else that we cannot see yet ends later than the grant we issue begins, and
     such grants never run (`pauses.stopped_since`).
     """
-    request.agent = agent_locked(request.agent_id)
+    request.agent = agent_locked(request)
     stop = stop_of(request)
     if stop is not None:
         raise Paused(stop.for_people)

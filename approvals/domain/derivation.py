@@ -13,7 +13,13 @@ from approvals.inspection import Flag, contradicts, inspect_all, strings_in
 from approvals.models import ActionRequest, Agent, EvidenceItem, RequestContent
 from approvals.proposal import Proposal, SuppliedEvidence
 from approvals.selectors.case import amount_of
-from approvals.selectors.requests import action_of, content_of
+from approvals.selectors.requests import (
+    action_of,
+    content_of,
+    contents_of,
+    evidence_of,
+    thread_of,
+)
 from audit.actors import ActorKind
 from audit.lib.canonical import JsonObject, canonical, digest, digest_of
 from audit.lib.money import Money, MoneyError
@@ -167,11 +173,11 @@ def _candidate(
     request: ActionRequest, content: RequestContent, params: JsonObject, checked: _Checked
 ) -> Candidate:
     """With `params`, which may be another version's than `content`, the current one."""
-    items = list(request.evidence.filter(origin=Origin.AGENT).order_by("position"))
+    items = [item for item in evidence_of(request) if item.origin == Origin.AGENT]
     sources = tuple(_source(item) for item in items if item.version == request.version)
-    first = content if content.version == 1 else request.contents.get(version=1)
+    first = content if content.version == 1 else contents_of(request)[0]
     body = json.loads(first.proposal)
-    answers = request.thread.filter(actor_kind=ActorKind.AGENT).values_list("body", flat=True)
+    answers = [e.body for e in thread_of(request) if e.actor_kind == ActorKind.AGENT]
     flags = {Flag(f) for item in items for f in item.flags}
     flags.update(
         _flags(

@@ -17,16 +17,17 @@ from approvals.domain.derivation import demand_intact
 from approvals.domain.policy_check import check_policy_of
 from approvals.models import ActionRequest, Grant
 from approvals.selectors.authority import (
-    COUNTED_WITH,
     approval_of,
+    current_decisions,
     delegator_of,
+    given_approvals,
     may_conclude,
     people_in,
     roles_of_people,
 )
 from approvals.selectors.case import case_of
 from approvals.selectors.pauses import Stop, stops_since
-from approvals.selectors.requests import content_of, requirements_of
+from approvals.selectors.requests import content_of, read_at_once, requirements_of
 from audit.lib import db
 from connectors.base import Preview
 from policies.authority import Authority, may_break_glass, still_may_decide
@@ -70,12 +71,14 @@ def check_before_execution(
 ) -> ExecutionCheck:
     """Compare what was approved with what is, everything, on a locked request.
 
-    What it rests on is held until the caller's transaction ends.
+    What it rests on is held until the caller's transaction ends. Everything stored of the request
+    has been read (`read_at_once`) when it returns; whoever stores more forgets it first.
     Raises IntegrityBroken when the stored bytes do not have the digest they were stored with.
     """
+    lock_authority(request, grant)
+    read_at_once(request)
     content = content_of(request)
     demand_intact(request)
-    lock_authority(request)
     evaluated = check_policy_of(request, preview, now=at)
     evaluation = evaluated.evaluation
     stops = stops_since(request, grant.created_at)
@@ -128,9 +131,8 @@ def _target_drift(grant: Grant, preview: Preview) -> Drift | None:
 def _break_glass_drift(request: ActionRequest, *, at: datetime) -> Drift | None:
     """Whoever used break-glass could still do so; nobody else is asked for."""
     case = case_of(request, at=at)
-    broke = request.decisions.filter(
-        version=request.version, verdict=DecisionVerdict.BREAK_GLASS
-    ).select_related("decider")
+    said = current_decisions(request)
+    broke = [decision for decision in said if decision.verdict == DecisionVerdict.BREAK_GLASS]
     refusals = [may_break_glass(decision.decider, case) for decision in broke]
     if any(isinstance(answer, Authority) for answer in refusals):
         return None
@@ -155,7 +157,9 @@ def _authority_drift(
     limited = {
         group for spec in evaluation.requirements if spec.within_limit for group in spec.groups
     }
-    still_valid, lost = _valid_approvals(request, limited, at=at)
+    specs = (*(r.spec for r in pinned), *evaluation.requirements)
+    excludes = any(spec.excludes for spec in specs)
+    still_valid, lost = _valid_approvals(request, limited, excludes=excludes, at=at)
     if any(not p.met for p in progress(tuple(r.spec for r in pinned), still_valid)):
         who = f" ({'; '.join(lost)})" if lost else ""
         lapsed = "An approval it rests on no longer holds"
@@ -170,21 +174,20 @@ def _authority_drift(
 
 
 def _valid_approvals(
-    request: ActionRequest, limited: set[str], *, at: datetime
+    request: ActionRequest, limited: set[str], *, excludes: bool, at: datetime
 ) -> tuple[list[Approval], list[str]]:
     """The approvals whose givers could still give them, and why the others fell away.
 
-    `limited` are the groups whose members need a limit by now, whether they did then or not.
+    `limited` are the groups whose members need a limit by now, whether they did then or not;
+    `excludes`, whether any requirement keeps members of other roles out.
     """
-    case = case_of(request, at=at)
     still_valid: list[Approval] = []
     lost: list[str] = []
-    given = list(
-        request.decisions.filter(version=request.version, verdict=DecisionVerdict.APPROVE)
-        .select_related(*COUNTED_WITH)
-        .order_by("id")
-    )
-    roles = roles_of_people(given)
+    given = given_approvals(request)
+    if not given:
+        return still_valid, lost
+    case = case_of(request, at=at)
+    roles = roles_of_people(given) if excludes else {}
     for decision in given:
         requirement = decision.requirement
         if requirement is None:
@@ -210,8 +213,8 @@ def _valid_approvals(
     return still_valid, lost
 
 
-_HELD = (
-    # in the order the services that change them lock them: people, roles, limits, policy
+# in the order the services that change them lock them: people, roles, limits, delegations, policy
+_PEOPLE = (
     "SELECT 1 FROM policies_user WHERE person = ANY(%(persons)s) "
     "OR id = ANY(%(accounts)s) ORDER BY id FOR SHARE",
     """
@@ -229,31 +232,29 @@ _HELD = (
         )
     ) ORDER BY id FOR SHARE
     """,
-    """
-    SELECT 1 FROM policies_delegation WHERE id IN (
-        SELECT delegation_id FROM approvals_decision
-        WHERE request_id = %(request)s AND delegation_id IS NOT NULL
-    ) ORDER BY id FOR SHARE
-    """,
-    "SELECT 1 FROM policies_policyversion WHERE status = 'published' FOR SHARE",
 )
+_DELEGATIONS = (
+    "SELECT 1 FROM policies_delegation WHERE id = ANY(%(delegations)s) ORDER BY id FOR SHARE"
+)
+_POLICY = "SELECT 1 FROM policies_policyversion WHERE status = 'published' FOR SHARE"
 
 
-def lock_authority(request: ActionRequest) -> None:
+def lock_authority(request: ActionRequest, grant: Grant) -> None:
     """Hold the people who approved and started it, their roles and limits, and the policy."""
     if not db.is_postgres():
         return  # and spare SQLite the reading
-    given = request.decisions.filter(version=request.version, verdict__in=FINAL_VERDICTS)
-    accounts = {a for pair in given.values_list("decider", "delegation__lender") for a in pair if a}
+    given = [d for d in current_decisions(request) if d.verdict in FINAL_VERDICTS]
+    lent = [one.delegation for one in given if one.delegation is not None]
+    accounts = {one.decider_id for one in given} | {one.lender_id for one in lent}
+    if grant.started_by_id is not None:
+        accounts.add(grant.started_by_id)
     values: dict[str, Any] = {
         "persons": sorted(people_in(given)),
-        "accounts": sorted(accounts | _starters(request)),
-        "request": request.pk,
+        "accounts": sorted(accounts),
+        "delegations": sorted({one.pk for one in lent}),
     }
-    for statement in _HELD:
+    for statement in _PEOPLE if accounts else ():
         db.hold(statement, values)
-
-
-def _starters(request: ActionRequest) -> set[int]:
-    started = request.grants.exclude(started_by=None)
-    return set(started.values_list("started_by", flat=True))
+    if lent:
+        db.hold(_DELEGATIONS, values)
+    db.hold(_POLICY, values)

@@ -18,6 +18,7 @@ from approvals.inspection import Flag
 from approvals.models import ActionRequest, CountedRequest
 from approvals.proposal import SuppliedEvidence
 from approvals.selectors.prior_requests import Earlier, earlier
+from approvals.selectors.requests import policy_decision_of
 from connectors.base import Preview
 from policies.authority import limit_for
 from policies.facts import (
@@ -87,7 +88,7 @@ def before_counted(request: ActionRequest, candidate: Candidate, *, now: datetim
     own verdict, so it takes nothing away. What people said, and a budget made tighter since,
     count as they are now.
     """
-    evaluated = request.policy_decisions.filter(version=request.version).order_by("id").last()
+    evaluated = policy_decision_of(request)
     stored = json.loads(evaluated.facts) if evaluated else {}
     names = [f.name for f in fields(VelocityFacts)]
     if any(f"velocity.{name}" not in stored for name in names):
@@ -99,9 +100,7 @@ def before_counted(request: ActionRequest, candidate: Candidate, *, now: datetim
         velocity,
         _earlier(candidate, now=now, asked_at=request.created_at),
         now=now,
-        number=CountedRequest.objects.filter(request=request)
-        .values_list("number", flat=True)
-        .first(),
+        counted=request,
     )
 
 
@@ -124,8 +123,9 @@ def _before(
     found: Earlier,
     *,
     now: datetime,
-    number: int | None = None,
+    counted: ActionRequest | None = None,
 ) -> Before:
+    """`counted` is the stored request whose own number in the counters matters to its budget."""
     base_minor = amount_in_base(candidate, now)
     unknown = candidate.amount is not None and base_minor is None
     velocity = replace(
@@ -140,9 +140,14 @@ def _before(
         base_minor=None if unknown else base_minor or 0,
         at=now,
         but=candidate.request_id,
-        before=number,
+        before=_number_of(counted) if counted is not None else None,
     )
     return Before(velocity, over_budget, found.overrides)
+
+
+def _number_of(request: ActionRequest) -> int | None:
+    counted = CountedRequest.objects.filter(request=request)
+    return counted.values_list("number", flat=True).first()
 
 
 def amount_in_base(candidate: Candidate, now: datetime) -> int | None:

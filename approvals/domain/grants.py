@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from approvals.domain.transitions import Moves
-from approvals.models import ActionRequest, Grant
-from approvals.selectors.requests import reading_of, usable_grant_of
+from approvals.models import ActionRequest, Grant, TargetReading
+from approvals.selectors.requests import usable_grant_of
 from audit.actors import Actor
 from audit.events import AuditCode
 from audit.lib.canonical import JsonObject
@@ -17,6 +17,7 @@ from policies.matrix import OperatingModel
 
 def issue_grant(
     moves: Moves,
+    reading: TargetReading | None,
     *,
     approvers: list[str],
     window: str,
@@ -25,11 +26,10 @@ def issue_grant(
     is_break_glass: bool = False,
     operating_model: str = "",
 ) -> None:
-    """One use, for exactly the current version as it was read, until `expires_at`.
+    """One use, for exactly the current version as it was read (`reading_of`), until `expires_at`.
 
     The caller writes the moves, and the grant's event with them.
     """
-    reading = reading_of(moves.request)
     grant = new_grant(
         moves.request,
         target_version=reading.target_version if reading else "",

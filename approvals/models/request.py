@@ -41,7 +41,7 @@ class ActionRequestManager(models.Manager["ActionRequest"]):
     def locked(self, request_id: UUID) -> ActionRequest:
         """The row under FOR UPDATE. Lock first, then look."""
         found: ActionRequest = (
-            self.select_for_update(of=("self",)).select_related("agent").get(pk=request_id)
+            self.select_for_update(of=("self",)).select_related("agent__owner").get(pk=request_id)
         )
         return found
 

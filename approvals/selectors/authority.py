@@ -6,13 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from django.db.models import QuerySet
-
 from approvals.choices import FINAL_VERDICTS, DecisionVerdict, Origin
 from approvals.exceptions import NotAuthorised
 from approvals.models import ActionRequest, Decision, PolicyDecision, Requirement
 from approvals.selectors.case import case_of
-from approvals.selectors.requests import requirements_of
+from approvals.selectors.requests import decisions_of, evidence_of, requirements_of
 from audit.lib import db_clock
 from audit.lib.money import Money
 from policies.authority import Authority, Case, Refusal, deciders_for, may_decide
@@ -21,14 +19,12 @@ from policies.quorum import Approval, Progress, all_met, progress
 from policies.verdicts import RequirementSpec
 
 MANAGER = "manager"
-COUNTED_WITH = ("requirement", "decider", "delegation__lender")
-"""What is read with a decision that is counted."""
 FRESH_FOR = timedelta(hours=24)
 """How old a reading may be when somebody approves on it."""
 
 
 def approval_of(decision: Decision, member_of: frozenset[str] = frozenset()) -> Approval:
-    """One decision as the count of requirements sees it; see `COUNTED_WITH` for what is read.
+    """One decision as the count of requirements sees it; see `decisions_of` for what is read.
 
     Whoever answered what was escalated to them counts for the group it was asked of. People count
     as who their accounts are now: two who turn out to be one are one.
@@ -58,11 +54,11 @@ def approvals_of(
     `requirements` are `requirements_of(request)`, for who has them already.
     """
     asked = requirements_of(request) if requirements is None else requirements
-    given = list(
-        request.decisions.filter(version=request.version, verdict=DecisionVerdict.APPROVE)
-        .select_related(*COUNTED_WITH)
-        .order_by("id")
-    )
+    return counted(given_approvals(request), asked)
+
+
+def counted(given: Sequence[Decision], asked: Sequence[Requirement]) -> list[Approval]:
+    """These approvals (`given_approvals`) as the count of these requirements sees them."""
     roles = roles_of_people(given) if any(r.excludes for r in asked) else {}
     return [
         approval_of(
@@ -70,6 +66,16 @@ def approvals_of(
         )
         for d in given
     ]
+
+
+def given_approvals(request: ActionRequest) -> list[Decision]:
+    """Who said yes to the current version, in order."""
+    return [d for d in current_decisions(request) if d.verdict == DecisionVerdict.APPROVE]
+
+
+def current_decisions(request: ActionRequest) -> list[Decision]:
+    """What people said about the current version, in order."""
+    return [d for d in decisions_of(request) if d.version == request.version]
 
 
 def roles_of_people(decisions: Iterable[Decision]) -> dict[str, frozenset[str]]:
@@ -88,24 +94,24 @@ def progress_of(request: ActionRequest) -> list[Progress]:
     return list(progress(tuple(r.spec for r in asked), approvals_of(request, asked)))
 
 
-def is_settled(request: ActionRequest) -> bool:
-    """Have people said yes to everything the current version requires?"""
-    asked = requirements_of(request)
-    return all_met([r.spec for r in asked], approvals_of(request, asked))
+def is_settled(asked: Sequence[Requirement], given: Sequence[Decision]) -> bool:
+    """Have people said yes, with these approvals, to everything these requirements ask for?"""
+    return all_met([r.spec for r in asked], counted(given, asked))
 
 
 def people_decided(request: ActionRequest) -> frozenset[str]:
     """Who has decided on the current version, and on whose authority: neither does so again."""
-    given = request.decisions.filter(version=request.version, verdict__in=FINAL_VERDICTS)
-    return people_in(given)
+    return people_in(d for d in current_decisions(request) if d.verdict in FINAL_VERDICTS)
 
 
-def people_in(decisions: QuerySet[Decision]) -> frozenset[str]:
+def people_in(decisions: Iterable[Decision]) -> frozenset[str]:
     """Who decided and on whose authority: as they were called then, and as they are now."""
-    rows = decisions.values_list(
-        "person", "on_behalf_of", "decider__person", "delegation__lender__person"
+    return frozenset(
+        person
+        for d in decisions
+        for person in (d.person, d.on_behalf_of, d.decider.person, delegator_of(d))
+        if person
     )
-    return frozenset(person for row in rows for person in row if person)
 
 
 def authorise(
@@ -188,8 +194,7 @@ def _stands_in_for_two(
     A group that is asked twice by name (in two stages) answers twice, by two people.
     """
     requirement, decider, authority = answering
-    decided = request.decisions.filter(version=request.version, verdict=DecisionVerdict.APPROVE)
-    role_of = dict(decided.values_list("decider__person", "group"))
+    role_of = {d.decider.person: d.group for d in given_approvals(request)}
     role_of[decider.person] = authority.group
     specs = [one.spec for one in requirements]
     one_more = own_approval(requirement, decider, authority)
@@ -212,10 +217,13 @@ def missing_evidence(request: ActionRequest, policy: PolicyDecision, *, at: date
 
     What an agent supplies never counts: it could call anything by any name.
     """
-    read = request.evidence.filter(
-        version=request.version, origin=Origin.SYSTEM, retrieved_at__gt=at - FRESH_FOR
-    )
-    fresh = set(read.values_list("kind", flat=True))
+    fresh = {
+        item.kind
+        for item in evidence_of(request)
+        if (item.version, item.origin) == (request.version, Origin.SYSTEM)
+        and item.retrieved_at is not None
+        and item.retrieved_at > at - FRESH_FOR
+    }
     return [kind for kind in policy.evidence_required if kind not in fresh]
 
 

@@ -11,12 +11,13 @@ from django.db.models import Q, QuerySet, Sum
 
 from approvals.choices import DecisionVerdict
 from approvals.models import ActionRequest, Decision
+from approvals.selectors.requests import contents_of, policy_decisions_of
 from audit.events import AuditCode
 from audit.lib.money import Money
 from audit.selectors import events_of
 from policies.authority import Case
-from policies.authorship import authors_of
-from policies.models import Delegation, User
+from policies.authorship import authored
+from policies.models import Delegation, PolicyVersion, User
 from policies.models.people import person_key
 
 _DAY = timedelta(hours=24)
@@ -64,11 +65,14 @@ def involved_in(request: ActionRequest) -> dict[str, str]:
 
     What it undoes or supersedes counts as well: whoever asked for that, it was for, or edited it.
     """
-    involved = dict.fromkeys(_policy_authors(request), "an author of the policy it falls under")
+    owners = _owners_since(request)
+    answerable = User.objects.filter(Q(pk__in=owners) | authored(_evaluated(request)))
+    people = set(answerable.order_by().values_list("pk", "person"))
+    involved = {person: "an author of the policy it falls under" for _, person in people}
     for earlier in _line_of(request):
         for person, role in _involved_directly(earlier).items():
             involved[person] = f"{role}, in the request this one follows"
-    involved |= dict.fromkeys(_owners_since(request), "the agent's owner")
+    involved |= {person: "the agent's owner" for pk, person in people if pk in owners}
     return involved | _involved_directly(request)
 
 
@@ -87,7 +91,7 @@ def _involved_directly(request: ActionRequest) -> dict[str, str]:
             involved[person] = "the person it was requested for"
     if request.requested_by is not None:
         involved[request.requested_by.person] = "the person who opened it"
-    for content in request.contents.exclude(edited_by=None).select_related("edited_by"):
+    for content in contents_of(request):
         if content.edited_by is not None:
             involved[content.edited_by.person] = "the person who edited it"
     return involved
@@ -106,42 +110,44 @@ def _line_of(request: ActionRequest) -> list[ActionRequest]:
     return list(line.values())
 
 
-def _policy_authors(request: ActionRequest) -> set[str]:
-    """Everybody who wrote in a version that evaluated it, or first wrote a rule that matched."""
-    evaluated: dict[int, set[str]] = {}
-    for version, trace in request.policy_decisions.values_list("policy_version", "trace"):
-        if version is not None:
-            matched = (
-                rule["rule"] for rule in json.loads(trace).get("rules", ()) if rule["matched"]
-            )
-            evaluated.setdefault(version, set()).update(matched)
-    return authors_of(evaluated)
+def _evaluated(request: ActionRequest) -> dict[PolicyVersion, set[str]]:
+    """The versions that evaluated it, and which of their rules matched."""
+    evaluated: dict[PolicyVersion, set[str]] = {}
+    for said in policy_decisions_of(request):
+        if said.policy_version is not None:
+            rules = json.loads(said.trace).get("rules", ())
+            matched = (rule["rule"] for rule in rules if rule["matched"])
+            evaluated.setdefault(said.policy_version, set()).update(matched)
+    return evaluated
 
 
-def _owners_since(request: ActionRequest) -> set[str]:
-    """Whoever owned the agent when it asked, or has since: handing it over frees nobody.
+def _owners_since(request: ActionRequest) -> set[int]:
+    """The accounts that owned the agent when it asked, or have since: handing it over frees nobody.
 
     What came after is found by the agent's own sequence, which the request noted at its birth: no
     clock can be wrong about it.
     """
-    born = events_of(request).filter(code=AuditCode.REQUESTED).values_list("data", flat=True)
-    asked: dict[str, Any] = json.loads(born.first() or "{}")
+    agent = request.agent
+    born = events_of(request).filter(code=AuditCode.REQUESTED)
+    changed = events_of(agent).filter(code=AuditCode.AGENT_CHANGED)
+    told = list((born | changed).values_list("code", "seq", "data"))
+    asked: dict[str, Any] = next(
+        (json.loads(data) for code, _, data in told if code == AuditCode.REQUESTED), {}
+    )
     if "agent_seq" not in asked:  # made before requests noted it
         return _owners_by_time(request)
-    owners = {asked["owner"], request.agent.owner_id}
-    changes = events_of(request.agent).filter(
-        code=AuditCode.AGENT_CHANGED, seq__gt=asked["agent_seq"]
-    )
-    for data in changes.values_list("data", flat=True):
-        owners.add(json.loads(data)["to"].get("owner_id", request.agent.owner_id))
-    return set(User.objects.filter(pk__in=owners).values_list("person", flat=True))
+    owners = {asked["owner"], agent.owner_id}
+    for code, seq, data in told:
+        if code == AuditCode.AGENT_CHANGED and seq > asked["agent_seq"]:
+            owners.add(json.loads(data)["to"].get("owner_id", agent.owner_id))
+    return owners
 
 
-def _owners_by_time(request: ActionRequest) -> set[str]:
-    owners = {request.agent.owner.person}
+def _owners_by_time(request: ActionRequest) -> set[int]:
+    owners = {request.agent.owner_id}
     earlier = request.agent.history.order_by("-history_id")
-    for changed_at, person in earlier.values_list("history_date", "owner__person"):
-        owners.add(person)
+    for changed_at, owner in earlier.values_list("history_date", "owner"):
+        owners.add(owner)
         if changed_at <= request.created_at - _SKEW:
             break
     return owners

@@ -26,9 +26,10 @@ from approvals.models import (
     PolicyDecision,
     Requirement,
 )
-from approvals.selectors.authority import COUNTED_WITH, approval_of
+from approvals.selectors.authority import approval_of
 from approvals.selectors.case import amount_of
 from approvals.selectors.evidence_view import flag_words
+from approvals.selectors.requests import COUNTED_WITH
 from audit.lib import db_clock
 from policies.authority import deciding_roles, groups_delegated_to, roles_of
 from policies.models import User

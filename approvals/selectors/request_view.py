@@ -22,7 +22,7 @@ from approvals.models import (
     Requirement,
     ThreadEntry,
 )
-from approvals.selectors.authority import COUNTED_WITH, approval_of, approvals_of
+from approvals.selectors.authority import approval_of, approvals_of
 from approvals.selectors.case import amount_of
 from approvals.selectors.evidence_view import (
     Line,
@@ -37,7 +37,7 @@ from approvals.selectors.evidence_view import (
     source_shown,
     stored_json,
 )
-from approvals.selectors.requests import action_of, proposal_of, reading_of
+from approvals.selectors.requests import COUNTED_WITH, action_of, proposal_of, reading_of
 from approvals.selectors.viewer_permissions import name_of, name_of_person
 from audit.actors import ActorKind
 from audit.lib.money import Money

@@ -1,27 +1,89 @@
-"""Reading what belongs to one request."""
+"""Reading what belongs to one request.
+
+Each selector asks the database, unless the caller has read everything at once (`read_at_once`).
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
+
+from django.db.models import Model, Prefetch, QuerySet, prefetch_related_objects
 
 from approvals.exceptions import IntegrityBroken, NotFound
 from approvals.models import (
     ActionRequest,
     Agent,
     Compensation,
+    Decision,
+    EvidenceItem,
     Execution,
     Grant,
     PolicyDecision,
     RequestContent,
     Requirement,
     TargetReading,
+    ThreadEntry,
 )
 from audit.lib import db
 from connectors.base import Action
 from policies.matrix import SAFEGUARDS
+
+M = TypeVar("M", bound=Model)
+
+COUNTED_WITH = ("requirement", "decider", "delegation__lender")
+"""What is read with a decision that is counted."""
+
+_CONTENTS = RequestContent.objects.select_related("edited_by").order_by("version")
+_EVALUATIONS = PolicyDecision.objects.select_related("policy_version").order_by("id")
+_READINGS = TargetReading.objects.order_by("id")
+_EVIDENCE = EvidenceItem.objects.order_by("position")
+_THREAD = ThreadEntry.objects.order_by("id")
+_REQUIREMENTS = Requirement.objects.order_by("stage", "id")
+_DECISIONS = Decision.objects.select_related(*COUNTED_WITH).order_by("id")
+_STORED: dict[str, QuerySet[Any]] = {
+    "contents": _CONTENTS,
+    "policy_decisions": _EVALUATIONS.defer("policy_version__document"),
+    "readings": _READINGS,
+    "evidence": _EVIDENCE,
+    "thread": _THREAD,
+    "requirements": _REQUIREMENTS,
+    "decisions": _DECISIONS,
+}
+
+
+def read_at_once(request: ActionRequest) -> None:
+    """Read all that is stored of a locked request, one statement a table: selectors find it there.
+
+    It is what was stored then: whoever stores more calls `forget_read` first.
+    """
+    prefetch_related_objects(
+        [request], *(Prefetch(name, rows.all()) for name, rows in _STORED.items())
+    )
+
+
+def forget_read(request: ActionRequest) -> None:
+    """From here on selectors ask the database again."""
+    in_hand = getattr(request, "_prefetched_objects_cache", {})
+    for name in _STORED:
+        in_hand.pop(name, None)
+
+
+def _all(request: ActionRequest, name: str, stored: QuerySet[M]) -> list[M]:
+    """Every version's rows: those in hand, or read now."""
+    in_hand: Iterable[M] | None = getattr(request, "_prefetched_objects_cache", {}).get(name)
+    return list(stored.filter(request=request) if in_hand is None else in_hand)
+
+
+def _current(request: ActionRequest, name: str, stored: QuerySet[M]) -> list[M]:
+    """The current version's rows: those in hand, or read now."""
+    in_hand: Iterable[Any] | None = getattr(request, "_prefetched_objects_cache", {}).get(name)
+    if in_hand is None:
+        return list(stored.filter(request=request, version=request.version))
+    return [row for row in in_hand if row.version == request.version]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +108,15 @@ def request_of_agent(request_id: UUID, agent: Agent) -> ActionRequest:
 
 def content_of(request: ActionRequest) -> RequestContent:
     """The current version's bytes, checked against both digests. Raises IntegrityBroken."""
-    content = request.contents.get(version=request.version)
-    if not content.is_intact or content.digest != request.digest:
+    (content,) = _current(request, "contents", _CONTENTS) or (None,)
+    if content is None or not content.is_intact or content.digest != request.digest:
         raise IntegrityBroken(f"The stored action of {request.pk} does not match its digest.")
     return content
+
+
+def contents_of(request: ActionRequest) -> list[RequestContent]:
+    """Every version's content with who edited it, the oldest first; not checked."""
+    return _all(request, "contents", _CONTENTS)
 
 
 def action_of(request: ActionRequest) -> Action:
@@ -78,12 +145,13 @@ def proposal_of(request: ActionRequest) -> ProposalText:
 
 def policy_decision_of(request: ActionRequest) -> PolicyDecision | None:
     """What policy said last about the current version."""
-    return (
-        request.policy_decisions.filter(version=request.version)
-        .select_related("policy_version")
-        .order_by("-id")
-        .first()
-    )
+    said = _current(request, "policy_decisions", _EVALUATIONS)
+    return said[-1] if said else None
+
+
+def policy_decisions_of(request: ActionRequest) -> list[PolicyDecision]:
+    """Everything policy said about any of its versions, the oldest first."""
+    return _all(request, "policy_decisions", _EVALUATIONS)
 
 
 def is_asked(
@@ -102,12 +170,28 @@ def is_asked(
 
 def requirements_of(request: ActionRequest) -> list[Requirement]:
     """The current version's requirements, in order."""
-    return list(request.requirements.filter(version=request.version).order_by("stage", "id"))
+    return _current(request, "requirements", _REQUIREMENTS)
+
+
+def decisions_of(request: ActionRequest) -> list[Decision]:
+    """What people said about any of its versions, with who they are now, the oldest first."""
+    return _all(request, "decisions", _DECISIONS)
+
+
+def evidence_of(request: ActionRequest) -> list[EvidenceItem]:
+    """The evidence of every version, by position."""
+    return _all(request, "evidence", _EVIDENCE)
+
+
+def thread_of(request: ActionRequest) -> list[ThreadEntry]:
+    """What reviewers asked and the agent answered, the oldest first."""
+    return _all(request, "thread", _THREAD)
 
 
 def reading_of(request: ActionRequest) -> TargetReading | None:
     """The target as it was last read for the current version."""
-    return request.readings.filter(version=request.version).order_by("-id").first()
+    read = _current(request, "readings", _READINGS)
+    return read[-1] if read else None
 
 
 def usable_grant_of(request: ActionRequest) -> Grant | None:
@@ -115,13 +199,17 @@ def usable_grant_of(request: ActionRequest) -> Grant | None:
     return request.grants.filter(consumed_at=None, revoked_at=None).first()
 
 
-def agent_locked(agent_id: int) -> Agent:
-    """The agent as it is, with no pause possible until this transaction ends.
+def agent_locked(request: ActionRequest) -> Agent:
+    """The locked request's agent as it is, with no pause possible until this transaction ends.
 
     A shared lock: workers of one agent do not wait for each other.
     """
-    db.hold("SELECT 1 FROM approvals_agent WHERE id = %s FOR SHARE", [agent_id])
-    return Agent.objects.get(pk=agent_id)
+    held = " FOR SHARE" if db.is_postgres() else ""
+    found = f"SELECT * FROM approvals_agent WHERE id = %s{held}"  # noqa: S608 - our own words
+    (agent,) = Agent.objects.raw(found, [request.agent_id])
+    if agent.owner_id == request.agent.owner_id:
+        agent.owner = request.agent.owner  # read with the request
+    return agent
 
 
 def active_undo_of(original: ActionRequest) -> ActionRequest | None:

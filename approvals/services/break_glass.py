@@ -30,7 +30,7 @@ from approvals.exceptions import AlreadyDecided, NotAuthorised, NotFound, Reason
 from approvals.models import ActionRequest, BreakGlass, Decision, PolicyDecision
 from approvals.selectors.authority import missing_evidence, people_decided, people_in, progress_of
 from approvals.selectors.case import case_of
-from approvals.selectors.requests import policy_decision_of
+from approvals.selectors.requests import decisions_of, policy_decision_of, reading_of
 from approvals.selectors.review_snapshot import ReviewedSnapshot
 from audit.actors import Actor
 from audit.events import AuditCode
@@ -75,10 +75,9 @@ def break_glass(
         )
     proven = _proof_of_its_own(decider, proof, at=at)
     overridden = _overridden(request, policy, at=at)
-    moves = Moves(request, at)
+    moves, reading = Moves(request, at), reading_of(request)
     decision = record_decision(
-        BreakGlassContext(request, authority, policy, shown, moves),
-        decider,
+        BreakGlassContext(request, decider, authority, policy, shown, moves),
         reviewed,
         DecisionVerdict.BREAK_GLASS,
         ReasonCode.OTHER,
@@ -110,6 +109,7 @@ def break_glass(
     moves.take(request.approve, AuditCode.APPROVED, actor, {"broken_glass": True})
     issue_grant(
         moves,
+        reading,
         approvers=[decider.person],
         window="",  # an emergency does not wait for the change window; that is on record
         expires_at=until,
@@ -214,4 +214,4 @@ def _overridden(request: ActionRequest, policy: PolicyDecision, *, at: datetime)
 
 def _took_part(request: ActionRequest) -> frozenset[str]:
     """Everybody who ever decided on it, whatever the version, and whose authority they used."""
-    return people_in(request.decisions.all())
+    return people_in(decisions_of(request))

@@ -25,9 +25,9 @@ from approvals.domain.decision_context import (
 from approvals.domain.grants import issue_grant
 from approvals.domain.routing import close_requirements, operating_model_of
 from approvals.exceptions import EvidenceMissing, ReasonRequired, WrongState
-from approvals.models import ActionRequest, Decision, Escalation, ThreadEntry
-from approvals.selectors.authority import is_settled, missing_evidence
-from approvals.selectors.requests import is_asked
+from approvals.models import Decision, Escalation, ThreadEntry
+from approvals.selectors.authority import given_approvals, is_settled, missing_evidence
+from approvals.selectors.requests import is_asked, reading_of, requirements_of
 from approvals.selectors.review_snapshot import ReviewedSnapshot
 from audit.actors import Actor, ActorKind
 from audit.events import AuditCode
@@ -64,16 +64,20 @@ def approve(
     if is_asked(request, "reason_required", policy=context.policy):
         demand_reason(reason_code, comment)
     proven = demand_proof(request, decider, proof, at=context.at, policy=context.policy)
+    required, reading = requirements_of(request), reading_of(request)
+    given = given_approvals(request)
     decision = record_decision(
-        context, decider, reviewed, DecisionVerdict.APPROVE, reason_code, comment, proof=proven
+        context, reviewed, DecisionVerdict.APPROVE, reason_code, comment, proof=proven
     )
-    if is_settled(request):
+    given.append(decision)
+    if is_settled(required, given):
         request.execute_by = context.at + context.policy.execute_within
         close_requirements(request)
         context.moves.take(request.approve, AuditCode.APPROVED, Actor.human(decider))
         issue_grant(
             context.moves,
-            approvers=_approvers(request),
+            reading,
+            approvers=sorted(one.person for one in given),
             window=context.policy.window,
             expires_at=request.execute_by,
             actor=Actor.human(decider),
@@ -102,9 +106,7 @@ def reject(
     """Say no. One authorised no ends the request; the agent learns the reason."""
     context = begin_decision(request_id, decider, reviewed, needs_limit=False)
     demand_reason(reason_code, comment)
-    decision = record_decision(
-        context, decider, reviewed, DecisionVerdict.REJECT, reason_code, comment
-    )
+    decision = record_decision(context, reviewed, DecisionVerdict.REJECT, reason_code, comment)
     close_requirements(context.request)
     auto_pause.lock_agent(context.request)
     context.moves.take(
@@ -138,9 +140,7 @@ def request_changes(
         )
     if not question.strip():
         raise ReasonRequired("Write what you want the agent to answer or change.")
-    decision = record_decision(
-        context, decider, reviewed, DecisionVerdict.REQUEST_CHANGES, "", question
-    )
+    decision = record_decision(context, reviewed, DecisionVerdict.REQUEST_CHANGES, "", question)
     ThreadEntry.objects.create(
         request=request,
         actor_kind=ActorKind.HUMAN,
@@ -172,7 +172,7 @@ def escalate(
         raise ReasonRequired("Write why somebody else should decide this.")
     if requirement.escalated_to:
         raise WrongState(f"This has been escalated to {requirement.escalated_to} already.")
-    decision = record_decision(context, decider, reviewed, DecisionVerdict.ESCALATE, "", reason)
+    decision = record_decision(context, reviewed, DecisionVerdict.ESCALATE, "", reason)
     requirement.escalated_to = requirement.escalates_to
     requirement.save(update_fields=["escalated_to"])
     Escalation.objects.create(
@@ -198,8 +198,3 @@ def escalate(
     context.moves.write()
     notifications.escalated(request, requirement)
     return decision
-
-
-def _approvers(request: ActionRequest) -> list[str]:
-    approvals = request.decisions.filter(version=request.version, verdict=DecisionVerdict.APPROVE)
-    return sorted(approvals.values_list("person", flat=True))

@@ -109,7 +109,6 @@ def _apply(
     proven = demand_proof(request, decider, proof, at=at, policy=context.policy)
     decision = record_decision(
         context,
-        decider,
         reviewed,
         DecisionVerdict.EDIT,
         reason_code,

@@ -37,14 +37,14 @@ from approvals.domain.routing import keep_policy_decision
 from approvals.domain.transitions import EXECUTOR, Moves, move
 from approvals.exceptions import IntegrityBroken
 from approvals.models import ActionRequest, Attempt, Execution, Grant, PolicyDecision
-from approvals.selectors.requests import action_of, agent_locked, usable_grant_of
+from approvals.selectors.requests import action_of, agent_locked, forget_read, usable_grant_of
 from approvals.services.verify import compare
 from audit.events import AuditCode
 from audit.lib import db_clock
 from audit.lib.canonical import JsonObject
 from audit.services import Entry, record
 from connectors.base import Action, Preview, Receipt
-from policies.services.evaluation import may_begin
+from policies.services.evaluation import held_by, may_begin
 
 logger = logging.getLogger(__name__)
 
@@ -71,21 +71,24 @@ def execute(request_id: UUID) -> None:
 
 def _due_action(request_id: UUID) -> Action | None:
     """A look without a lock, to read the target before claiming. Everything is checked again."""
-    request = ActionRequest.objects.filter(pk=request_id, state=State.APPROVED).first()
-    if request is None:
+    usable = Grant.objects.filter(consumed_at=None, revoked_at=None).select_related("request")
+    grant = usable.filter(request=request_id, request__state=State.APPROVED).first()
+    if grant is None or not _may_run(grant, at := db_clock.now()):
         return None
-    grant = usable_grant_of(request)
-    if grant is None or not _may_run_now(grant, db_clock.now()):
+    if not grant.is_break_glass and not may_begin(grant.window, grant.action_type, at):
         return None
-    return action_of(request)
+    return action_of(grant.request)
 
 
-def _may_run_now(grant: Grant, at: datetime) -> bool:
-    if grant.needs_start and grant.started_by_id is None:
-        return False
-    if grant.expires_at <= at:
-        return False
-    return grant.is_break_glass or may_begin(grant.window, grant.action_type, at)
+def _may_run(grant: Grant, at: datetime) -> bool:
+    """Change windows aside."""
+    return grant.expires_at > at and (not grant.needs_start or grant.started_by_id is not None)
+
+
+def _is_held(check: ExecutionCheck, grant: Grant, window: str, at: datetime) -> bool:
+    """Whether the window is closed now, or there is a freeze."""
+    opening = held_by(check.policy, window, grant.action_type, at)
+    return not grant.is_break_glass and (opening is None or opening > at)
 
 
 @transaction.atomic
@@ -94,31 +97,26 @@ def _claim(request_id: UUID, preview: Preview) -> Claim | None:
     if request.state != State.APPROVED:
         return None
     grant, at = usable_grant_of(request), db_clock.now()
-    if grant is None or not _may_run_now(grant, at):
+    if grant is None or not _may_run(grant, at):
         return None
     if preview.unavailable and grant.target_version:
         # it could be read when it was approved; the sweeper tries again until the grant expires
         logger.info("target unreadable, not executing yet", extra={"action_id": str(request_id)})
         return None
-    request.agent = agent_locked(request.agent_id)
+    request.agent = agent_locked(request)
     check = check_before_execution(request, grant, preview, at=at)
-    if check.is_frozen:
+    if check.is_frozen or _is_held(check, grant, grant.window, at):
         return None
     if check.drift is not None:
+        forget_read(request)
         _send_back(request, check, check.drift.for_people, preview, at)
         return None
-    window = check.evaluation.window
-    is_held = window != grant.window and not may_begin(window, request.action_type, at)
-    if is_held and not grant.is_break_glass:
-        return None  # policy asks for another window by now; the grant's own was looked at above
+    if _is_held(check, grant, check.evaluation.window, at):
+        return None  # policy asks for another window by now
+    action, possible = action_of(request), may_be_done(request, at, restored=check.restored)
+    forget_read(request)
     _record_check(request, check, at)
-    return begin(
-        request,
-        grant,
-        at=at,
-        before=preview.before,
-        possible=may_be_done(request, at, restored=check.restored),
-    )
+    return begin(request, grant, action, at=at, before=preview.before, possible=possible)
 
 
 def _record_check(request: ActionRequest, check: ExecutionCheck, at: datetime) -> None:

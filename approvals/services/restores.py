@@ -18,7 +18,7 @@ from approvals.domain.attempts import look_up as ask
 from approvals.domain.transitions import EXECUTOR
 from approvals.exceptions import ApprovalError, IntegrityBroken
 from approvals.models import ActionRequest, Pause, RestoreCheck
-from approvals.selectors.requests import usable_grant_of
+from approvals.selectors.requests import action_of, usable_grant_of
 from approvals.selectors.restores import LOOKED_UP, freeze_in_force
 from approvals.services.execute import settle
 from approvals.services.pauses import pause
@@ -108,7 +108,7 @@ def _keep(asked: ActionRequest, frozen: Pause, done: Done | None, detail: str) -
     grant = usable_grant_of(request)
     if done is None or request.state != State.APPROVED or grant is None:
         return
-    claim = begin(request, grant, at=db_clock.now(), before={})
+    claim = begin(request, grant, action_of(request), at=db_clock.now(), before={})
     if done.call.action == claim.action:
         settle(claim, Found(done.receipt))
     else:

@@ -10,6 +10,7 @@ from datetime import datetime
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import models
+from django.db.models.expressions import Combinable
 from django.utils.formats import date_format
 
 from audit.lib.dates import format_moment
@@ -88,7 +89,7 @@ class ApprovalLimit(Chained):
 class DelegationQuerySet(models.QuerySet["Delegation"]):
     """Delegations by the window they count in."""
 
-    def in_force(self, at: datetime) -> DelegationQuerySet:
+    def in_force(self, at: datetime | Combinable) -> DelegationQuerySet:
         """Begun, not ended, not revoked."""
         return self.filter(revoked_at=None, starts_at__lte=at, ends_at__gt=at)
 

@@ -89,7 +89,13 @@ def held_until(window: str, action_type: str, now: datetime) -> datetime | None:
     None when nobody says: a window the published policy does not have never opens. Without a
     readable policy there are no freezes either, and people at the highest tier decided.
     """
-    version = active_version()
+    return held_by(active_version(), window, action_type, now)
+
+
+def held_by(
+    version: PolicyVersion | None, window: str, action_type: str, now: datetime
+) -> datetime | None:
+    """`held_until`, for who has the published version already."""
     document = document_of(version) if version else "No policy is published."
     if isinstance(document, str):
         if window:

@@ -21,8 +21,8 @@ from tests.approvals.make import Cast, fresh, look_at, make_crm, make_key, refun
 PROPOSE = 23
 """Over HTTP, whether policy allows it or people decide."""
 
-APPROVE = 56
-EXECUTE = 102
+APPROVE = 31
+EXECUTE = 62
 """With its reading back and sign-off."""
 
 pytestmark = pytest.mark.django_db(transaction=True)
