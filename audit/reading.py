@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
 from django.db import connection, transaction
+from psycopg import sql
 
 from audit import chain
 from audit.lib.db import is_postgres
@@ -144,7 +145,9 @@ def one_snapshot(shared: str | None = None) -> Iterator[None]:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             if shared is not None:
-                cursor.execute("SET TRANSACTION SNAPSHOT %s", [shared])
+                # a SET takes no bound values
+                said = sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(shared))
+                cursor.execute(said.as_string(None))
             yield
     else:
         with connection.cursor() as cursor:

@@ -22,7 +22,7 @@ PROPOSE = 23
 """Over HTTP, whether policy allows it or people decide."""
 
 APPROVE = 31
-EXECUTE = 62
+EXECUTE = 65
 """With its reading back and sign-off."""
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -1,13 +1,13 @@
-"""What a proposal costs over HTTP, beside the bare writing of the very rows it leaves.
+"""What a proposal costs over HTTP, beside pgbench writing the very rows it leaves.
 
 Run it by hand against a database whose name you choose; it is created by the tests' machinery
 and dropped again:
 
     DEBUG=1 DATABASE_URL=postgres://... python -m tests.bench.intake --seconds 5
 
-The bare arm sends the INSERTs of one recorded proposal again and again with new ids, through
-psycopg alone: one transaction each, nothing read, nothing decided. Arms alternate, so that a busy
-machine slows both; one client each. Read the ratios, not the absolute numbers.
+PostgreSQL's own pgbench sends the INSERTs of one recorded proposal again and again with new ids:
+one transaction each, nothing read, nothing decided. Arms alternate, so that a busy machine slows
+both; one client each. Read the ratios, not the absolute numbers.
 
 On 2026-11-21, two idle cores, the installed PostgreSQL with its fsync: 0.105 where policy allows,
 0.103 where people decide, with 20 statements of which 9 write. Before one transaction took a
@@ -18,7 +18,9 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import statistics
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -33,7 +35,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 os.environ.setdefault("LOG_LEVEL", "WARNING")
 django.setup()
 
-from django.db import connection, connections, transaction  # noqa: E402 - needs the settings
+import psycopg  # noqa: E402
+from django.db import connection, connections  # noqa: E402 - needs the settings
 from django.test.utils import get_runner  # noqa: E402
 from uuid6 import uuid7  # noqa: E402
 
@@ -87,14 +90,15 @@ def compare(kind: str, client: AgentClient, sandbox: Sandbox, amount: str, secon
     with connection.execute_wrapper(recorded):
         born = UUID(propose())
     asked = len(recorded.all)
+    script = _script(recorded.writes, born)
     ratios = []
     for _ in range(ROUNDS):
         whole = _rate(propose, seconds)
-        bare = _rate(lambda: _write(recorded.writes, born), seconds)
+        bare = _pgbench(script, seconds)
         ratios.append(whole / bare)
     say(
         f"{kind}: {asked} statements, {len(recorded.writes)} of them write; "
-        f"{whole:,.0f}/s against {bare:,.0f}/s bare: {statistics.median(ratios):.3f}"
+        f"{whole:,.0f}/s against {bare:,.0f}/s of pgbench: {statistics.median(ratios):.3f}"
     )
 
 
@@ -120,22 +124,34 @@ class _Recorded:
         ]
 
 
-def _write(writes: list[Statement], born: UUID) -> None:
-    """The recorded rows once more, for a request with an id and a key of its own."""
-    own = uuid7()
-    with transaction.atomic(), connection.connection.cursor() as cursor:
-        for sql, params in writes:
-            cursor.execute(sql, [_of(own, born, value) for value in params])
+def _script(writes: list[Statement], born: UUID) -> str:
+    """The recorded rows for pgbench, each time for a request with an id and a key of its own."""
+    cursor = psycopg.ClientCursor(connection.connection)
+    lines = [cursor.mogrify(sql, params).replace("\n", " ") for sql, params in writes]
+    text = ";\n".join(lines).replace(str(born), ":own").replace(born.hex, ":own")
+    text = re.sub(r"bench-[-0-9a-f]{36}", "bench-:own", text)
+    return f"SELECT gen_random_uuid() AS own \\gset\nBEGIN;\n{text};\nCOMMIT;\n"
 
 
-def _of(own: UUID, born: UUID, value: Any) -> Any:
-    if isinstance(value, list):  # a column of several rows
-        return [_of(own, born, one) for one in value]
-    if value == born:
-        return own
-    if value == str(born) or (isinstance(value, str) and value.startswith("bench-")):
-        return str(own) if value == str(born) else f"bench-{own}"
-    return value
+def _pgbench(script: str, seconds: float) -> float:
+    """Transactions a second."""
+    made = connection.get_connection_params()
+    with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
+        file.write(script)
+        file.flush()
+        command = ["pgbench", "--no-vacuum", "--file", file.name, "--time", str(round(seconds))]
+        command += ["--host", made["host"], "--port", str(made["port"]), "--username", made["user"]]
+        ran = subprocess.run(
+            [*command, made["dbname"]],
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PGPASSWORD": made.get("password", "")},
+            check=True,
+        )
+    said = re.search(r"tps = ([0-9.]+)", ran.stdout)
+    if said is None or "0 (0.000%)" not in ran.stdout:
+        raise SystemExit(f"pgbench could not write the rows:\n{ran.stdout}{ran.stderr}")
+    return float(said[1])
 
 
 def _rate(work: Callable[[], object], seconds: float) -> float:
