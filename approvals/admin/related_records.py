@@ -34,8 +34,11 @@ from approvals.models import (
     Requirement,
     Verification,
 )
+from approvals.selectors.evidence_view import stored_json
 from audit.lib.admin_filters import between, equal_to, one_of
+from audit.lib.canonical import canonical
 from policies.roles import DECIDING_ROLES
+from policies.services.traces import rules_in
 from policies.verdicts import HIGHEST_TIER, Verdict
 
 
@@ -142,7 +145,10 @@ class PolicyDecisionAdmin(ScopedRecords):
 
     @display(description="trace")  # type: ignore[untyped-decorator]
     def pretty_trace(self, decision: PolicyDecision) -> SafeString | str:
-        return pretty(decision.trace)
+        trace = stored_json(decision.trace)
+        if not trace:
+            return pretty(decision.trace)
+        return pretty(canonical({**trace, "rules": rules_in(trace, decision.policy_version)}))
 
     @display(description="facts")  # type: ignore[untyped-decorator]
     def pretty_facts(self, decision: PolicyDecision) -> SafeString | str:

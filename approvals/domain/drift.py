@@ -244,17 +244,17 @@ def lock_authority(request: ActionRequest, grant: Grant) -> None:
     if not db.is_postgres():
         return  # and spare SQLite the reading
     given = [d for d in current_decisions(request) if d.verdict in FINAL_VERDICTS]
-    lent = [one.delegation for one in given if one.delegation is not None]
-    accounts = {one.decider_id for one in given} | {one.lender_id for one in lent}
+    delegations = [one.delegation for one in given if one.delegation is not None]
+    accounts = {one.decider_id for one in given} | {one.lender_id for one in delegations}
     if grant.started_by_id is not None:
         accounts.add(grant.started_by_id)
     values: dict[str, Any] = {
         "persons": sorted(people_in(given)),
         "accounts": sorted(accounts),
-        "delegations": sorted({one.pk for one in lent}),
+        "delegations": sorted({one.pk for one in delegations}),
     }
     for statement in _PEOPLE if accounts else ():
         db.hold(statement, values)
-    if lent:
+    if delegations:
         db.hold(_DELEGATIONS, values)
     db.hold(_POLICY, values)

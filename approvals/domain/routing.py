@@ -15,7 +15,7 @@ from approvals.models.decision import column_of
 from approvals.selectors.case import approved_today_by_person, case_of
 from approvals.selectors.viewer_permissions import name_of
 from audit.events import AuditCode
-from audit.lib.canonical import JsonObject, canonical
+from audit.lib.canonical import canonical
 from audit.lib.money import Money
 from audit.services import record
 from policies.authority import Case, deciders_for, deciders_with_authority
@@ -23,6 +23,7 @@ from policies.facts import Facts
 from policies.models import PolicyVersion
 from policies.quorum import unmeetable
 from policies.roles import ANSWERS_TO
+from policies.services.traces import stored_trace
 from policies.verdicts import Evaluation, RequirementSpec
 
 
@@ -49,7 +50,7 @@ def keep_policy_decision(
         decide_within=evaluation.deadlines.decide_by,
         execute_within=evaluation.deadlines.execute_by,
         facts=canonical(facts.flat()),
-        trace=canonical(_trace(evaluation)),
+        trace=canonical(stored_trace(evaluation)),
         created_at=at,
     )
 
@@ -252,29 +253,3 @@ def _keep_step(
 def close_requirements(request: ActionRequest) -> None:
     """Take the request out of every inbox."""
     request.requirements.filter(is_open=True).update(is_open=False)
-
-
-def _trace(evaluation: Evaluation) -> JsonObject:
-    return {
-        "version": evaluation.version,
-        "operating_model": evaluation.operating_model,
-        "pattern": evaluation.pattern,
-        "step_up": evaluation.step_up,
-        "sign_off": evaluation.sign_off,
-        "standing": list(evaluation.standing),
-        "categories": list(evaluation.categories),
-        "rules": [
-            {
-                "rule": rule.rule,
-                "owner": rule.owner,
-                "reason": rule.reason,
-                "effect": rule.effect.value,
-                "matched": rule.matched,
-                "clauses": [
-                    {"text": clause.text, "outcome": clause.outcome, "detail": clause.detail}
-                    for clause in rule.clauses
-                ],
-            }
-            for rule in evaluation.trace
-        ],
-    }

@@ -116,7 +116,7 @@ def _evaluated(request: ActionRequest) -> dict[PolicyVersion, set[str]]:
     for said in policy_decisions_of(request):
         if said.policy_version is not None:
             rules = json.loads(said.trace).get("rules", ())
-            matched = (rule["rule"] for rule in rules if rule["matched"])
+            matched = (rule["rule"] for rule in rules if rule.get("matched"))
             evaluated.setdefault(said.policy_version, set()).update(matched)
     return evaluated
 

@@ -20,6 +20,7 @@ from approvals.inspection import Flag, inspect, misleading_links, reveal, stated
 from approvals.models import EvidenceItem, PolicyDecision, TargetReading
 from audit.lib.canonical import JsonObject, JsonValue, canonical
 from audit.lib.money import Money
+from policies.services.traces import rules_in
 
 DAMAGED = "What is stored of it is damaged: tell an auditor."
 
@@ -295,7 +296,7 @@ def policy_shown(decision: PolicyDecision) -> PolicyShown:
     return PolicyShown(
         decision=decision,
         version=str(trace.get("version") or ""),
-        rules=tuple(_rule(rule) for rule in trace.get("rules", ())),
+        rules=tuple(_rule(rule) for rule in rules_in(trace, decision.policy_version)),
         problem=DAMAGED if is_damaged_json(decision.trace) else "",
     )
 

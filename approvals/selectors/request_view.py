@@ -37,7 +37,13 @@ from approvals.selectors.evidence_view import (
     source_shown,
     stored_json,
 )
-from approvals.selectors.requests import COUNTED_WITH, action_of, proposal_of, reading_of
+from approvals.selectors.requests import (
+    COUNTED_WITH,
+    action_of,
+    policy_decisions_of,
+    proposal_of,
+    reading_of,
+)
 from approvals.selectors.viewer_permissions import name_of, name_of_person
 from audit.actors import ActorKind
 from audit.lib.money import Money
@@ -120,7 +126,9 @@ def prefetched(requests: QuerySet[ActionRequest]) -> QuerySet[ActionRequest]:
         "executions__verifications",
         Prefetch(
             "policy_decisions",
-            PolicyDecision.objects.select_related("policy_version").order_by("id"),
+            PolicyDecision.objects.select_related("policy_version")
+            .defer("policy_version__document")
+            .order_by("id"),
         ),
     )
 
@@ -195,8 +203,7 @@ class RequestView:
     @cached_property
     def policies(self) -> tuple[PolicyShown, ...]:
         """Every evaluation, the newest first."""
-        asked = sorted(self.request.policy_decisions.all(), key=lambda d: d.pk, reverse=True)
-        return tuple(policy_shown(decision) for decision in asked)
+        return tuple(policy_shown(said) for said in reversed(policy_decisions_of(self.request)))
 
     @cached_property
     def policy(self) -> PolicyShown | None:

@@ -38,7 +38,11 @@ COUNTED_WITH = ("requirement", "decider", "delegation__lender")
 """What is read with a decision that is counted."""
 
 _CONTENTS = RequestContent.objects.select_related("edited_by").order_by("version")
-_EVALUATIONS = PolicyDecision.objects.select_related("policy_version").order_by("id")
+_EVALUATIONS = (
+    PolicyDecision.objects.select_related("policy_version")
+    .defer("policy_version__document")
+    .order_by("id")
+)
 _READINGS = TargetReading.objects.order_by("id")
 _EVIDENCE = EvidenceItem.objects.order_by("position")
 _THREAD = ThreadEntry.objects.order_by("id")
@@ -46,7 +50,7 @@ _REQUIREMENTS = Requirement.objects.order_by("stage", "id")
 _DECISIONS = Decision.objects.select_related(*COUNTED_WITH).order_by("id")
 _STORED: dict[str, QuerySet[Any]] = {
     "contents": _CONTENTS,
-    "policy_decisions": _EVALUATIONS.defer("policy_version__document"),
+    "policy_decisions": _EVALUATIONS,
     "readings": _READINGS,
     "evidence": _EVIDENCE,
     "thread": _THREAD,

@@ -12,6 +12,7 @@ from django.db.models import F
 
 from approvals.models import ActionRequest, CountedRequest, PolicyDecision, VelocityBucket
 from connectors.sandbox.server import Sandbox
+from policies.services.traces import rules_in
 from tests.approvals.make import fresh
 from tests.database import triggers_off
 
@@ -66,10 +67,10 @@ def asked(requests: Iterable[ActionRequest]) -> list[ActionRequest]:
 
 def reasons(request: ActionRequest) -> set[str]:
     """The velocity facts in the rules that asked for a person: why they are asked."""
-    trace = json.loads(PolicyDecision.objects.filter(request=request).latest("id").trace)
+    decision = PolicyDecision.objects.filter(request=request).latest("id")
     clauses = [
         clause["text"]
-        for rule in trace["rules"]
+        for rule in rules_in(json.loads(decision.trace), decision.policy_version)
         if rule["matched"] and rule["effect"] != "allow"
         for clause in rule["clauses"]
     ]

@@ -40,7 +40,7 @@ def set_rate_of_the_day(currency: str, rate: str) -> None:
 def sentences(request: ActionRequest) -> list[str]:
     """Why policy says what it says, as people and agents read it."""
     trace = json.loads(request.policy_decisions.latest("id").trace)
-    return [rule["reason"] for rule in trace["rules"] if rule["matched"]]
+    return [rule["reason"] for rule in trace["rules"] if rule.get("matched")]
 
 
 def test_a_small_amount_in_another_currency_is_below_a_large_ceiling(

@@ -171,7 +171,7 @@ def test_the_same_thing_under_a_new_key_goes_to_people(cast: Cast) -> None:
 
     assert_story(second, "pending_approval", ROUTED)
     trace = json.loads(PolicyDecision.objects.get(request=second).trace)
-    assert "duplicate" in [rule["rule"] for rule in trace["rules"] if rule["matched"]]
+    assert "duplicate" in [rule["rule"] for rule in trace["rules"] if rule.get("matched")]
 
 
 def test_the_same_thing_by_another_agent_goes_to_people(cast: Cast) -> None:

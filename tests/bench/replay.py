@@ -38,7 +38,7 @@ from uuid6 import uuid7  # noqa: E402
 import policies  # noqa: E402
 from approvals.models import ActionRequest, Agent, PolicyDecision, Requirement  # noqa: E402
 from approvals.selectors import past_cases  # noqa: E402
-from audit.lib.canonical import JsonObject, canonical, digest  # noqa: E402
+from audit.lib.canonical import canonical, digest  # noqa: E402
 from policies.cel.compiler import Activation, compile_clause  # noqa: E402
 from policies.document import Document  # noqa: E402
 from policies.evaluate import evaluate  # noqa: E402
@@ -48,7 +48,7 @@ from policies.parsing.parser import parse_document  # noqa: E402
 from policies.replay.backtest import PastCase, Replay, load  # noqa: E402
 from policies.services.backtests import run_backtest  # noqa: E402
 from policies.services.evaluation import document_of  # noqa: E402
-from policies.verdicts import RuleTrace  # noqa: E402
+from policies.services.traces import stored_trace  # noqa: E402
 from tests.database import triggers_off  # noqa: E402
 
 NOW = datetime(2026, 11, 1, 9, 0, tzinfo=UTC)
@@ -207,7 +207,7 @@ def _case(
     decision = PolicyDecision(
         request=request, version=1, purpose="intake", verdict=found.verdict.value, tier=found.tier,
         reason_required=True, decide_within=timedelta(hours=4), execute_within=timedelta(days=1),
-        facts=canonical(facts.flat()), trace=canonical(_trace(found.trace)), created_at=at,
+        facts=canonical(facts.flat()), trace=canonical(stored_trace(found)), created_at=at,
     )  # fmt: skip
     needs = [
         Requirement(
@@ -217,22 +217,6 @@ def _case(
         for spec in found.requirements
     ]  # fmt: skip
     return request, decision, needs
-
-
-def _trace(trace: tuple[RuleTrace, ...]) -> JsonObject:
-    return {
-        "rules": [
-            {
-                "rule": entry.rule,
-                "owner": entry.owner,
-                "reason": entry.reason,
-                "effect": entry.effect.value,
-                "matched": entry.matched,
-                "clauses": [{"text": c.text, "outcome": c.outcome} for c in entry.clauses],
-            }
-            for entry in trace
-        ]
-    }
 
 
 def _version(text: str) -> PolicyVersion:
