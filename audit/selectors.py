@@ -14,6 +14,7 @@ from django.utils.formats import date_format
 from audit.actors import ActorKind
 from audit.events import AuditCode
 from audit.lib.dates import format_moment
+from audit.lib.db import ID_SLACK
 from audit.models import AuditEvent, Chained
 from audit.services import subject_label
 
@@ -25,6 +26,21 @@ def events_of(subject: Chained) -> QuerySet[AuditEvent]:
     return AuditEvent.objects.filter(
         subject_type=subject_label(subject), subject_id=str(subject.pk)
     ).order_by("seq")
+
+
+def event_id_at(moment: datetime, *, after: bool) -> int:
+    """The first event of that time or later, or the last one before it; 0 where there is none."""
+    events = AuditEvent.objects.values_list("pk", flat=True)
+    if after:
+        first = events.filter(at__gte=moment).order_by("at", "id").first()
+        return first or event_id_at(moment, after=False)
+    return events.filter(at__lt=moment).order_by("-at", "-id").first() or 0
+
+
+def events_since(moment: datetime) -> QuerySet[AuditEvent]:
+    """Every event from then on, found by id: other indexes go on with that, none with the time."""
+    first = event_id_at(moment - ID_SLACK, after=True)
+    return AuditEvent.objects.filter(pk__gte=first, at__gte=moment)
 
 
 def describe(event: AuditEvent) -> str:

@@ -124,6 +124,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "config.middleware.DatabaseOutageMiddleware",
+    "config.middleware.OneLookMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"

@@ -15,6 +15,7 @@ from django.db.models import Q, QuerySet
 
 from audit.actors import Actor, ActorKind
 from audit.lib.money import Money
+from audit.lib.one_look import once_a_page
 from policies.authority_rules import (
     Authority,
     Case,
@@ -144,7 +145,7 @@ def deciders_with_authority(
 
 def groups_delegated_to(user: User, *, at: datetime) -> frozenset[str]:
     """The deciding roles somebody delegates this account now."""
-    if user.groups.filter(name__in=NEVER_DECIDE).exists():
+    if never_decides(roles_of(user)):
         return frozenset()
     held = Delegation.objects.in_force(at).filter(delegate=user, delegate__is_active=True)
     groups: set[str] = set()
@@ -162,10 +163,8 @@ def may_configure(actor: Actor) -> Refusal | None:
     """
     if actor.kind == ActorKind.SYSTEM:
         return None
-    if actor.kind == ActorKind.HUMAN:
-        accounts = User.objects.filter(pk=actor.id, is_active=True)
-        if accounts.filter(groups__name=CONFIGURING_ROLE).exists():
-            return None
+    if CONFIGURING_ROLE in _roles_in_use(actor):
+        return None
     return Refusal("not_ops_admin", "Only an ops admin changes roles, limits, people and policies.")
 
 
@@ -174,12 +173,8 @@ def may_stop(actor: Actor) -> Refusal | None:
 
     Stopping is easy: managers may, as whoever may configure. Lifting takes the latter.
     """
-    if may_configure(actor) is None:
+    if may_configure(actor) is None or MANAGER in _roles_in_use(actor):
         return None
-    if actor.kind == ActorKind.HUMAN:
-        managers = User.objects.filter(pk=actor.id, is_active=True, groups__name=MANAGER)
-        if managers.exists():
-            return None
     return Refusal("may_not_pause", "Only a manager or an ops admin pauses.")
 
 
@@ -188,12 +183,8 @@ def may_write_policy(actor: Actor) -> Refusal | None:
 
     Risk owners and whoever may configure. Publishing one's own words is refused elsewhere.
     """
-    if may_configure(actor) is None:
+    if may_configure(actor) is None or RISK_OWNER in _roles_in_use(actor):
         return None
-    if actor.kind == ActorKind.HUMAN:
-        owners = User.objects.filter(pk=actor.id, is_active=True, groups__name=RISK_OWNER)
-        if owners.exists():
-            return None
     return Refusal("not_risk_owner", "Only a risk owner or an ops admin writes policy.")
 
 
@@ -204,10 +195,9 @@ def may_keep_agents_of(actor: Actor, *owner_ids: int) -> Refusal | None:
     """
     if may_configure(actor) is None:
         return None
-    if actor.kind == ActorKind.HUMAN and {actor.id} == {str(owner) for owner in owner_ids}:
-        owners = User.objects.filter(pk=actor.id, is_active=True, groups__name=AGENT_OWNER)
-        if owners.exists():
-            return None
+    keeps_them = {actor.id} == {str(owner) for owner in owner_ids}
+    if keeps_them and AGENT_OWNER in _roles_in_use(actor):
+        return None
     return Refusal("not_agent_keeper", "Only the agent's owner or an ops admin does that.")
 
 
@@ -216,7 +206,23 @@ def may_keep_agents_of(actor: Actor, *owner_ids: int) -> Refusal | None:
 
 def roles_of(user: User) -> frozenset[str]:
     """The roles the account is in now, whether or not it is active."""
-    return frozenset(user.groups.values_list("name", flat=True))
+    return _account(str(user.pk))[1]
+
+
+def _roles_in_use(actor: Actor) -> frozenset[str]:
+    """The roles of a person who may sign in; nobody else has any."""
+    if actor.kind != ActorKind.HUMAN:
+        return frozenset()
+    is_active, roles = _account(actor.id)
+    return roles if is_active else frozenset()
+
+
+@once_a_page
+def _account(user_id: str) -> tuple[bool, frozenset[str]]:
+    """Whether the account is active, and the roles it is in."""
+    rows = list(User.objects.filter(pk=user_id).values_list("is_active", "groups__name"))
+    active = any(is_active for is_active, _ in rows)
+    return active, frozenset(name for _, name in rows if name is not None)
 
 
 def is_ops_admin(roles: Set[str]) -> bool:

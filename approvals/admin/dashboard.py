@@ -71,7 +71,7 @@ def landing_context(request: HttpRequest) -> dict[str, Any]:
     if not isinstance(user, User):
         return {}
     at = db_clock.now()
-    teams = [counts_of(team, at=at) for team in teams_of(user)]
+    teams = counts_of(teams_of(user), viewer=user, at=at)
     roles = roles_of(user)
     hours = last_day(at=at)
     done = today(at=at)

@@ -66,7 +66,11 @@ class ReviewPageAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """What the team was ever asked about; nothing for anybody else."""
-        requests = requests_of(self.team, super().get_queryset(request))
+        return requests_of(self.team, self.for_members(request))
+
+    def for_members(self, request: HttpRequest) -> QuerySet[Any]:
+        """Every request for the team's members, none for anybody else."""
+        requests: QuerySet[Any] = super().get_queryset(request)
         return requests if self.is_member(request) else requests.none()
 
     def fetch(self, request: HttpRequest, object_id: str) -> ActionRequest:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet, prefetch_related_objects
 
@@ -29,7 +30,9 @@ from approvals.models import (
 from approvals.selectors.authority import COUNTED_WITH, approval_of
 from approvals.selectors.case import amount_of
 from approvals.selectors.evidence_view import flag_words
+from approvals.selectors.prior_requests import CountOf
 from audit.lib import db_clock
+from audit.lib.one_look import once_a_page
 from policies.authority import deciding_roles, groups_delegated_to, roles_of
 from policies.models import User
 from policies.quorum import progress
@@ -60,6 +63,7 @@ CARRIED_OUT = View("running", "Approved and running", ("execute_by", "id"))
 NEEDS_CLOSING = View("incidents", "Incidents", ("id",))
 DONE = View("done", "Decided lately", ("-id",))
 VIEWS = (TO_DECIDE, MINE, CLAIMED, ESCALATED, WAITING, CARRIED_OUT, NEEDS_CLOSING, DONE)
+_ASKED_NOW = (TO_DECIDE, MINE, CLAIMED, ESCALATED, WAITING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,7 @@ class Row:
         return self.request.decide_by if self.request.state == State.PENDING_APPROVAL else None
 
 
+@once_a_page
 def teams_of(user: User) -> tuple[str, ...]:
     """The deciding roles the account is in now, or holds on somebody's behalf; nothing else."""
     if not user.is_active:
@@ -109,12 +114,14 @@ def incidents(at: datetime, requests: QuerySet[ActionRequest]) -> QuerySet[Actio
 
     Nothing people do here puts the latter right, so those are listed for CHANGED_LISTED_FOR.
     """
-    lately = _changed_outside().filter(found_at__gte=at - CHANGED_LISTED_FOR)
-    return requests.filter(Q(state__in=INCIDENTS) | Exists(lately))
+    lately = IntegrityIncident.objects.filter(found_at__gte=at - CHANGED_LISTED_FOR)
+    return requests.filter(pk__in=_need_closing(lately))
 
 
-def _changed_outside() -> QuerySet[IntegrityIncident]:
-    return IntegrityIncident.objects.filter(request=OuterRef("pk")).order_by()
+def _need_closing(changed_outside: QuerySet[IntegrityIncident]) -> QuerySet[Any]:
+    """Ids: a union of two look-ups in indexes, where an OR would read every request."""
+    unclear = ActionRequest.objects.filter(state__in=INCIDENTS).order_by().values("pk")
+    return unclear.union(changed_outside.order_by().values("request"), all=True)
 
 
 def requests_of(
@@ -128,7 +135,8 @@ def requests_of(
     requests = ActionRequest.objects.all() if requests is None else requests
     asked = Exists(_asked(team))
     if team == MANAGER:
-        needs_closing = Q(state__in=INCIDENTS) | Exists(_changed_outside())
+        changed = Exists(IntegrityIncident.objects.filter(request=OuterRef("pk")).order_by())
+        needs_closing = Q(state__in=INCIDENTS) | changed
         return requests.filter(asked | needs_closing | Q(verdict=Verdict.ALLOW.value))
     return requests.filter(asked)
 
@@ -136,6 +144,23 @@ def requests_of(
 def asked_now(team: str, requests: QuerySet[ActionRequest]) -> QuerySet[ActionRequest]:
     """Those on whose current version the team still has to answer."""
     return requests.filter(Exists(_open(team)))
+
+
+def listed(
+    team: str,
+    view: View,
+    *,
+    at: datetime,
+    viewer: User | None = None,
+    requests: QuerySet[ActionRequest] | None = None,
+) -> QuerySet[ActionRequest]:
+    """What one tab of a team's inbox shows, unordered.
+
+    Whom the team is asked about now, it was ever asked about: those tabs look once.
+    """
+    requests = ActionRequest.objects.all() if requests is None else requests
+    theirs = requests if view in _ASKED_NOW else requests_of(team, requests)
+    return in_view(theirs, team, view, at=at, viewer=viewer)
 
 
 def in_view(
@@ -199,7 +224,18 @@ def next_to_decide(team: str, user: User, *, after: ActionRequest) -> ActionRequ
 
 def capped(requests: QuerySet[ActionRequest]) -> int:
     """How many, or MOST_COUNTED: nobody needs to know whether it is 4,000 or 5,000."""
-    return requests.order_by()[:MOST_COUNTED].count()
+    return _up_to_most(requests).count()
+
+
+def all_capped(requests: Mapping[str, QuerySet[ActionRequest]], *, viewer: User) -> dict[str, int]:
+    """The same for several at once, by name, in one statement."""
+    counts = {f"number_{n}": CountOf(_up_to_most(one)) for n, one in enumerate(requests.values())}
+    row = User.objects.filter(pk=viewer.pk).annotate(**counts).values_list(*counts).get()
+    return dict(zip(requests, row, strict=True))
+
+
+def _up_to_most(requests: QuerySet[ActionRequest]) -> QuerySet[Any]:
+    return requests.order_by().values("pk")[:MOST_COUNTED]
 
 
 def rows_of(requests: Sequence[ActionRequest], *, viewer: User, at: datetime) -> list[Row]:
@@ -236,7 +272,9 @@ def flags_of(request: ActionRequest) -> tuple[str, ...]:
 
 
 def _asked(team: str) -> QuerySet[Requirement]:
-    named = Q(group=team) | Q(escalated_to=team) | Q(alternatives__contains=f"|{team}|")
+    # said twice, so that the index of those with alternatives, which are few, is of use
+    among_others = ~Q(alternatives="") & Q(alternatives__contains=f"|{team}|")
+    named = Q(group=team) | Q(escalated_to=team) | among_others
     return Requirement.objects.filter(named, request=OuterRef("pk"))
 
 
