@@ -6,16 +6,22 @@ here fetch those values fresh from the database, so a cached account grants noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
-from dataclasses import dataclass, replace
+from collections.abc import Set
 from datetime import datetime
 
 from django.contrib.auth.models import Group
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from audit.actors import Actor, ActorKind
 from audit.lib.money import Money
-from audit.lib.one_look import once_a_page
+from policies.accounts_asked import (
+    Member,
+    candidates,
+    delegations_in_force,
+    member,
+    people_who_never_decide,
+    roles_of_account,
+)
 from policies.authority_rules import (
     Authority,
     Case,
@@ -29,7 +35,7 @@ from policies.authority_rules import (
     authorise_own,
     best_limit,
 )
-from policies.models import ApprovalLimit, Delegation, User
+from policies.models import Delegation, User
 from policies.roles import (
     AGENT_OWNER,
     AUDITOR,
@@ -52,6 +58,7 @@ __all__ = [
     "Refusal",
     "authorise",
     "best_limit",
+    "people_who_never_decide",
 ]
 
 
@@ -61,17 +68,17 @@ def may_decide(user: User, case: Case, requirement: RequirementSpec) -> Authorit
     Their own authority counts first, then what is delegated to them at the case's time. The
     caller has checked that the requirement is open. Being a superuser changes nothing.
     """
-    member = _member(user)
-    own = _authorise_own(member, case, requirement)
+    account = member(user.pk)
+    own = _authorise_own(account, case, requirement)
     if isinstance(own, Authority) or case.at is None:
         return own
-    delegated = _delegated_to([user.pk], case, case.at).get(user.pk, ())
+    delegated = _delegated_to(frozenset({user.pk}), case, case.at).get(user.pk, ())
     return authorise(
-        member.decider,
-        member.limits,
+        account.decider,
+        account.limits,
         case,
         requirement,
-        spent_today=_spent(case, member.user),
+        spent_today=_spent(case, account.user),
         delegated=delegated,
     )
 
@@ -83,29 +90,29 @@ def still_may_decide(
 
     What was said on somebody's behalf falls with the delegation, whatever else they could say.
     """
-    member = _member(user)
+    account = member(user.pk)
     if delegation_id is None:
-        return _authorise_own(member, case, requirement)
-    held = _delegated_to([user.pk], case, case.at).get(user.pk, ()) if case.at else ()
+        return _authorise_own(account, case, requirement)
+    held = _delegated_to(frozenset({user.pk}), case, case.at).get(user.pk, ()) if case.at else ()
     for one in held:
         if one.id == delegation_id:
-            return authorise_delegated(member.decider, one, case, requirement)
+            return authorise_delegated(account.decider, one, case, requirement)
     return Refusal("not_lent", "The authority delegated to them is no longer in force.")
 
 
 def may_break_glass(user: User, case: Case) -> Authority | Refusal:
     """Whether this user may approve alone in an emergency; delegated authority never does."""
-    return authorise_break_glass(_member(user).decider, case)
+    return authorise_break_glass(member(user.pk).decider, case)
 
 
 def limit_for(user: User, action_type: str, currency: str) -> Limit | None:
     """The limit that counts for this person: see `best_limit`."""
-    return best_limit(_member(user).limits, action_type, currency)
+    return best_limit(member(user.pk).limits, action_type, currency)
 
 
 def limits_of(user: User) -> tuple[Limit, ...]:
     """The person's own limits and their groups', as they are now."""
-    return _member(user).limits
+    return member(user.pk).limits
 
 
 def deciders_for(case: Case, requirement: RequirementSpec) -> list[User]:
@@ -117,29 +124,21 @@ def deciders_with_authority(
     case: Case, requirement: RequirementSpec
 ) -> list[tuple[User, Authority]]:
     """Everybody who may decide it now and why, by user name."""
-    wanted = Q(groups__name__in=requirement.groups)
     delegated: dict[int, list[DelegatedAuthority]] = {}
     if case.at is not None:
         delegated = _delegated_to(None, case, case.at)
-        wanted |= Q(pk__in=delegated)
-    accounts = (
-        User.objects.filter(wanted, is_active=True)
-        .exclude(person__in=people_who_never_decide().values("person"))
-        .order_by("username")
-        .distinct()
-    )
     result = []
-    for member in _members(accounts):
+    for one in candidates(frozenset(requirement.groups), frozenset(delegated)):
         answer = authorise(
-            member.decider,
-            member.limits,
+            one.decider,
+            one.limits,
             case,
             requirement,
-            spent_today=_spent(case, member.user),
-            delegated=delegated.get(member.user.pk, ()),
+            spent_today=_spent(case, one.user),
+            delegated=delegated.get(one.user.pk, ()),
         )
         if isinstance(answer, Authority):
-            result.append((member.user, answer))
+            result.append((one.user, answer))
     return result
 
 
@@ -206,23 +205,15 @@ def may_keep_agents_of(actor: Actor, *owner_ids: int) -> Refusal | None:
 
 def roles_of(user: User) -> frozenset[str]:
     """The roles the account is in now, whether or not it is active."""
-    return _account(str(user.pk))[1]
+    return roles_of_account(str(user.pk))[1]
 
 
 def _roles_in_use(actor: Actor) -> frozenset[str]:
     """The roles of a person who may sign in; nobody else has any."""
     if actor.kind != ActorKind.HUMAN:
         return frozenset()
-    is_active, roles = _account(actor.id)
+    is_active, roles = roles_of_account(actor.id)
     return roles if is_active else frozenset()
-
-
-@once_a_page
-def _account(user_id: str) -> tuple[bool, frozenset[str]]:
-    """Whether the account is active, and the roles it is in."""
-    rows = list(User.objects.filter(pk=user_id).values_list("is_active", "groups__name"))
-    active = any(is_active for is_active, _ in rows)
-    return active, frozenset(name for _, name in rows if name is not None)
 
 
 def is_ops_admin(roles: Set[str]) -> bool:
@@ -285,63 +276,12 @@ def is_shown_break_glass(roles: Set[str]) -> bool:
     return reviews_break_glass(roles) or is_ops_admin(roles)
 
 
-def people_who_never_decide() -> QuerySet[User]:
-    """Every account in a role that configures or audits."""
-    return User.objects.filter(groups__name__in=NEVER_DECIDE)
-
-
-@dataclass(frozen=True, slots=True)
-class _Member:
-    """One account with everything the evaluation asks about it."""
-
-    user: User
-    decider: Decider
-    limits: tuple[Limit, ...]
-
-
-def _member(user: User) -> _Member:
-    """The account and its limits as the database has them now."""
-    return _members(User.objects.filter(pk=user.pk))[0]
-
-
-def _members(accounts: QuerySet[User]) -> list[_Member]:
-    """The accounts as they are now, in a fixed number of queries whatever their number."""
-    users = list(accounts.prefetch_related("groups"))
-    elsewhere: dict[str, set[str]] = {}
-    of_people = User.objects.filter(person__in={user.person for user in users})
-    for person, name in of_people.values_list("person", "groups__name"):
-        elsewhere.setdefault(person, set()).add(name or "")
-    names = {group.name for user in users for group in user.groups.all()}
-    rows = ApprovalLimit.objects.filter(
-        Q(user__in=[user.pk for user in users]) | Q(group__name__in=names), valid=True
-    ).select_related("group")
-    limits = list(rows) if users else []
-    return [
-        _Member(
-            user,
-            # whoever configures or audits with one account does not decide with another
-            replace(_decider(user), elsewhere=frozenset(elsewhere[user.person])),
-            tuple(_limits(limits, user)),
-        )
-        for user in users
-    ]
-
-
 def _delegated_to(
-    accounts: list[int] | None, case: Case, at: datetime
+    accounts: frozenset[int] | None, case: Case, at: datetime
 ) -> dict[int, list[DelegatedAuthority]]:
     """Delegations in force now, oldest first, by the delegate's account; to anybody for None."""
-    rows = Delegation.objects.in_force(at).order_by("pk")
-    if accounts is not None:
-        rows = rows.filter(delegate__in=accounts)
-    found = list(rows)
-    lenders: dict[int, _Member] = {}
-    if found:
-        asked = User.objects.filter(pk__in={row.lender_id for row in found})
-        lenders = {member.user.pk: member for member in _members(asked)}
     result: dict[int, list[DelegatedAuthority]] = {}
-    for row in found:
-        lender = lenders[row.lender_id]
+    for row, lender in delegations_in_force(accounts, at):
         delegated = DelegatedAuthority(
             id=row.pk,
             lender=lender.decider,
@@ -359,37 +299,16 @@ def _delegated_to(
 
 
 def _authorise_own(
-    member: _Member, case: Case, requirement: RequirementSpec
+    account: Member, case: Case, requirement: RequirementSpec
 ) -> Authority | Refusal:
     return authorise_own(
-        member.decider,
-        member.limits,
+        account.decider,
+        account.limits,
         case,
         requirement,
-        spent_today=_spent(case, member.user),
+        spent_today=_spent(case, account.user),
     )
 
 
 def _spent(case: Case, user: User) -> int:
     return case.spent_today(user) if callable(case.spent_today) else case.spent_today
-
-
-def _decider(user: User) -> Decider:
-    groups = frozenset(group.name for group in user.groups.all())
-    return Decider(user.person, user.is_active, groups)
-
-
-def _limits(rows: Iterable[ApprovalLimit], user: User) -> list[Limit]:
-    held = {group.name for group in user.groups.all()}
-    return [
-        Limit(
-            row.pk,
-            row.group.name if row.group else "",
-            row.action_type,
-            row.currency,
-            row.each_minor,
-            row.per_day_minor,
-        )
-        for row in rows
-        if row.user_id == user.pk or (row.group and row.group.name in held)
-    ]

@@ -32,9 +32,9 @@ from approvals.models import (
 )
 from approvals.selectors.inbox import TO_DECIDE, VIEWS, Row, View, all_capped, listed, rows_of
 from approvals.selectors.search import SEARCHED_BY, matching
+from audit.lib import db_clock
 from audit.lib.admin import FixedOrderChangeList
 from connectors.registry import action_types
-from policies.admin.access import moment_of
 from policies.models import User
 from policies.roles import ROLES
 from policies.verdicts import HIGHEST_TIER
@@ -167,7 +167,7 @@ class InboxAdmin(ReviewPageAdmin):
 
     def tab(self, request: HttpRequest, view: View) -> Requests:
         """What one tab shows to a member, unordered."""
-        viewer, at = cast(User, request.user), moment_of(request)
+        viewer, at = cast(User, request.user), db_clock.now_of_page()
         return listed(self.team, view, at=at, viewer=viewer, requests=self.for_members(request))
 
     def get_paginator(self, request: HttpRequest, queryset: Any, *args: Any, **kwargs: Any) -> Any:
@@ -204,7 +204,7 @@ class InboxAdmin(ReviewPageAdmin):
 
     def _list_context(self, request: HttpRequest, changes: Any) -> dict[str, Any]:
         current, counts = view_asked_for(request), request.countersign_counts  # type: ignore[attr-defined]
-        viewer, at = cast(User, request.user), moment_of(request)
+        viewer, at = cast(User, request.user), db_clock.now_of_page()
         rows = rows_of(list(changes.result_list), viewer=viewer, at=at)
         return {
             "team": self.team,

@@ -85,7 +85,7 @@ def review_context(
     urls: dict[str, str],
 ) -> dict[str, Any]:
     """Everything the template shows. Raises IntegrityBroken when the action is not what it was."""
-    at = db_clock.now()
+    at = db_clock.now_of_page()
     person = cast(User, request.user)
     view = RequestView(action_request)
     policy = view.policy.decision if view.policy else None

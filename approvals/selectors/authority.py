@@ -15,6 +15,7 @@ from approvals.selectors.case import case_of
 from approvals.selectors.requests import requirements_of
 from audit.lib import db_clock
 from audit.lib.money import Money
+from audit.lib.one_look import once_a_page
 from policies.authority import Authority, Case, Refusal, deciders_for, may_decide
 from policies.models import User
 from policies.quorum import Approval, Progress, all_met, progress
@@ -58,11 +59,7 @@ def approvals_of(
     `requirements` are `requirements_of(request)`, for who has them already.
     """
     asked = requirements_of(request) if requirements is None else requirements
-    given = list(
-        request.decisions.filter(version=request.version, verdict=DecisionVerdict.APPROVE)
-        .select_related(*COUNTED_WITH)
-        .order_by("id")
-    )
+    given = _approving(request)
     roles = roles_of_people(given) if any(r.excludes for r in asked) else {}
     return [
         approval_of(
@@ -70,6 +67,13 @@ def approvals_of(
         )
         for d in given
     ]
+
+
+@once_a_page
+def _approving(request: ActionRequest) -> list[Decision]:
+    """Every yes to the current version, in order."""
+    given = request.decisions.filter(version=request.version, verdict=DecisionVerdict.APPROVE)
+    return list(given.select_related(*COUNTED_WITH).order_by("id"))
 
 
 def roles_of_people(decisions: Iterable[Decision]) -> dict[str, frozenset[str]]:
@@ -94,6 +98,7 @@ def is_settled(request: ActionRequest) -> bool:
     return all_met([r.spec for r in asked], approvals_of(request, asked))
 
 
+@once_a_page
 def people_decided(request: ActionRequest) -> frozenset[str]:
     """Who has decided on the current version, and on whose authority: neither does so again."""
     given = request.decisions.filter(version=request.version, verdict__in=FINAL_VERDICTS)
@@ -188,8 +193,7 @@ def _stands_in_for_two(
     A group that is asked twice by name (in two stages) answers twice, by two people.
     """
     requirement, decider, authority = answering
-    decided = request.decisions.filter(version=request.version, verdict=DecisionVerdict.APPROVE)
-    role_of = dict(decided.values_list("decider__person", "group"))
+    role_of = {yes.decider.person: yes.group for yes in _approving(request)}
     role_of[decider.person] = authority.group
     specs = [one.spec for one in requirements]
     one_more = own_approval(requirement, decider, authority)

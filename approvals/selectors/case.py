@@ -13,6 +13,7 @@ from approvals.choices import DecisionVerdict
 from approvals.models import ActionRequest, Decision
 from audit.events import AuditCode
 from audit.lib.money import Money
+from audit.lib.one_look import once_a_page
 from audit.selectors import events_of
 from policies.authority import Case
 from policies.authorship import authors_of
@@ -59,6 +60,7 @@ def case_of(request: ActionRequest, *, at: datetime, edited_to: Money | None = N
     )
 
 
+@once_a_page
 def involved_in(request: ActionRequest) -> dict[str, str]:
     """Everybody who had a hand in it, by person, with what that was: they never decide it.
 
@@ -147,6 +149,7 @@ def _owners_by_time(request: ActionRequest) -> set[str]:
     return owners
 
 
+@once_a_page
 def approved_today(person: str, currency: str, *, now: datetime, excluding: ActionRequest) -> int:
     """What was approved on the person's authority in 24 hours in that currency, minor units.
 
@@ -165,6 +168,7 @@ def approved_today(person: str, currency: str, *, now: datetime, excluding: Acti
     return int(spent.aggregate(total=Sum("amount_minor"))["total"] or 0)
 
 
+@once_a_page
 def approved_today_by_person(
     currency: str, *, now: datetime, excluding: ActionRequest
 ) -> dict[str, int]:

@@ -7,8 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
-from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet, prefetch_related_objects
+from django.db.models import (
+    Exists,
+    F,
+    FilteredRelation,
+    OuterRef,
+    Prefetch,
+    Q,
+    QuerySet,
+    Subquery,
+    prefetch_related_objects,
+)
 
 from approvals.choices import (
     FINAL_VERDICTS,
@@ -22,15 +33,16 @@ from approvals.inspection import reveal
 from approvals.models import (
     ActionRequest,
     Decision,
-    EvidenceItem,
     IntegrityIncident,
     PolicyDecision,
     Requirement,
+    ThreadEntry,
 )
 from approvals.selectors.authority import COUNTED_WITH, approval_of
 from approvals.selectors.case import amount_of
 from approvals.selectors.evidence_view import flag_words
 from approvals.selectors.prior_requests import CountOf
+from audit.actors import ActorKind
 from audit.lib import db_clock
 from audit.lib.one_look import once_a_page
 from policies.authority import deciding_roles, groups_delegated_to, roles_of
@@ -106,7 +118,7 @@ def teams_of(user: User) -> tuple[str, ...]:
     """The deciding roles the account is in now, or holds on somebody's behalf; nothing else."""
     if not user.is_active:
         return ()
-    return deciding_roles(roles_of(user) | groups_delegated_to(user, at=db_clock.now()))
+    return deciding_roles(roles_of(user) | groups_delegated_to(user, at=db_clock.now_of_page()))
 
 
 def incidents(at: datetime, requests: QuerySet[ActionRequest]) -> QuerySet[ActionRequest]:
@@ -239,7 +251,7 @@ def _up_to_most(requests: QuerySet[ActionRequest]) -> QuerySet[Any]:
 
 
 def rows_of(requests: Sequence[ActionRequest], *, viewer: User, at: datetime) -> list[Row]:
-    """The list's rows, in a fixed number of queries whatever their number."""
+    """The list's rows, in three queries whatever their number."""
     prefetch_related_objects(
         list(requests),
         Prefetch(
@@ -250,25 +262,41 @@ def rows_of(requests: Sequence[ActionRequest], *, viewer: User, at: datetime) ->
             "decisions",
             Decision.objects.filter(version=F("request__version")).select_related(*COUNTED_WITH),
         ),
-        Prefetch("policy_decisions", PolicyDecision.objects.defer("trace").order_by("-id")),
-        Prefetch(
-            "evidence",
-            EvidenceItem.objects.filter(version=F("request__version"), origin=Origin.AGENT).only(
-                "request_id", "flags"
-            ),
-        ),
-        "thread",
     )
-    return [_row(request, viewer, at) for request in requests]
+    remarks = _remarks_on(requests)
+    return [_row(request, remarks[request.pk], viewer, at) for request in requests]
 
 
-def flags_of(request: ActionRequest) -> tuple[str, ...]:
-    """What the detectors found, in the policy's facts and in the evidence, sorted."""
-    found = {flag for item in request.evidence.all() for flag in item.flags}
-    latest = next(iter(request.policy_decisions.all()), None)
-    if latest is not None:
-        found.update(json.loads(latest.facts).get("evidence.flags", ()))
-    return tuple(sorted(str(flag) for flag in found))
+@dataclass(slots=True)
+class _Remarks:
+    """What was noticed about a request."""
+
+    flags: set[str]
+    asked_by_agent: bool
+
+
+def _remarks_on(requests: Sequence[ActionRequest]) -> dict[UUID, _Remarks]:
+    """What the detectors found, in the policy's facts and in the evidence, and who spoke last."""
+    latest = PolicyDecision.objects.filter(request=OuterRef("pk")).order_by("-id")
+    last = ThreadEntry.objects.filter(request=OuterRef("pk")).order_by("-id")
+    supplied = Q(evidence__version=F("version"), evidence__origin=Origin.AGENT)
+    rows = (
+        ActionRequest.objects.filter(pk__in=[request.pk for request in requests])
+        .order_by()
+        .annotate(
+            facts=Subquery(latest.values("facts")[:1]),
+            speaker=Subquery(last.values("actor_kind")[:1]),
+            supplied=FilteredRelation("evidence", condition=supplied),
+        )
+        .values_list("pk", "facts", "speaker", "supplied__flags")
+    )
+    found: dict[UUID, _Remarks] = {}
+    for pk, facts, speaker, flags in rows:
+        if pk not in found:
+            by_policy = json.loads(facts).get("evidence.flags", ()) if facts else ()
+            found[pk] = _Remarks({str(flag) for flag in by_policy}, speaker == ActorKind.AGENT)
+        found[pk].flags.update(str(flag) for flag in flags or ())
+    return found
 
 
 def _asked(team: str) -> QuerySet[Requirement]:
@@ -282,19 +310,18 @@ def _open(team: str) -> QuerySet[Requirement]:
     return _asked(team).filter(is_open=True, version=OuterRef("version"))
 
 
-def _row(request: ActionRequest, viewer: User, at: datetime) -> Row:
+def _row(request: ActionRequest, remarks: _Remarks, viewer: User, at: datetime) -> Row:
     requirements = list(request.requirements.all())
     decisions = list(request.decisions.all())
     amount = amount_of(request)
-    entries = list(request.thread.all())
     return Row(
         request=request,
         effect=reveal(request.effect),
         amount=str(amount) if amount else "",
         progress=_progress(requirements, decisions),
-        flags=flag_words(flags_of(request)),
+        flags=flag_words(sorted(remarks.flags)),
         escalated_to=next((r.escalated_to for r in requirements if r.escalated_to), ""),
-        asked_by_agent=bool(entries) and entries[-1].actor_kind == "agent",
+        asked_by_agent=remarks.asked_by_agent,
         decided_by_viewer=any(
             d.person == viewer.person and d.verdict in FINAL_VERDICTS for d in decisions
         ),

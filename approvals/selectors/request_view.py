@@ -37,7 +37,7 @@ from approvals.selectors.evidence_view import (
     source_shown,
     stored_json,
 )
-from approvals.selectors.requests import action_of, proposal_of, reading_of
+from approvals.selectors.requests import action_of, evidence_of, proposal_of, reading_of, thread_of
 from approvals.selectors.viewer_permissions import name_of, name_of_person
 from audit.actors import ActorKind
 from audit.lib.money import Money
@@ -212,8 +212,7 @@ class RequestView:
 
     @cached_property
     def sources(self) -> tuple[Source, ...]:
-        found = self.request.evidence.filter(version=self.request.version).order_by("position")
-        return tuple(source_shown(item) for item in found)
+        return tuple(source_shown(item) for item in evidence_of(self.request))
 
     @property
     def from_system(self) -> tuple[Source, ...]:
@@ -229,7 +228,7 @@ class RequestView:
 
     @cached_property
     def thread(self) -> tuple[ThreadLine, ...]:
-        return tuple(_thread_line(entry) for entry in self.request.thread.all())
+        return tuple(_thread_line(entry) for entry in thread_of(self.request))
 
     # --- Who decides, and who did ---------------------------------------------------------------
 

@@ -12,14 +12,17 @@ from approvals.models import (
     ActionRequest,
     Agent,
     Compensation,
+    EvidenceItem,
     Execution,
     Grant,
     PolicyDecision,
     RequestContent,
     Requirement,
     TargetReading,
+    ThreadEntry,
 )
 from audit.lib import db
+from audit.lib.one_look import once_a_page
 from connectors.base import Action
 from policies.matrix import SAFEGUARDS
 
@@ -44,9 +47,14 @@ def request_of_agent(request_id: UUID, agent: Agent) -> ActionRequest:
         raise NotFound("There is no such request of yours.") from None
 
 
+@once_a_page
+def _content(request: ActionRequest, version: int) -> RequestContent:
+    return request.contents.get(version=version)
+
+
 def content_of(request: ActionRequest) -> RequestContent:
     """The current version's bytes, checked against both digests. Raises IntegrityBroken."""
-    content = request.contents.get(version=request.version)
+    content = _content(request, request.version)
     if not content.is_intact or content.digest != request.digest:
         raise IntegrityBroken(f"The stored action of {request.pk} does not match its digest.")
     return content
@@ -65,7 +73,7 @@ def action_in(content: RequestContent) -> Action:
 
 def proposal_of(request: ActionRequest) -> ProposalText:
     """What the agent wrote when it proposed."""
-    body: dict[str, Any] = json.loads(request.contents.get(version=1).proposal)
+    body: dict[str, Any] = json.loads(_content(request, 1).proposal)
     return ProposalText(
         intent=body.get("intent", ""),
         alternatives=tuple(body.get("alternatives", ())),
@@ -76,6 +84,7 @@ def proposal_of(request: ActionRequest) -> ProposalText:
     )
 
 
+@once_a_page
 def policy_decision_of(request: ActionRequest) -> PolicyDecision | None:
     """What policy said last about the current version."""
     return (
@@ -100,16 +109,31 @@ def is_asked(
     return policy is None or policy.asks(safeguard)
 
 
+@once_a_page
+def evidence_of(request: ActionRequest) -> tuple[EvidenceItem, ...]:
+    """The current version's evidence, in order."""
+    return tuple(request.evidence.filter(version=request.version).order_by("position"))
+
+
+@once_a_page
+def thread_of(request: ActionRequest) -> tuple[ThreadEntry, ...]:
+    """Every question and answer, in order."""
+    return tuple(request.thread.all())
+
+
+@once_a_page
 def requirements_of(request: ActionRequest) -> list[Requirement]:
     """The current version's requirements, in order."""
     return list(request.requirements.filter(version=request.version).order_by("stage", "id"))
 
 
+@once_a_page
 def reading_of(request: ActionRequest) -> TargetReading | None:
     """The target as it was last read for the current version."""
     return request.readings.filter(version=request.version).order_by("-id").first()
 
 
+@once_a_page
 def usable_grant_of(request: ActionRequest) -> Grant | None:
     """The grant that has neither been used nor revoked."""
     return request.grants.filter(consumed_at=None, revoked_at=None).first()

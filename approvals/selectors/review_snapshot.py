@@ -11,7 +11,13 @@ from django.core import signing
 
 from approvals.exceptions import StalePage
 from approvals.models import ActionRequest
-from approvals.selectors.requests import content_of, policy_decision_of, reading_of
+from approvals.selectors.requests import (
+    content_of,
+    evidence_of,
+    policy_decision_of,
+    reading_of,
+    thread_of,
+)
 from audit.lib.canonical import canonical, digest
 from policies.models import User
 
@@ -47,7 +53,6 @@ def snapshot_of(request: ActionRequest) -> ReviewSnapshot:
     """
     decision = policy_decision_of(request)
     reading = reading_of(request)
-    evidence = request.evidence.filter(version=request.version).order_by("position")
     body = canonical(
         {
             "request": str(request.pk),
@@ -61,9 +66,9 @@ def snapshot_of(request: ActionRequest) -> ReviewSnapshot:
             "before": reading.before if reading else "",
             "after": reading.after if reading else "",
             "unavailable": reading.unavailable if reading else "",
-            "evidence": [item.sha256 for item in evidence],
+            "evidence": [item.sha256 for item in evidence_of(request)],
             "thread": [
-                {"by": entry.actor_name, "said": entry.body} for entry in request.thread.all()
+                {"by": entry.actor_name, "said": entry.body} for entry in thread_of(request)
             ],
         }
     )

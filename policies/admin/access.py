@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import cast
 
 from django.http import HttpRequest
 
 from audit.actors import Actor
-from audit.lib import db_clock
 from policies.authority import may_configure, may_write_policy
 from policies.models import User
 
@@ -21,14 +19,6 @@ def person_at(request: HttpRequest) -> User:
 def actor_at(request: HttpRequest) -> Actor:
     """The signed-in person, as services want them."""
     return Actor.human(person_at(request))
-
-
-def moment_of(request: HttpRequest) -> datetime:
-    """When the page was asked for, by the database's clock, which is read once per page."""
-    known: datetime | None = getattr(request, "_countersign_moment", None)
-    if known is None:
-        known = request._countersign_moment = db_clock.now()  # type: ignore[attr-defined]
-    return known
 
 
 def configures(request: HttpRequest) -> bool:
