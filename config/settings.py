@@ -110,6 +110,8 @@ INSTALLED_APPS = [
     "approvals",
 ]
 
+AUTHENTICATION_BACKENDS = ["policies.backend.OneStatementBackend"]
+
 MIDDLEWARE = [
     "config.middleware.RequestIdMiddleware",
     "config.middleware.ContentSecurityPolicyMiddleware",

@@ -31,7 +31,7 @@ from approvals.exceptions import ApprovalError, IntegrityBroken, InvalidProposal
 from approvals.models import ActionRequest, IntegrityIncident
 from approvals.selectors.break_glass import open_for_break_glass
 from approvals.selectors.inbox import next_to_decide, requests_of, teams_of
-from approvals.selectors.request_view import prefetched
+from approvals.selectors.request_view import for_review
 from audit.actors import Actor
 from audit.lib import db_clock
 from audit.lib.admin import ReadOnlyAdmin
@@ -80,14 +80,16 @@ class ReviewPageAdmin(ReadOnlyAdmin):
         request_id = as_uuid(object_id)
         if request_id is None:
             raise Http404
-        found = self.get_queryset(request).filter(pk=request_id).first()
-        # whoever may use break-glass opens what waits, whichever team is asked
+        # concrete, not the inbox's proxy, which would write its history somewhere else
+        this = ActionRequest.objects.filter(pk=request_id)
         found = (
-            found or open_for_break_glass(cast(User, request.user)).filter(pk=request_id).first()
+            for_review(requests_of(self.team, this)).first() if self.is_member(request) else None
         )
+        # whoever may use break-glass opens what waits, whichever team is asked
+        found = found or for_review(open_for_break_glass(cast(User, request.user)) & this).first()
         if found is None:
             raise Http404
-        return _read(found.pk)
+        return found
 
     # --- Addresses ------------------------------------------------------------------------------
 
@@ -183,7 +185,8 @@ class ReviewPageAdmin(ReadOnlyAdmin):
             messages.error(request, refusal.message)
             return HttpResponseRedirect(self.review_url(action_request.pk))
         answered = Answered(action, form, refusal.message)
-        return self._page(request, _read(action_request.pk), answered, status=refusal.status)
+        anew = for_review(ActionRequest.objects.filter(pk=action_request.pk)).get()
+        return self._page(request, anew, answered, status=refusal.status)
 
     def _onwards(self, person: User, action_request: ActionRequest, outcome: Outcome) -> str:
         if outcome.opens is not None:
@@ -233,12 +236,6 @@ class ReviewPageAdmin(ReadOnlyAdmin):
     def _next_url(self, person: User, action_request: ActionRequest) -> str:
         following = next_to_decide(self.team, person, after=action_request)
         return self.review_url(following.pk) if following else ""
-
-
-def _read(request_id: UUID) -> ActionRequest:
-    """Concrete, not a proxy, which would write its history somewhere else."""
-    found = prefetched(ActionRequest.objects.filter(pk=request_id))
-    return found.select_related("agent__owner", "requested_by").get()
 
 
 def _not_by_opening(request: HttpRequest, review_url: str) -> HttpResponse:

@@ -12,7 +12,7 @@ from approvals.choices import FINAL_VERDICTS, DecisionVerdict, Origin
 from approvals.exceptions import NotAuthorised
 from approvals.models import ActionRequest, Decision, PolicyDecision, Requirement
 from approvals.selectors.case import case_of
-from approvals.selectors.requests import requirements_of
+from approvals.selectors.requests import evidence_of, prefetched_with, requirements_of
 from audit.lib import db_clock
 from audit.lib.money import Money
 from audit.lib.one_look import once_a_page
@@ -72,6 +72,10 @@ def approvals_of(
 @once_a_page
 def _approving(request: ActionRequest) -> list[Decision]:
     """Every yes to the current version, in order."""
+    known: list[Decision] | None = prefetched_with(request, "decisions")
+    if known is not None:
+        yes = (one for one in known if one.verdict == DecisionVerdict.APPROVE)
+        return sorted((one for one in yes if one.version == request.version), key=lambda d: d.pk)
     given = request.decisions.filter(version=request.version, verdict=DecisionVerdict.APPROVE)
     return list(given.select_related(*COUNTED_WITH).order_by("id"))
 
@@ -101,6 +105,15 @@ def is_settled(request: ActionRequest) -> bool:
 @once_a_page
 def people_decided(request: ActionRequest) -> frozenset[str]:
     """Who has decided on the current version, and on whose authority: neither does so again."""
+    known: list[Decision] | None = prefetched_with(request, "decisions")
+    if known is not None:
+        final = [one for one in known if one.verdict in FINAL_VERDICTS]
+        rows = (
+            (one.person, one.on_behalf_of, one.decider.person, delegator_of(one))
+            for one in final
+            if one.version == request.version
+        )
+        return frozenset(person for row in rows for person in row if person)
     given = request.decisions.filter(version=request.version, verdict__in=FINAL_VERDICTS)
     return people_in(given)
 
@@ -216,10 +229,11 @@ def missing_evidence(request: ActionRequest, policy: PolicyDecision, *, at: date
 
     What an agent supplies never counts: it could call anything by any name.
     """
-    read = request.evidence.filter(
-        version=request.version, origin=Origin.SYSTEM, retrieved_at__gt=at - FRESH_FOR
-    )
-    fresh = set(read.values_list("kind", flat=True))
+    fresh = {
+        item.kind
+        for item in evidence_of(request)
+        if item.origin == Origin.SYSTEM and item.retrieved_at and item.retrieved_at > at - FRESH_FOR
+    }
     return [kind for kind in policy.evidence_required if kind not in fresh]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,8 @@ from uuid import UUID
 from django.db.models import Q, QuerySet, Sum
 
 from approvals.choices import DecisionVerdict
-from approvals.models import ActionRequest, Decision
+from approvals.models import ActionRequest, Decision, PolicyDecision, RequestContent
+from approvals.selectors.requests import prefetched_with
 from audit.events import AuditCode
 from audit.lib.money import Money
 from audit.lib.one_look import once_a_page
@@ -89,7 +91,10 @@ def _involved_directly(request: ActionRequest) -> dict[str, str]:
             involved[person] = "the person it was requested for"
     if request.requested_by is not None:
         involved[request.requested_by.person] = "the person who opened it"
-    for content in request.contents.exclude(edited_by=None).select_related("edited_by"):
+    contents: Iterable[RequestContent] | None = prefetched_with(request, "contents")
+    if contents is None:
+        contents = request.contents.exclude(edited_by=None).select_related("edited_by")
+    for content in contents:
         if content.edited_by is not None:
             involved[content.edited_by.person] = "the person who edited it"
     return involved
@@ -111,7 +116,13 @@ def _line_of(request: ActionRequest) -> list[ActionRequest]:
 def _policy_authors(request: ActionRequest) -> set[str]:
     """Everybody who wrote in a version that evaluated it, or first wrote a rule that matched."""
     evaluated: dict[int, set[str]] = {}
-    for version, trace in request.policy_decisions.values_list("policy_version", "trace"):
+    known: list[PolicyDecision] | None = prefetched_with(request, "policy_decisions")
+    rows: Iterable[tuple[int | None, str]]
+    if known is None:
+        rows = request.policy_decisions.values_list("policy_version", "trace")
+    else:
+        rows = [(one.policy_version_id, one.trace) for one in known]
+    for version, trace in rows:
         if version is not None:
             matched = (
                 rule["rule"] for rule in json.loads(trace).get("rules", ()) if rule["matched"]

@@ -10,7 +10,14 @@ from typing import Literal
 
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 
-from approvals.choices import FINAL_VERDICTS, DecisionVerdict
+from approvals.choices import (
+    FINAL_VERDICTS,
+    INTAKE,
+    UNDOABLE,
+    WAITING_FOR_PEOPLE,
+    DecisionVerdict,
+    State,
+)
 from approvals.inspection import inspect, inspect_all, reveal, strings_in
 from approvals.models import (
     ActionRequest,
@@ -115,9 +122,22 @@ class HistoryLine:
 def prefetched(requests: QuerySet[ActionRequest]) -> QuerySet[ActionRequest]:
     """The requests with all that agents are told of them, in a fixed number of queries."""
     return requests.select_related("agent").prefetch_related(
-        "requirements",
+        Prefetch("requirements", Requirement.objects.select_related("assignee")),
         _decisions(),
         "executions__verifications",
+        Prefetch(
+            "policy_decisions",
+            PolicyDecision.objects.select_related("policy_version").order_by("id"),
+        ),
+    )
+
+
+def for_review(requests: QuerySet[ActionRequest]) -> QuerySet[ActionRequest]:
+    """The requests with what the review page looks at several times."""
+    return requests.select_related("agent__owner", "requested_by").prefetch_related(
+        Prefetch("requirements", Requirement.objects.select_related("assignee")),
+        _decisions(),
+        Prefetch("contents", RequestContent.objects.select_related("edited_by")),
         Prefetch(
             "policy_decisions",
             PolicyDecision.objects.select_related("policy_version").order_by("id"),
@@ -290,11 +310,15 @@ class RequestView:
     @cached_property
     def execution(self) -> Execution | None:
         """The newest execution, whatever became of it."""
+        if self.request.state in INTAKE | WAITING_FOR_PEOPLE:  # none has begun
+            return None
         return max(self.request.executions.all(), key=lambda e: e.pk, default=None)
 
     @cached_property
     def undo(self) -> ActionRequest | None:
         """The undo that is open or done."""
+        if self.request.state not in UNDOABLE | {State.COMPENSATED}:
+            return None
         links = Compensation.objects.filter(original=self.request, is_active=True)
         link = links.select_related("undo").first()
         return link.undo if link else None

@@ -49,6 +49,10 @@ def request_of_agent(request_id: UUID, agent: Agent) -> ActionRequest:
 
 @once_a_page
 def _content(request: ActionRequest, version: int) -> RequestContent:
+    for content in prefetched_with(request, "contents") or ():
+        if content.version == version:
+            found: RequestContent = content
+            return found
     return request.contents.get(version=version)
 
 
@@ -84,9 +88,19 @@ def proposal_of(request: ActionRequest) -> ProposalText:
     )
 
 
+def prefetched_with(request: ActionRequest, relation: str) -> list[Any] | None:
+    """The request's rows of that kind, if they were fetched with it; None if they were not."""
+    known: dict[str, Any] = getattr(request, "_prefetched_objects_cache", {})
+    return list(known[relation]) if relation in known else None
+
+
 @once_a_page
 def policy_decision_of(request: ActionRequest) -> PolicyDecision | None:
     """What policy said last about the current version."""
+    known: list[PolicyDecision] | None = prefetched_with(request, "policy_decisions")
+    if known is not None:
+        current = (one for one in known if one.version == request.version)
+        return max(current, key=lambda one: one.pk, default=None)
     return (
         request.policy_decisions.filter(version=request.version)
         .select_related("policy_version")
@@ -124,6 +138,10 @@ def thread_of(request: ActionRequest) -> tuple[ThreadEntry, ...]:
 @once_a_page
 def requirements_of(request: ActionRequest) -> list[Requirement]:
     """The current version's requirements, in order."""
+    known: list[Requirement] | None = prefetched_with(request, "requirements")
+    if known is not None:
+        current = (one for one in known if one.version == request.version)
+        return sorted(current, key=lambda one: (one.stage, one.pk))
     return list(request.requirements.filter(version=request.version).order_by("stage", "id"))
 
 

@@ -146,7 +146,7 @@ def prepare(name: str, number: int) -> None:
 
 def pages() -> list[Page]:
     """Every tab, filter, search and depth of the inboxes, records, trail and what else counts."""
-    found = [Page("landing", user, "/admin/") for user in ("manager", "finance", "auditor")]
+    found = [Page(f"landing {user}", user, "/admin/") for user in ("manager", "finance", "auditor")]
     found.append(Page("readyz", "manager", "/readyz"))
     for team in TEAMS:
         inbox = f"/admin/approvals/{team}inbox/"
@@ -175,15 +175,16 @@ INBOX_QUERIES = (
     "p=2", "p=39", "tier=3", "tier=4", "tier=0", "action_type=refund.issue",
     "action_type=vendor.pay", "action_type=robot.run", "agent_team=support", "agent_team=legal",
     "tier=3&action_type=vendor.pay&agent_team=support", "q=charge ch_1037-17",
-    "q=charge ch_1037-17777", "q=charge", "q=nothing like it", "q=Charge", "show=done&q=charge",
-    "show=done&p=3", "show=done&action_type=vendor.pay", "show=done&tier=0",
+    "q=charge ch_1037-17777", "q=charge", "q=nothing like it", "q=Charge", "q=INV-2026-1187-777",
+    "q=700.00 EUR", "q=acct_5001-777", "show=done&q=charge", "show=done&p=3",
+    "show=done&action_type=vendor.pay", "show=done&tier=0",
 )  # fmt: skip
 RECORD_QUERIES = (
     "", "p=2", "state=pending_approval", "state=rejected", "state=executing", "state=failed",
     "risk_tier=4", "risk_tier=0", "verdict=deny", "action_type=vendor.pay",
     "action_type=robot.run", "agent=bench-agent-7", "agent=nobody", "since=2026-01-01",
     "until=2020-01-01", "state=pending_approval&risk_tier=4&agent=bench-agent-3",
-    "q=charge ch_1037-17777", "q=nothing like it",
+    "q=charge ch_1037-17777", "q=nothing like it", "q=700.00 EUR", "q=customer of ch_1037-17777",
 )  # fmt: skip
 
 
@@ -197,7 +198,7 @@ def trail_queries() -> list[str]:
         "subject_type=approvals.pause",
         f"subject_id={request.pk}", "subject_id=nothing", "code=request.requested",
         "code=agent.paused", "code=decision.approved", "since=2026-01-01", "until=2020-01-01",
-        f"actor_id=1003&since={request.created_at.date()}",
+        "actor_id=1003&since=2026-01-01",
         "actor_kind=human&code=request.requested", f"q={request.pk}", "q=manager", "q=zzz",
         "q=bench-agent",
     ]  # fmt: skip
