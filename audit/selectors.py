@@ -15,10 +15,12 @@ from audit.actors import ActorKind
 from audit.events import AuditCode
 from audit.lib.dates import format_moment
 from audit.lib.db import ID_SLACK
+from audit.lib.one_look import once_a_page
 from audit.models import AuditEvent, Chained
 from audit.services import subject_label
 
 _FORMATTER = Formatter()
+MOST_SHOWN = 200
 
 
 def events_of(subject: Chained) -> QuerySet[AuditEvent]:
@@ -26,6 +28,12 @@ def events_of(subject: Chained) -> QuerySet[AuditEvent]:
     return AuditEvent.objects.filter(
         subject_type=subject_label(subject), subject_id=str(subject.pk)
     ).order_by("seq")
+
+
+@once_a_page
+def first_events_of(subject: Chained) -> tuple[AuditEvent, ...]:
+    """As many of them as a page shows."""
+    return tuple(events_of(subject)[:MOST_SHOWN])
 
 
 def event_id_at(moment: datetime, *, after: bool) -> int:

@@ -18,8 +18,10 @@ from policies.accounts_asked import (
     Member,
     candidates,
     delegations_in_force,
+    held_in_force,
     member,
     people_who_never_decide,
+    read_together,
     roles_of_account,
 )
 from policies.authority_rules import (
@@ -35,7 +37,7 @@ from policies.authority_rules import (
     authorise_own,
     best_limit,
 )
-from policies.models import Delegation, User
+from policies.models import User
 from policies.roles import (
     AGENT_OWNER,
     AUDITOR,
@@ -59,6 +61,7 @@ __all__ = [
     "authorise",
     "best_limit",
     "people_who_never_decide",
+    "read_together",
 ]
 
 
@@ -146,11 +149,12 @@ def groups_delegated_to(user: User, *, at: datetime) -> frozenset[str]:
     """The deciding roles somebody delegates this account now."""
     if never_decides(roles_of(user)):
         return frozenset()
-    held = Delegation.objects.in_force(at).filter(delegate=user, delegate__is_active=True)
+    if not user.is_active:
+        return frozenset()
     groups: set[str] = set()
-    for delegated in held.select_related("lender").prefetch_related("lender__groups"):
+    for delegated in held_in_force(frozenset({user.pk}), at):
         if delegated.lender.is_active:
-            names = {group.name for group in delegated.lender.groups.all()}
+            names = roles_of(delegated.lender)
             groups |= names & ({delegated.group} if delegated.group else set(DECIDING_ROLES))
     return frozenset(groups)
 

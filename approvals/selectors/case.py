@@ -15,8 +15,8 @@ from approvals.models import ActionRequest, Decision, PolicyDecision, RequestCon
 from approvals.selectors.requests import prefetched_with
 from audit.events import AuditCode
 from audit.lib.money import Money
-from audit.lib.one_look import once_a_page
-from audit.selectors import events_of
+from audit.lib.one_look import looks_once, once_a_page
+from audit.selectors import events_of, first_events_of
 from policies.authority import Case
 from policies.authorship import authors_of
 from policies.models import Delegation, User
@@ -50,6 +50,9 @@ def case_of(request: ActionRequest, *, at: datetime, edited_to: Money | None = N
     currency = amount.currency if amount else ""
 
     def spent_today(user: User) -> int:
+        if looks_once():  # a page asks about everybody who could decide
+            spent = approved_today_by_person(currency, now=at, excluding=request)
+            return spent.get(user.person, 0)
         return approved_today(user.person, currency, now=at, excluding=request)
 
     return Case(
@@ -137,8 +140,7 @@ def _owners_since(request: ActionRequest) -> set[str]:
     What came after is found by the agent's own sequence, which the request noted at its birth: no
     clock can be wrong about it.
     """
-    born = events_of(request).filter(code=AuditCode.REQUESTED).values_list("data", flat=True)
-    asked: dict[str, Any] = json.loads(born.first() or "{}")
+    asked: dict[str, Any] = json.loads(_birth_of(request) or "{}")
     if "agent_seq" not in asked:  # made before requests noted it
         return _owners_by_time(request)
     owners = {asked["owner"], request.agent.owner_id}
@@ -148,6 +150,15 @@ def _owners_since(request: ActionRequest) -> set[str]:
     for data in changes.values_list("data", flat=True):
         owners.add(json.loads(data)["to"].get("owner_id", request.agent.owner_id))
     return set(User.objects.filter(pk__in=owners).values_list("person", flat=True))
+
+
+def _birth_of(request: ActionRequest) -> str | None:
+    """The data of the event it began with."""
+    if looks_once():
+        events = first_events_of(request)
+        return next((one.data for one in events if one.code == AuditCode.REQUESTED), None)
+    born = events_of(request).filter(code=AuditCode.REQUESTED)
+    return born.values_list("data", flat=True).first()
 
 
 def _owners_by_time(request: ActionRequest) -> set[str]:

@@ -11,7 +11,7 @@ from approvals.choices import PauseScope
 from approvals.models import ActionRequest, Agent, Pause
 from audit.events import AuditCode
 from audit.lib.dates import format_moment
-from audit.lib.one_look import once_a_page
+from audit.lib.one_look import looks_once, once_a_page
 from audit.selectors import events_of
 
 _WIDEST = {PauseScope.RESTORED.value: 0, PauseScope.ALL.value: 1}
@@ -59,12 +59,29 @@ def what_stops(
 
 def stop_of(request: ActionRequest) -> Stop | None:
     """The pause that covers the request now. Its agent is taken as it is in hand."""
+    if looks_once():
+        return _stop_by_page(request)
     return what_stops(
         request.action_type,
         request.system,
         request.agent,
         by_person=request.requested_by_id is not None,
     )
+
+
+def _stop_by_page(request: ActionRequest) -> Stop | None:
+    """The same, of the pauses that the page shows anyway."""
+    by_person = request.requested_by_id is not None
+    if request.agent.is_paused and not by_person:
+        return _of_agent(request.agent)
+    covering = {(PauseScope.ALL, ""), (PauseScope.RESTORED, "")}
+    covering.add((PauseScope.CONNECTOR, request.system))
+    if not by_person:
+        covering.add((PauseScope.ACTION_TYPE, request.action_type))
+    pauses, _ = _pauses_and_agents()
+    found = [pause for pause in pauses if (pause.scope, pause.key) in covering]
+    oldest = min(found, key=lambda pause: (pause.paused_at, pause.pk), default=None)
+    return _of_pause(oldest) if oldest else None
 
 
 def stopped_since(request: ActionRequest, at: datetime) -> Stop | None:
@@ -132,7 +149,6 @@ def paused_agents() -> list[Agent]:
     return list(Agent.objects.filter(paused_at__isnull=False).order_by("name"))
 
 
-@once_a_page
 def stops_in_force() -> list[Stop]:
     """What every page tells: pauses, the widest first, then paused agents by name."""
     pauses, agents = _pauses_and_agents()
@@ -152,6 +168,7 @@ def stops_in_force() -> list[Stop]:
     return stops
 
 
+@once_a_page
 def _pauses_and_agents() -> tuple[list[Pause], list[Agent]]:
     """Both in one statement, because every page asks."""
     paused = Agent.objects.filter(paused_at__isnull=False).order_by()

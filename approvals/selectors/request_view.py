@@ -49,14 +49,13 @@ from approvals.selectors.viewer_permissions import name_of, name_of_person
 from audit.actors import ActorKind
 from audit.lib.money import Money
 from audit.models import AuditEvent
-from audit.selectors import actor_of, describe, events_of
+from audit.selectors import actor_of, describe, first_events_of
 from connectors.catalogue import ActionType
 from connectors.registry import UnknownActionType, action_type
 from policies.quorum import progress
 from policies.verdicts import RequirementSpec
 
 _SIMILAR = 5
-_HISTORY = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +296,11 @@ class RequestView:
         prefetch_related_objects([self.request], _decisions())
         return tuple(self.request.decisions.all())
 
+    @property
+    def was_broken(self) -> bool:
+        """Whether somebody approved it alone by break-glass."""
+        return any(one.verdict == DecisionVerdict.BREAK_GLASS for one in self.decisions)
+
     @cached_property
     def similar(self) -> tuple[Decision, ...]:
         """The last decisions of people on the same kind of action, newest first."""
@@ -325,7 +329,7 @@ class RequestView:
 
     @cached_property
     def history(self) -> tuple[HistoryLine, ...]:
-        return tuple(_history_line(event) for event in events_of(self.request)[:_HISTORY])
+        return tuple(_history_line(event) for event in first_events_of(self.request))
 
     def _version(self, content: RequestContent) -> VersionShown:
         action = stored_json(content.action)

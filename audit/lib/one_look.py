@@ -29,6 +29,11 @@ def one_look() -> Iterator[None]:
         _found.reset(token)
 
 
+def looks_once() -> bool:
+    """Whether a page is being made, so that reading much at once pays."""
+    return _found.get() is not None
+
+
 def once_a_page(function: Callable[P, T]) -> Callable[P, T]:
     """A function that only reads, with arguments that can be compared; rows compare by their key.
 
