@@ -31,6 +31,7 @@ from approvals.exceptions import ApprovalError, IntegrityBroken, InvalidProposal
 from approvals.models import ActionRequest, IntegrityIncident
 from approvals.selectors.break_glass import open_for_break_glass
 from approvals.selectors.inbox import next_to_decide, requests_of, teams_of
+from approvals.selectors.inbox_counts import forget_counts
 from approvals.selectors.request_view import for_review
 from audit.actors import Actor
 from audit.lib import db_clock
@@ -157,6 +158,7 @@ class ReviewPageAdmin(ReadOnlyAdmin):
             if isinstance(refusal, InvalidProposal) and isinstance(form, EditForm):
                 form.add_problems(refusal.problems)
             return self._refused(request, action_request, action, form, refusal)
+        forget_counts(self.team, viewer=person)
         messages.success(request, outcome.sentence)
         return HttpResponseRedirect(self._onwards(person, action_request, outcome))
 
