@@ -15,9 +15,11 @@ class OneStatementBackend(ModelBackend):
     def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
         is_ordinary = user_obj.is_active and not user_obj.is_anonymous and not user_obj.is_superuser
         if obj is None and is_ordinary and not hasattr(user_obj, "_perm_cache"):
-            theirs = Q(pk__in=user_obj.user_permissions.order_by().values("pk"))
-            of_roles = Q(group__in=user_obj.groups.order_by().values("pk"))
-            found = Permission.objects.filter(theirs | of_roles).order_by().distinct()
+            given = user_obj.user_permissions.order_by().values("pk")
+            by_roles = Permission.objects.filter(group__in=user_obj.groups.order_by().values("pk"))
+            found = Permission.objects.filter(
+                Q(pk__in=given) | Q(pk__in=by_roles.order_by().values("pk"))
+            ).order_by()
             names = found.values_list("content_type__app_label", "codename")
             user_obj._perm_cache = {f"{app}.{name}" for app, name in names}
         known: set[str] = super().get_all_permissions(user_obj, obj)

@@ -149,6 +149,8 @@ def _owners_since(request: ActionRequest) -> set[str]:
     )
     for data in changes.values_list("data", flat=True):
         owners.add(json.loads(data)["to"].get("owner_id", request.agent.owner_id))
+    if owners == {request.agent.owner_id}:
+        return {request.agent.owner.person}
     return set(User.objects.filter(pk__in=owners).values_list("person", flat=True))
 
 
