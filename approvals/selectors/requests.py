@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from approvals.choices import DecisionVerdict
 from approvals.exceptions import IntegrityBroken, NotFound
 from approvals.models import (
     ActionRequest,
     Agent,
     Compensation,
+    Decision,
     EvidenceItem,
     Execution,
     Grant,
@@ -131,7 +133,10 @@ def evidence_of(request: ActionRequest) -> tuple[EvidenceItem, ...]:
 
 @once_a_page
 def thread_of(request: ActionRequest) -> tuple[ThreadEntry, ...]:
-    """Every question and answer, in order."""
+    """Every question and answer, in order. The first is always somebody's who asked."""
+    known: list[Decision] | None = prefetched_with(request, "decisions")
+    if known is not None and not any(d.verdict == DecisionVerdict.REQUEST_CHANGES for d in known):
+        return ()
     return tuple(request.thread.all())
 
 
