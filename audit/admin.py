@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -17,9 +18,18 @@ from audit.events import AuditCode
 from audit.lib.admin import ReadOnlyAdmin
 from audit.lib.admin_filters import between, equal_to, one_of
 from audit.lib.dates import format_record_moment
+from audit.lib.db import begins_with
 from audit.models import AuditEvent
-from audit.selectors import actor_of, describe
+from audit.selectors import actor_of, describe, event_id_at
 from audit.verify import chained_models
+
+
+class _OfRecord(equal_to("record id", "subject_id")):  # type: ignore[misc]
+    """Asked with every kind of record there is, as the index of chains begins with that."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[AuditEvent]) -> Any:
+        found = super().queryset(request, queryset)
+        return found.filter(subject_type__in=list(chained_models())) if self.value() else found
 
 
 @admin.register(AuditEvent)
@@ -33,9 +43,9 @@ class AuditEventAdmin(ReadOnlyAdmin):
         one_of("kind of actor", "actor_kind", lambda: list(ActorKind.choices)),
         equal_to("actor id", "actor_id"),
         one_of("kind of record", "subject_type", lambda: [(n, n) for n in chained_models()]),
-        equal_to("record id", "subject_id"),
+        _OfRecord,
         one_of("code", "code", lambda: [(code.value, code.value) for code in AuditCode]),
-        *between("at"),
+        *between("at", event_id_at),
     )
     list_filter_submit = True
     fields = (
@@ -87,4 +97,4 @@ class AuditEventAdmin(ReadOnlyAdmin):
         of_record = queryset.filter(subject_type__in=list(chained_models()), subject_id=term)
         if of_record.exists():
             return of_record, False
-        return queryset.filter(actor_name__startswith=term), False
+        return queryset.filter(begins_with("actor_name", term)), False

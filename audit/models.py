@@ -110,6 +110,11 @@ class AuditEvent(models.Model):
             models.Index(fields=["actor_id", "id"], name="audit_event_actor"),
             models.Index(fields=["code", "id"], name="audit_event_code"),
             models.Index(fields=["at", "id"], name="audit_event_at"),
+            models.Index(
+                fields=["actor_name"],
+                name="audit_event_actor_name",
+                opclasses=["varchar_pattern_ops"],
+            ),
         ]
 
     def __str__(self) -> str:

@@ -9,15 +9,19 @@ from string import Formatter
 from typing import Any
 
 from django.db.models import QuerySet
+from django.db.models.functions import TruncHour
 from django.utils.formats import date_format
 
 from audit.actors import ActorKind
 from audit.events import AuditCode
 from audit.lib.dates import format_moment
+from audit.lib.db import ID_SLACK
+from audit.lib.one_look import once_a_page
 from audit.models import AuditEvent, Chained
 from audit.services import subject_label
 
 _FORMATTER = Formatter()
+MOST_SHOWN = 200
 
 
 def events_of(subject: Chained) -> QuerySet[AuditEvent]:
@@ -25,6 +29,32 @@ def events_of(subject: Chained) -> QuerySet[AuditEvent]:
     return AuditEvent.objects.filter(
         subject_type=subject_label(subject), subject_id=str(subject.pk)
     ).order_by("seq")
+
+
+@once_a_page
+def first_events_of(subject: Chained) -> tuple[AuditEvent, ...]:
+    """As many of them as a page shows."""
+    return tuple(events_of(subject)[:MOST_SHOWN])
+
+
+def event_id_at(moment: datetime, *, after: bool) -> int:
+    """The first event of that time or later, or the last one before it; 0 where there is none."""
+    events = AuditEvent.objects.values_list("pk", flat=True)
+    if after:
+        first = events.filter(at__gte=moment).order_by("at", "id").first()
+        return first or event_id_at(moment, after=False)
+    return events.filter(at__lt=moment).order_by("-at", "-id").first() or 0
+
+
+def events_since_hour(hour: datetime) -> QuerySet[Any]:
+    """Every event from that full hour on, each with its `hour`, found by id.
+
+    The indexes of codes and of actors go on with the id. The time is compared by the hour, or the
+    database would read everything that happened since by the index of times.
+    """
+    first = event_id_at(hour - ID_SLACK, after=True)
+    events = AuditEvent.objects.annotate(hour=TruncHour("at", tzinfo=hour.tzinfo))
+    return events.filter(pk__gte=first, hour__gte=hour)
 
 
 def describe(event: AuditEvent) -> str:

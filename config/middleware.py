@@ -11,6 +11,7 @@ import structlog
 from django.http import HttpRequest, HttpResponseBase, UnreadablePostError
 from uuid6 import uuid7
 
+from audit.lib.one_look import one_look
 from config import probes, problems
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
@@ -19,6 +20,7 @@ logger = structlog.get_logger("countersign.request")
 
 _SANE_ID = re.compile(r"\A[A-Za-z0-9][A-Za-z0-9._:-]{0,99}\Z", re.ASCII)
 PROBES: dict[str, GetResponse] = {"/healthz": probes.live, "/readyz": probes.ready}
+_PAGES = ("/admin/", "/review/")
 _QUIET_PATHS = ("/static/", "/healthz", "/readyz", "/metrics")
 _CONTENT_POLICY = "; ".join(
     (
@@ -128,6 +130,19 @@ def _texts(values: Any) -> Iterable[str]:
 
 def _has_nul(texts: Iterable[str]) -> bool:
     return any("\0" in text for text in texts)
+
+
+class OneLookMiddleware:
+    """A page of the admin that is opened looks everything up once; what is sent always anew."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.method != "GET" or not request.path.startswith(_PAGES):
+            return self._get_response(request)
+        with one_look():
+            return self._get_response(request)
 
 
 class DatabaseOutageMiddleware:

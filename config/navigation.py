@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.text import capfirst
 
-from approvals.selectors.break_glass import unreviewed
+from approvals.selectors.break_glass import unreviewed_badge
 from policies.admin.changes import waiting_badge
 from policies.models import User
 
@@ -79,7 +79,7 @@ _GROUPS = (
 
 _BADGES: dict[str, Callable[[HttpRequest], str]] = {
     "policies.authoritychange": waiting_badge,
-    "approvals.breakglass": lambda request: str(unreviewed(cast(User, request.user)) or ""),
+    "approvals.breakglass": lambda request: unreviewed_badge(cast(User, request.user)),
 }
 """How many rows wait behind a link; no badge when none does."""
 

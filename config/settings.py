@@ -116,6 +116,8 @@ INSTALLED_APPS = [
     "approvals",
 ]
 
+AUTHENTICATION_BACKENDS = ["policies.backend.OneStatementBackend"]
+
 MIDDLEWARE = [
     "config.middleware.RequestIdMiddleware",
     "config.middleware.ContentSecurityPolicyMiddleware",
@@ -130,6 +132,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "config.middleware.DatabaseOutageMiddleware",
+    "config.middleware.OneLookMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"

@@ -39,9 +39,14 @@ logconfig_dict: dict[str, Any] = settings.LOGGING
 
 
 def post_worker_init(worker: Any) -> None:
-    """Answer the long polls as soon as this process is told to stop, so that stopping is quick."""
-    from approvals.api.waiting import end_all_waits  # the apps are set up only now
+    """Answer the long polls as soon as this process is told to stop, so that stopping is quick.
 
+    And read what the first probe would wait for.
+    """
+    from approvals.api.waiting import end_all_waits  # the apps are set up only now
+    from config.probes import known_migrations
+
+    known_migrations()
     wind_down = signal.getsignal(signal.SIGTERM)
 
     def stop(number: int, frame: FrameType | None) -> None:

@@ -6,15 +6,24 @@ here fetch those values fresh from the database, so a cached account grants noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
-from dataclasses import dataclass
+from collections.abc import Set
 from datetime import datetime
 
 from django.contrib.auth.models import Group
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from audit.actors import Actor, ActorKind
 from audit.lib.money import Money
+from policies.accounts_asked import (
+    Member,
+    candidates,
+    delegations_in_force,
+    held_in_force,
+    member,
+    people_who_never_decide,
+    read_together,
+    roles_of_account,
+)
 from policies.authority_rules import (
     Authority,
     Case,
@@ -28,7 +37,7 @@ from policies.authority_rules import (
     authorise_own,
     best_limit,
 )
-from policies.models import ApprovalLimit, Delegation, User
+from policies.models import User
 from policies.roles import (
     AGENT_OWNER,
     AUDITOR,
@@ -51,6 +60,8 @@ __all__ = [
     "Refusal",
     "authorise",
     "best_limit",
+    "people_who_never_decide",
+    "read_together",
 ]
 
 
@@ -60,17 +71,17 @@ def may_decide(user: User, case: Case, requirement: RequirementSpec) -> Authorit
     Their own authority counts first, then what is delegated to them at the case's time. The
     caller has checked that the requirement is open. Being a superuser changes nothing.
     """
-    member = _member(user)
-    own = _authorise_own(member, case, requirement)
+    account = member(user.pk)
+    own = _authorise_own(account, case, requirement)
     if isinstance(own, Authority) or case.at is None:
         return own
-    delegated = _delegated_to([user.pk], case, case.at).get(user.pk, ())
+    delegated = _delegated_to(frozenset({user.pk}), case, case.at).get(user.pk, ())
     return authorise(
-        member.decider,
-        member.limits,
+        account.decider,
+        account.limits,
         case,
         requirement,
-        spent_today=_spent(case, member.user),
+        spent_today=_spent(case, account.user),
         delegated=delegated,
     )
 
@@ -82,29 +93,29 @@ def still_may_decide(
 
     What was said on somebody's behalf falls with the delegation, whatever else they could say.
     """
-    member = _member(user)
+    account = member(user.pk)
     if delegation_id is None:
-        return _authorise_own(member, case, requirement)
-    held = _delegated_to([user.pk], case, case.at).get(user.pk, ()) if case.at else ()
+        return _authorise_own(account, case, requirement)
+    held = _delegated_to(frozenset({user.pk}), case, case.at).get(user.pk, ()) if case.at else ()
     for one in held:
         if one.id == delegation_id:
-            return authorise_delegated(member.decider, one, case, requirement)
+            return authorise_delegated(account.decider, one, case, requirement)
     return Refusal("not_lent", "The authority delegated to them is no longer in force.")
 
 
 def may_break_glass(user: User, case: Case) -> Authority | Refusal:
     """Whether this user may approve alone in an emergency; delegated authority never does."""
-    return authorise_break_glass(_member(user).decider, case)
+    return authorise_break_glass(member(user.pk).decider, case)
 
 
 def limit_for(user: User, action_type: str, currency: str) -> Limit | None:
     """The limit that counts for this person: see `best_limit`."""
-    return best_limit(_member(user).limits, action_type, currency)
+    return best_limit(member(user.pk).limits, action_type, currency)
 
 
 def limits_of(user: User) -> tuple[Limit, ...]:
     """The person's own limits and their groups', as they are now."""
-    return _member(user).limits
+    return member(user.pk).limits
 
 
 def deciders_for(case: Case, requirement: RequirementSpec) -> list[User]:
@@ -116,41 +127,34 @@ def deciders_with_authority(
     case: Case, requirement: RequirementSpec
 ) -> list[tuple[User, Authority]]:
     """Everybody who may decide it now and why, by user name."""
-    wanted = Q(groups__name__in=requirement.groups)
     delegated: dict[int, list[DelegatedAuthority]] = {}
     if case.at is not None:
         delegated = _delegated_to(None, case, case.at)
-        wanted |= Q(pk__in=delegated)
-    accounts = (
-        User.objects.filter(wanted, is_active=True)
-        .exclude(person__in=people_who_never_decide().values("person"))
-        .order_by("username")
-        .distinct()
-    )
     result = []
-    for member in _members(accounts):
+    for one in candidates(frozenset(requirement.groups), frozenset(delegated)):
         answer = authorise(
-            member.decider,
-            member.limits,
+            one.decider,
+            one.limits,
             case,
             requirement,
-            spent_today=_spent(case, member.user),
-            delegated=delegated.get(member.user.pk, ()),
+            spent_today=_spent(case, one.user),
+            delegated=delegated.get(one.user.pk, ()),
         )
         if isinstance(answer, Authority):
-            result.append((member.user, answer))
+            result.append((one.user, answer))
     return result
 
 
 def groups_delegated_to(user: User, *, at: datetime) -> frozenset[str]:
     """The deciding roles somebody delegates this account now."""
-    if user.groups.filter(name__in=NEVER_DECIDE).exists():
+    if never_decides(roles_of(user)):
         return frozenset()
-    held = Delegation.objects.in_force(at).filter(delegate=user, delegate__is_active=True)
+    if not user.is_active:
+        return frozenset()
     groups: set[str] = set()
-    for delegated in held.select_related("lender").prefetch_related("lender__groups"):
+    for delegated in held_in_force(frozenset({user.pk}), at):
         if delegated.lender.is_active:
-            names = {group.name for group in delegated.lender.groups.all()}
+            names = roles_of(delegated.lender)
             groups |= names & ({delegated.group} if delegated.group else set(DECIDING_ROLES))
     return frozenset(groups)
 
@@ -162,10 +166,8 @@ def may_configure(actor: Actor) -> Refusal | None:
     """
     if actor.kind == ActorKind.SYSTEM:
         return None
-    if actor.kind == ActorKind.HUMAN:
-        accounts = User.objects.filter(pk=actor.id, is_active=True)
-        if accounts.filter(groups__name=CONFIGURING_ROLE).exists():
-            return None
+    if CONFIGURING_ROLE in _roles_in_use(actor):
+        return None
     return Refusal("not_ops_admin", "Only an ops admin changes roles, limits, people and policies.")
 
 
@@ -174,12 +176,8 @@ def may_stop(actor: Actor) -> Refusal | None:
 
     Stopping is easy: managers may, as whoever may configure. Lifting takes the latter.
     """
-    if may_configure(actor) is None:
+    if may_configure(actor) is None or MANAGER in _roles_in_use(actor):
         return None
-    if actor.kind == ActorKind.HUMAN:
-        managers = User.objects.filter(pk=actor.id, is_active=True, groups__name=MANAGER)
-        if managers.exists():
-            return None
     return Refusal("may_not_pause", "Only a manager or an ops admin pauses.")
 
 
@@ -188,12 +186,8 @@ def may_write_policy(actor: Actor) -> Refusal | None:
 
     Risk owners and whoever may configure. Publishing one's own words is refused elsewhere.
     """
-    if may_configure(actor) is None:
+    if may_configure(actor) is None or RISK_OWNER in _roles_in_use(actor):
         return None
-    if actor.kind == ActorKind.HUMAN:
-        owners = User.objects.filter(pk=actor.id, is_active=True, groups__name=RISK_OWNER)
-        if owners.exists():
-            return None
     return Refusal("not_risk_owner", "Only a risk owner or an ops admin writes policy.")
 
 
@@ -204,10 +198,9 @@ def may_keep_agents_of(actor: Actor, *owner_ids: int) -> Refusal | None:
     """
     if may_configure(actor) is None:
         return None
-    if actor.kind == ActorKind.HUMAN and {actor.id} == {str(owner) for owner in owner_ids}:
-        owners = User.objects.filter(pk=actor.id, is_active=True, groups__name=AGENT_OWNER)
-        if owners.exists():
-            return None
+    keeps_them = {actor.id} == {str(owner) for owner in owner_ids}
+    if keeps_them and AGENT_OWNER in _roles_in_use(actor):
+        return None
     return Refusal("not_agent_keeper", "Only the agent's owner or an ops admin does that.")
 
 
@@ -216,7 +209,15 @@ def may_keep_agents_of(actor: Actor, *owner_ids: int) -> Refusal | None:
 
 def roles_of(user: User) -> frozenset[str]:
     """The roles the account is in now, whether or not it is active."""
-    return frozenset(user.groups.values_list("name", flat=True))
+    return roles_of_account(str(user.pk))[1]
+
+
+def _roles_in_use(actor: Actor) -> frozenset[str]:
+    """The roles of a person who may sign in; nobody else has any."""
+    if actor.kind != ActorKind.HUMAN:
+        return frozenset()
+    is_active, roles = roles_of_account(actor.id)
+    return roles if is_active else frozenset()
 
 
 def is_ops_admin(roles: Set[str]) -> bool:
@@ -279,71 +280,12 @@ def is_shown_break_glass(roles: Set[str]) -> bool:
     return reviews_break_glass(roles) or is_ops_admin(roles)
 
 
-def people_who_never_decide() -> QuerySet[User]:
-    """Every account in a role that configures or audits."""
-    return User.objects.filter(groups__name__in=NEVER_DECIDE)
-
-
-@dataclass(frozen=True, slots=True)
-class _Member:
-    """One account with everything the evaluation asks about it."""
-
-    user: User
-    decider: Decider
-    limits: tuple[Limit, ...]
-
-
-def _member(user: User) -> _Member:
-    """The account and its limits as the database has them now."""
-    return _members(User.objects.filter(pk=user.pk))[0]
-
-
-def _members(accounts: QuerySet[User]) -> list[_Member]:
-    """The accounts as they are now, in a fixed number of queries whatever their number."""
-    users = list(accounts)
-    held: dict[int, set[str]] = {user.pk: set() for user in users}
-    elsewhere: dict[str, set[str]] = {user.person: set() for user in users}
-    of_people = User.objects.filter(person__in=elsewhere, groups__isnull=False)
-    for pk, person, name in of_people.values_list("pk", "person", "groups__name"):
-        elsewhere[person].add(str(name))
-        if pk in held:
-            held[pk].add(str(name))
-    names = {name for user in users for name in held[user.pk]}
-    rows = ApprovalLimit.objects.filter(
-        Q(user__in=[user.pk for user in users]) | Q(group__name__in=names), valid=True
-    ).select_related("group")
-    limits = list(rows) if users else []
-    return [
-        _Member(
-            user,
-            # whoever configures or audits with one account does not decide with another
-            Decider(
-                user.person,
-                user.is_active,
-                frozenset(held[user.pk]),
-                elsewhere=frozenset(elsewhere[user.person]),
-            ),
-            tuple(_limits(limits, user, held[user.pk])),
-        )
-        for user in users
-    ]
-
-
 def _delegated_to(
-    accounts: list[int] | None, case: Case, at: datetime
+    accounts: frozenset[int] | None, case: Case, at: datetime
 ) -> dict[int, list[DelegatedAuthority]]:
     """Delegations in force now, oldest first, by the delegate's account; to anybody for None."""
-    rows = Delegation.objects.in_force(at).order_by("pk")
-    if accounts is not None:
-        rows = rows.filter(delegate__in=accounts)
-    found = list(rows)
-    lenders: dict[int, _Member] = {}
-    if found:
-        asked = User.objects.filter(pk__in={row.lender_id for row in found})
-        lenders = {member.user.pk: member for member in _members(asked)}
     result: dict[int, list[DelegatedAuthority]] = {}
-    for row in found:
-        lender = lenders[row.lender_id]
+    for row, lender in delegations_in_force(accounts, at):
         delegated = DelegatedAuthority(
             id=row.pk,
             lender=lender.decider,
@@ -361,31 +303,16 @@ def _delegated_to(
 
 
 def _authorise_own(
-    member: _Member, case: Case, requirement: RequirementSpec
+    account: Member, case: Case, requirement: RequirementSpec
 ) -> Authority | Refusal:
     return authorise_own(
-        member.decider,
-        member.limits,
+        account.decider,
+        account.limits,
         case,
         requirement,
-        spent_today=_spent(case, member.user),
+        spent_today=_spent(case, account.user),
     )
 
 
 def _spent(case: Case, user: User) -> int:
     return case.spent_today(user) if callable(case.spent_today) else case.spent_today
-
-
-def _limits(rows: Iterable[ApprovalLimit], user: User, held: Set[str]) -> list[Limit]:
-    return [
-        Limit(
-            row.pk,
-            row.group.name if row.group else "",
-            row.action_type,
-            row.currency,
-            row.each_minor,
-            row.per_day_minor,
-        )
-        for row in rows
-        if row.user_id == user.pk or (row.group and row.group.name in held)
-    ]

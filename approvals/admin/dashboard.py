@@ -70,8 +70,8 @@ def landing_context(request: HttpRequest) -> dict[str, Any]:
     user = request.user
     if not isinstance(user, User):
         return {}
-    at = db_clock.now()
-    teams = [counts_of(team, at=at) for team in teams_of(user)]
+    at = db_clock.now_of_page()
+    teams = counts_of(teams_of(user), viewer=user, at=at)
     roles = roles_of(user)
     hours = last_day(at=at)
     done = today(at=at)

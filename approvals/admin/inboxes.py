@@ -6,10 +6,11 @@ Its filters offer fixed choices only, because listing what a column holds reads 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol, cast
+from typing import Any, ClassVar, cast
 
 from django.contrib import admin
 from django.contrib.admin import SimpleListFilter
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
@@ -19,7 +20,6 @@ from django.utils.safestring import SafeString
 
 from approvals.admin.review_context import countdown
 from approvals.admin.review_page import ReviewPageAdmin
-from approvals.admin.scoped import as_uuid
 from approvals.models import (
     ActionRequest,
     ExecutiveInbox,
@@ -30,8 +30,19 @@ from approvals.models import (
     SecurityInbox,
     SupportInbox,
 )
-from approvals.selectors.inbox import TO_DECIDE, VIEWS, Row, View, capped, in_view, rows_of
+from approvals.selectors.inbox import (
+    MOST_COUNTED,
+    TO_DECIDE,
+    VIEWS,
+    Row,
+    View,
+    listed,
+    rows_of,
+)
+from approvals.selectors.inbox_counts import counts_of_tabs, in_order
+from approvals.selectors.search import SEARCHED_BY, matching
 from audit.lib import db_clock
+from audit.lib.admin import FixedOrderChangeList
 from connectors.registry import action_types
 from policies.models import User
 from policies.roles import ROLES
@@ -41,14 +52,22 @@ Choices = list[tuple[str, str]]
 Requests = QuerySet[ActionRequest]
 
 
-class HasTeam(Protocol):
-    team: str
-
-
 def view_asked_for(request: HttpRequest) -> View:
     """The tab in the address; what is not one is the first."""
     asked = request.GET.get(ViewFilter.parameter_name)
     return next((view for view in VIEWS if view.key == asked), TO_DECIDE)
+
+
+class TabChangeList(FixedOrderChangeList):
+    """The list of one tab; the filters narrow that."""
+
+    def get_queryset(
+        self, request: HttpRequest, exclude_parameters: list[str | None] | None = None
+    ) -> Requests:
+        inbox = cast(InboxAdmin, self.model_admin)
+        self.root_queryset = inbox.tab(request, view_asked_for(request))
+        found: Requests = super().get_queryset(request, exclude_parameters)
+        return found
 
 
 class ViewFilter(SimpleListFilter):
@@ -57,18 +76,11 @@ class ViewFilter(SimpleListFilter):
     title = "view"
     parameter_name = "show"
 
-    def __init__(self, request: HttpRequest, params: Any, model: Any, model_admin: Any) -> None:
-        super().__init__(request, params, model, model_admin)
-        self._team = cast(HasTeam, model_admin).team
-        self._view = view_asked_for(request)
-        self._viewer = cast(User, request.user)
-
     def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
         return [(view.key, view.name) for view in VIEWS]
 
     def queryset(self, request: HttpRequest, queryset: Requests) -> Requests:
-        viewer = self._viewer
-        return in_view(queryset, self._team, self._view, at=db_clock.now(), viewer=viewer)
+        return queryset  # TabChangeList began with the tab's
 
 
 class _ColumnFilter(SimpleListFilter):
@@ -113,6 +125,7 @@ class AgentTeamFilter(_ColumnFilter):
 
 
 INBOX_FILTERS = (ViewFilter, TierFilter, ActionTypeFilter, AgentTeamFilter)
+_NARROWING = ("tier", "action_type", "agent_team", "q")
 
 
 class InboxAdmin(ReviewPageAdmin):
@@ -126,7 +139,7 @@ class InboxAdmin(ReviewPageAdmin):
     list_fullwidth = True
     list_select_related = ("agent",)
     search_fields = ("id", "target")  # shows the box; get_search_results decides
-    search_help_text = "The whole id of a request, or the beginning of a target."
+    search_help_text = SEARCHED_BY
 
     # --- Its columns ----------------------------------------------------------------------------
 
@@ -157,16 +170,33 @@ class InboxAdmin(ReviewPageAdmin):
     def get_ordering(self, request: HttpRequest) -> Sequence[str]:
         return view_asked_for(request).order
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return TabChangeList
+
+    def tab(self, request: HttpRequest, view: View) -> Requests:
+        """What one tab shows to a member, unordered."""
+        viewer, at = cast(User, request.user), db_clock.now_of_page()
+        return listed(self.team, view, at=at, viewer=viewer, requests=self.for_members(request))
+
+    def get_paginator(self, request: HttpRequest, queryset: Any, *args: Any, **kwargs: Any) -> Any:
+        """Counts what is narrowed; how many a whole tab has is said on the tab anyway."""
+        paginator = super().get_paginator(request, queryset, *args, **kwargs)
+        current = view_asked_for(request)
+        if _is_narrowed(request):
+            shown = in_order(queryset, current).values("pk")
+            paginator.count = shown[:MOST_COUNTED].count()
+        else:
+            paginator.count = self._counts(request)[current.key]
+        return paginator
+
+    def _counts(self, request: HttpRequest) -> dict[str, int]:
+        viewer = cast(User, request.user)
+        return counts_of_tabs(self.team, viewer=viewer, at=db_clock.now_of_page())
+
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """An exact id, or the beginning of a target, spelt as it is spelt there."""
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        if (request_id := as_uuid(term)) is not None:
-            return queryset.filter(pk=request_id), False
-        return queryset.filter(target__startswith=term), False
+        return queryset.filter(matching(search_term)), False
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -182,13 +212,11 @@ class InboxAdmin(ReviewPageAdmin):
         return cast(HttpResponse, response)
 
     def _list_context(self, request: HttpRequest, changes: Any) -> dict[str, Any]:
-        at = db_clock.now()
-        requests, current = self.get_queryset(request), view_asked_for(request)
-        viewer = cast(User, request.user)
-        is_filtered = bool(
-            {"tier", "action_type", "agent_team", "q"} & set(changes.params) or changes.query
-        )
-        rows = rows_of(list(changes.result_list), viewer=viewer, at=at)
+        current, is_narrowed = view_asked_for(request), _is_narrowed(request)
+        viewer, at = cast(User, request.user), db_clock.now_of_page()
+        counts = self._counts(request)
+        # sliced, as more may have come since they were counted than one page shows
+        rows = rows_of(list(changes.result_list[: self.list_per_page]), viewer=viewer, at=at)
         return {
             "team": self.team,
             "rows": [
@@ -204,16 +232,18 @@ class InboxAdmin(ReviewPageAdmin):
                     "view": view,
                     "url": changes.get_query_string({"show": view.key}, ["p"]),
                     "is_current": view is current,
-                    "count": changes.result_count
-                    if view is current and not is_filtered
-                    else capped(in_view(requests, self.team, view, at=at, viewer=viewer)),
+                    "count": counts[view.key],
                 }
                 for view in VIEWS
                 if view.counted
             ],
             "choosers": [spec for spec in changes.filter_specs if spec.parameter_name != "show"],
-            "is_filtered": is_filtered,
+            "is_filtered": is_narrowed,
         }
+
+
+def _is_narrowed(request: HttpRequest) -> bool:
+    return any(request.GET.get(name) for name in _NARROWING)
 
 
 @admin.register(FinanceInbox)

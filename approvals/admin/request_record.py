@@ -19,7 +19,7 @@ from django.views.decorators.http import require_safe
 from unfold.decorators import display
 
 from approvals.admin.record_tables import tables_of
-from approvals.admin.scoped import ScopedRecords, as_uuid
+from approvals.admin.scoped import ScopedRecords
 from approvals.choices import State
 from approvals.inspection import reveal
 from approvals.models import ActionRequest, Requirement
@@ -27,6 +27,7 @@ from approvals.selectors.break_glass import open_for_break_glass
 from approvals.selectors.case import amount_of
 from approvals.selectors.inbox import asked_now, requests_of, teams_of
 from approvals.selectors.request_view import RequestView
+from approvals.selectors.search import SEARCHED_BY, matching, request_id_at
 from approvals.selectors.visibility import visible_requests
 from audit.lib.admin_filters import between, equal_to, one_of
 from audit.lib.dates import format_record_moment
@@ -73,10 +74,10 @@ class ActionRequestAdmin(ScopedRecords):
         one_of("policy's verdict", "verdict", lambda: [(v.value, v.value) for v in Verdict]),
         one_of("action type", "action_type", lambda: [(t.key, t.title) for t in action_types()]),
         equal_to("agent", "agent__name", parameter="agent"),
-        *between("created_at"),
+        *between("created_at", request_id_at),
     )
     list_filter_submit = True
-    search_help_text = "The whole id of a request, or the beginning of its target."
+    search_help_text = SEARCHED_BY
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ActionRequest]:
         return visible_requests(cast(User, request.user)).order_by(*self.ordering)
@@ -92,13 +93,7 @@ class ActionRequestAdmin(ScopedRecords):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        wanted = as_uuid(term)
-        if wanted:
-            return queryset.filter(pk=wanted), False
-        return queryset.filter(target__startswith=term), False
+        return queryset.filter(matching(search_term)), False
 
     def change_view(
         self,

@@ -37,6 +37,7 @@ from approvals.selectors.viewer_permissions import ViewerPermissions, permission
 from audit.lib import db_clock
 from audit.lib.dates import format_moment
 from connectors.catalogue import Reversibility
+from policies.authority import read_together
 from policies.models import User
 
 _REVERSIBILITY = {
@@ -85,10 +86,11 @@ def review_context(
     urls: dict[str, str],
 ) -> dict[str, Any]:
     """Everything the template shows. Raises IntegrityBroken when the action is not what it was."""
-    at = db_clock.now()
+    at = db_clock.now_of_page()
     person = cast(User, request.user)
     view = RequestView(action_request)
     policy = view.policy.decision if view.policy else None
+    read_together(person.pk, _groups_asked(view), at)
     permissions = permissions_of(action_request, person, policy=policy, kind=view.kind, at=at)
     token = sign_token(action_request, snapshot_of(action_request), user=person, at=at)
     may_alone = may_break(action_request, person, at=at)
@@ -114,12 +116,19 @@ def review_context(
         "consequence": _consequence(view, permissions, at),
         "offered": offered,
         "deciding": [offered[one.name] for one in DECISIONS if one.name in offered],
-        "emergencies": action_request.broken_glass.all(),
+        "emergencies": action_request.broken_glass.all() if view.was_broken else (),
         "problem": answered.problem if answered else "",
         "typed": _typed(offered, answered),
         "last_decision": last,
         "last_verdict": _DECIDED[DecisionVerdict(last.verdict)] if last else "",
     }
+
+
+def _groups_asked(view: RequestView) -> set[str]:
+    """Whose members the page is going to ask about."""
+    asked = view.current_requirements
+    named = {group for one in asked for group in one.spec.groups}
+    return named | {one.escalated_to for one in asked if one.escalated_to}
 
 
 def _offered(

@@ -31,7 +31,8 @@ from approvals.exceptions import ApprovalError, IntegrityBroken, InvalidProposal
 from approvals.models import ActionRequest, IntegrityIncident
 from approvals.selectors.break_glass import open_for_break_glass
 from approvals.selectors.inbox import next_to_decide, requests_of, teams_of
-from approvals.selectors.request_view import prefetched
+from approvals.selectors.inbox_counts import forget_counts
+from approvals.selectors.request_view import for_review
 from audit.actors import Actor
 from audit.lib import db_clock
 from audit.lib.admin import ReadOnlyAdmin
@@ -66,7 +67,11 @@ class ReviewPageAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """What the team was ever asked about; nothing for anybody else."""
-        requests = requests_of(self.team, super().get_queryset(request))
+        return requests_of(self.team, self.for_members(request))
+
+    def for_members(self, request: HttpRequest) -> QuerySet[Any]:
+        """Every request for the team's members, none for anybody else."""
+        requests: QuerySet[Any] = super().get_queryset(request)
         return requests if self.is_member(request) else requests.none()
 
     def fetch(self, request: HttpRequest, object_id: str) -> ActionRequest:
@@ -76,14 +81,16 @@ class ReviewPageAdmin(ReadOnlyAdmin):
         request_id = as_uuid(object_id)
         if request_id is None:
             raise Http404
-        found = self.get_queryset(request).filter(pk=request_id).first()
-        # whoever may use break-glass opens what waits, whichever team is asked
+        # concrete, not the inbox's proxy, which would write its history somewhere else
+        this = ActionRequest.objects.filter(pk=request_id)
         found = (
-            found or open_for_break_glass(cast(User, request.user)).filter(pk=request_id).first()
+            for_review(requests_of(self.team, this)).first() if self.is_member(request) else None
         )
+        # whoever may use break-glass opens what waits, whichever team is asked
+        found = found or for_review(open_for_break_glass(cast(User, request.user)) & this).first()
         if found is None:
             raise Http404
-        return _read(found.pk)
+        return found
 
     # --- Addresses ------------------------------------------------------------------------------
 
@@ -151,6 +158,7 @@ class ReviewPageAdmin(ReadOnlyAdmin):
             if isinstance(refusal, InvalidProposal) and isinstance(form, EditForm):
                 form.add_problems(refusal.problems)
             return self._refused(request, action_request, action, form, refusal)
+        forget_counts(self.team, viewer=person)
         messages.success(request, outcome.sentence)
         return HttpResponseRedirect(self._onwards(person, action_request, outcome))
 
@@ -179,7 +187,8 @@ class ReviewPageAdmin(ReadOnlyAdmin):
             messages.error(request, refusal.message)
             return HttpResponseRedirect(self.review_url(action_request.pk))
         answered = Answered(action, form, refusal.message)
-        return self._page(request, _read(action_request.pk), answered, status=refusal.status)
+        anew = for_review(ActionRequest.objects.filter(pk=action_request.pk)).get()
+        return self._page(request, anew, answered, status=refusal.status)
 
     def _onwards(self, person: User, action_request: ActionRequest, outcome: Outcome) -> str:
         if outcome.opens is not None:
@@ -229,12 +238,6 @@ class ReviewPageAdmin(ReadOnlyAdmin):
     def _next_url(self, person: User, action_request: ActionRequest) -> str:
         following = next_to_decide(self.team, person, after=action_request)
         return self.review_url(following.pk) if following else ""
-
-
-def _read(request_id: UUID) -> ActionRequest:
-    """Concrete, not a proxy, which would write its history somewhere else."""
-    found = prefetched(ActionRequest.objects.filter(pk=request_id))
-    return found.select_related("agent__owner", "requested_by").get()
 
 
 def _not_by_opening(request: HttpRequest, review_url: str) -> HttpResponse:

@@ -17,7 +17,7 @@ from approvals.selectors.requests import (
     action_of,
     content_of,
     contents_of,
-    evidence_of,
+    evidence_of_all_versions,
     thread_of,
 )
 from audit.actors import ActorKind
@@ -173,7 +173,7 @@ def _candidate(
     request: ActionRequest, content: RequestContent, params: JsonObject, checked: _Checked
 ) -> Candidate:
     """With `params`, which may be another version's than `content`, the current one."""
-    items = [item for item in evidence_of(request) if item.origin == Origin.AGENT]
+    items = [item for item in evidence_of_all_versions(request) if item.origin == Origin.AGENT]
     sources = tuple(_source(item) for item in items if item.version == request.version)
     first = content if content.version == 1 else contents_of(request)[0]
     body = json.loads(first.proposal)

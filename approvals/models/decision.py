@@ -117,14 +117,27 @@ class Requirement(models.Model):
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(
-                fields=["group", "request"],
-                name="approvals_requirement_inbox",
-                condition=models.Q(is_open=True),
+                fields=["group", "is_open", "request"], name="approvals_requirement_asked"
             ),
             models.Index(
-                fields=["escalated_to", "request"],
-                name="approvals_requirement_escal",
+                fields=["request"],
+                name="approvals_requirement_altern",
+                condition=~models.Q(alternatives=""),
+            ),
+            models.Index(
+                fields=["group", "request"],
+                name="approvals_requirement_left",
                 condition=models.Q(is_open=True) & ~models.Q(escalated_to=""),
+            ),
+            models.Index(
+                fields=["claimed_until"],
+                name="approvals_requirement_claimed",
+                condition=models.Q(is_open=True, claimed_until__isnull=False),
+            ),
+            models.Index(
+                fields=["escalated_to", "is_open", "request"],
+                name="approvals_requirement_raised",
+                condition=~models.Q(escalated_to=""),
             ),
             models.Index(
                 fields=["assignee", "request"],
@@ -218,6 +231,7 @@ class Decision(models.Model):
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["person", "created_at"], name="approvals_decision_per_day"),
+            models.Index(fields=["group", "created_at"], name="approvals_decision_lately"),
             models.Index(
                 fields=["on_behalf_of", "created_at"],
                 name="approvals_decision_lent_daily",

@@ -12,7 +12,7 @@ from django_fsm import ConcurrentTransitionMixin, FSMField
 from django_fsm import transition as fsm_transition
 from uuid6 import uuid7
 
-from approvals.choices import DONE, OPEN, State
+from approvals.choices import DONE, ENDED, OPEN, State
 from approvals.models.agents import Agent
 from audit.lib.canonical import digest
 from audit.models import Chained, kept_history
@@ -185,6 +185,47 @@ class ActionRequest(Chained, ConcurrentTransitionMixin, models.Model):
             models.Index(fields=["agent", "id"], name="approvals_request_agent"),
             models.Index(fields=["business_key", "id"], name="approvals_request_business"),
             models.Index(fields=["action_type", "target", "id"], name="approvals_request_target"),
+            # What people filter open requests by, each in the order of the inbox.
+            *(
+                models.Index(
+                    fields=[column, "decide_by", "id"],
+                    name=f"approvals_request_{name}_due",
+                    condition=models.Q(state="pending_approval"),
+                )
+                for column, name in (
+                    ("risk_tier", "tier"),
+                    ("agent", "agent"),
+                    ("action_type", "type"),
+                )
+            ),
+            # What people filter records by, in their order.
+            models.Index(fields=["risk_tier", "id"], name="approvals_request_tier"),
+            models.Index(
+                fields=["state", "id"],
+                name="approvals_request_ended",
+                condition=models.Q(state__in=sorted(ENDED)),
+            ),
+            models.Index(
+                fields=["verdict", "id"],
+                name="approvals_request_no_people",
+                condition=~models.Q(verdict=Verdict.REQUIRE_APPROVAL.value),
+            ),
+            # What people search for: a beginning, or an amount.
+            models.Index(
+                fields=["target"],
+                name="approvals_request_by_target",
+                opclasses=["varchar_pattern_ops"],
+            ),
+            models.Index(
+                fields=["counterparty"],
+                name="approvals_request_by_customer",
+                opclasses=["varchar_pattern_ops"],
+            ),
+            models.Index(
+                fields=["amount_minor", "id"],
+                name="approvals_request_by_amount",
+                condition=models.Q(amount_minor__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -13,6 +13,7 @@ from approvals.selectors.case import case_of
 from approvals.selectors.requests import decisions_of, evidence_of, requirements_of
 from audit.lib import db_clock
 from audit.lib.money import Money
+from audit.lib.one_look import once_a_page
 from policies.authority import Authority, Case, Refusal, deciders_for, may_decide
 from policies.models import User
 from policies.quorum import Approval, Progress, all_met, progress
@@ -99,6 +100,7 @@ def is_settled(asked: Sequence[Requirement], given: Sequence[Decision]) -> bool:
     return all_met([r.spec for r in asked], counted(given, asked))
 
 
+@once_a_page
 def people_decided(request: ActionRequest) -> frozenset[str]:
     """Who has decided on the current version, and on whose authority: neither does so again."""
     return people_in(d for d in current_decisions(request) if d.verdict in FINAL_VERDICTS)
@@ -220,9 +222,7 @@ def missing_evidence(request: ActionRequest, policy: PolicyDecision, *, at: date
     fresh = {
         item.kind
         for item in evidence_of(request)
-        if (item.version, item.origin) == (request.version, Origin.SYSTEM)
-        and item.retrieved_at is not None
-        and item.retrieved_at > at - FRESH_FOR
+        if item.origin == Origin.SYSTEM and item.retrieved_at and item.retrieved_at > at - FRESH_FOR
     }
     return [kind for kind in policy.evidence_required if kind not in fresh]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from django.core.cache import cache
 from django.db.models import Exists, Q, QuerySet
 
 from approvals.choices import State
@@ -20,6 +21,8 @@ from policies.authority import (
     roles_told_of_break_glass,
 )
 from policies.models import User
+
+_KEPT = 10  # seconds
 
 
 def may_break(request: ActionRequest, viewer: User, *, at: datetime) -> bool:
@@ -59,6 +62,11 @@ def open_to_reviewers(user: User) -> QuerySet[ActionRequest]:
 def unreviewed(user: User) -> int:
     """How many emergencies this reader knows of still wait for their review."""
     return readable_break_glass(user).filter(reviewed_at=None).count()
+
+
+def unreviewed_badge(user: User) -> str:
+    """The same beside a link that every page has, some seconds old; "" for none."""
+    return str(cache.get_or_set(f"unreviewed:{user.pk}", lambda: unreviewed(user), _KEPT) or "")
 
 
 def overdue_reviews(at: datetime) -> int:

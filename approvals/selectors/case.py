@@ -14,6 +14,7 @@ from approvals.models import ActionRequest, Decision
 from approvals.selectors.requests import contents_of, policy_decisions_of
 from audit.events import AuditCode
 from audit.lib.money import Money
+from audit.lib.one_look import looks_once, once_a_page
 from audit.selectors import events_of
 from policies.authority import Case
 from policies.authorship import authored
@@ -48,6 +49,9 @@ def case_of(request: ActionRequest, *, at: datetime, edited_to: Money | None = N
     currency = amount.currency if amount else ""
 
     def spent_today(user: User) -> int:
+        if looks_once():  # a page asks about everybody who could decide
+            spent = approved_today_by_person(currency, now=at, excluding=request)
+            return spent.get(user.person, 0)
         return approved_today(user.person, currency, now=at, excluding=request)
 
     return Case(
@@ -60,6 +64,7 @@ def case_of(request: ActionRequest, *, at: datetime, edited_to: Money | None = N
     )
 
 
+@once_a_page
 def involved_in(request: ActionRequest) -> dict[str, str]:
     """Everybody who had a hand in it, by person, with what that was: they never decide it.
 
@@ -153,6 +158,7 @@ def _owners_by_time(request: ActionRequest) -> set[int]:
     return owners
 
 
+@once_a_page
 def approved_today(person: str, currency: str, *, now: datetime, excluding: ActionRequest) -> int:
     """What was approved on the person's authority in 24 hours in that currency, minor units.
 
@@ -171,6 +177,7 @@ def approved_today(person: str, currency: str, *, now: datetime, excluding: Acti
     return int(spent.aggregate(total=Sum("amount_minor"))["total"] or 0)
 
 
+@once_a_page
 def approved_today_by_person(
     currency: str, *, now: datetime, excluding: ActionRequest
 ) -> dict[str, int]:

@@ -10,6 +10,7 @@ from approvals.exceptions import ApprovalError, NotAuthorised
 from approvals.models import ActionRequest, Requirement
 from approvals.selectors.authority import authorise, people_decided, ways_in
 from approvals.selectors.case import approved_today_by_person, case_of
+from approvals.selectors.requests import requirements_of
 from approvals.selectors.viewer_permissions import name_of
 from audit.lib.dates import format_moment
 from policies.authority import deciders_for, is_manager, never_decides, roles_of
@@ -40,7 +41,7 @@ def claims_of(request: ActionRequest, viewer: User, *, at: datetime) -> Claims:
     """For the review page, while people decide; afterwards nobody works on anything."""
     if request.state != State.PENDING_APPROVAL:
         return Claims()
-    open_ones = current_requirements(request)
+    open_ones = [one for one in requirements_of(request) if one.is_open]
     mine = [one for one in open_ones if claimant(one, at) == viewer.person]
     return Claims(
         assignments=tuple(_assignment(one, viewer, at) for one in open_ones),

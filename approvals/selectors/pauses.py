@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from django.db.models import Case, F, Q, QuerySet, When
+from django.db.models import Case, F, Q, QuerySet, Value, When
 
 from approvals.choices import PauseScope
 from approvals.models import ActionRequest, Agent, Pause
 from audit.events import AuditCode
 from audit.lib.dates import format_moment
+from audit.lib.one_look import looks_once, once_a_page
 from audit.selectors import events_of
 
 _WIDEST = {PauseScope.RESTORED.value: 0, PauseScope.ALL.value: 1}
@@ -58,12 +59,29 @@ def what_stops(
 
 def stop_of(request: ActionRequest) -> Stop | None:
     """The pause that covers the request now. Its agent is taken as it is in hand."""
+    if looks_once():
+        return _stop_by_page(request)
     return what_stops(
         request.action_type,
         request.system,
         request.agent,
         by_person=request.requested_by_id is not None,
     )
+
+
+def _stop_by_page(request: ActionRequest) -> Stop | None:
+    """The same, of the pauses that the page shows anyway."""
+    by_person = request.requested_by_id is not None
+    if request.agent.is_paused and not by_person:
+        return _of_agent(request.agent)
+    covering = {(PauseScope.ALL, ""), (PauseScope.RESTORED, "")}
+    covering.add((PauseScope.CONNECTOR, request.system))
+    if not by_person:
+        covering.add((PauseScope.ACTION_TYPE, request.action_type))
+    pauses, _ = _pauses_and_agents()
+    found = [pause for pause in pauses if (pause.scope, pause.key) in covering]
+    oldest = min(found, key=lambda pause: (pause.paused_at, pause.pk), default=None)
+    return _of_pause(oldest) if oldest else None
 
 
 def stopped_since(request: ActionRequest, at: datetime) -> Stop | None:
@@ -123,7 +141,7 @@ def _is_restore(pause: Pause) -> bool:
 def current_pauses() -> list[Pause]:
     """Every pause in force, the widest first, then the oldest; agents' own are on their rows."""
     found = Pause.objects.filter(lifted_at=None).order_by("paused_at", "id")
-    return sorted(found, key=lambda pause: _WIDEST.get(pause.scope, len(_WIDEST)))
+    return sorted(found, key=_width)
 
 
 def paused_agents() -> list[Agent]:
@@ -133,6 +151,7 @@ def paused_agents() -> list[Agent]:
 
 def stops_in_force() -> list[Stop]:
     """What every page tells: pauses, the widest first, then paused agents by name."""
+    pauses, agents = _pauses_and_agents()
     stops = [
         Stop(
             str(pause),
@@ -141,12 +160,38 @@ def stops_in_force() -> list[Stop]:
             pause.reason,
             is_restore=_is_restore(pause),
         )
-        for pause in current_pauses()
+        for pause in pauses
     ]
-    for agent in paused_agents():
+    for agent in agents:
         stop = _of_agent(agent) if not stops else stop_of_agent(agent)
         stops.append(replace(stop, what=f"agent {agent.name}", is_agent=True))
     return stops
+
+
+@once_a_page
+def _pauses_and_agents() -> tuple[list[Pause], list[Agent]]:
+    """Both in one statement, because every page asks."""
+    paused = Agent.objects.filter(paused_at__isnull=False).order_by()
+    in_force = Pause.objects.filter(lifted_at=None).order_by()
+    as_pauses = paused.values_list(
+        Value(""), "pk", Value(""), "name", Value(""), "paused_at", "pause_reason"
+    )
+    rows = in_force.values_list(
+        Value("pause"), "pk", "scope", "key", "paused_by", "paused_at", "reason"
+    ).union(as_pauses, all=True)
+    pauses, agents = [], []
+    for kind, pk, scope, name, by, at, reason in rows:
+        if kind:
+            pause = Pause(pk=pk, scope=scope, key=name, paused_by=by, paused_at=at, reason=reason)
+            pauses.append(pause)
+        else:
+            agents.append(Agent(pk=pk, name=name, paused_at=at, pause_reason=reason))
+    pauses.sort(key=lambda pause: (_width(pause), pause.paused_at, pause.pk))
+    return pauses, sorted(agents, key=lambda agent: agent.name)
+
+
+def _width(pause: Pause) -> int:
+    return _WIDEST.get(pause.scope, len(_WIDEST))
 
 
 def _covering(action_type: str, system: str, *, by_person: bool) -> QuerySet[Pause]:

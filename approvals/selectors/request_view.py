@@ -10,7 +10,14 @@ from typing import Literal
 
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 
-from approvals.choices import FINAL_VERDICTS, DecisionVerdict
+from approvals.choices import (
+    FINAL_VERDICTS,
+    INTAKE,
+    UNDOABLE,
+    WAITING_FOR_PEOPLE,
+    DecisionVerdict,
+    State,
+)
 from approvals.inspection import inspect, inspect_all, reveal, strings_in
 from approvals.models import (
     ActionRequest,
@@ -40,22 +47,23 @@ from approvals.selectors.evidence_view import (
 from approvals.selectors.requests import (
     COUNTED_WITH,
     action_of,
+    evidence_of,
     policy_decisions_of,
     proposal_of,
     reading_of,
+    thread_of,
 )
 from approvals.selectors.viewer_permissions import name_of, name_of_person
 from audit.actors import ActorKind
 from audit.lib.money import Money
 from audit.models import AuditEvent
-from audit.selectors import actor_of, describe, events_of
+from audit.selectors import actor_of, describe, first_events_of
 from connectors.catalogue import ActionType
 from connectors.registry import UnknownActionType, action_type
 from policies.quorum import progress
 from policies.verdicts import RequirementSpec
 
 _SIMILAR = 5
-_HISTORY = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +129,7 @@ class HistoryLine:
 def prefetched(requests: QuerySet[ActionRequest]) -> QuerySet[ActionRequest]:
     """The requests with all that agents are told of them, in a fixed number of queries."""
     return requests.select_related("agent").prefetch_related(
-        "requirements",
+        Prefetch("requirements", Requirement.objects.select_related("assignee")),
         _decisions(),
         "executions__verifications",
         Prefetch(
@@ -129,6 +137,19 @@ def prefetched(requests: QuerySet[ActionRequest]) -> QuerySet[ActionRequest]:
             PolicyDecision.objects.select_related("policy_version")
             .defer("policy_version__document")
             .order_by("id"),
+        ),
+    )
+
+
+def for_review(requests: QuerySet[ActionRequest]) -> QuerySet[ActionRequest]:
+    """The requests with what the review page looks at several times."""
+    return requests.select_related("agent__owner", "requested_by").prefetch_related(
+        Prefetch("requirements", Requirement.objects.select_related("assignee")),
+        _decisions(),
+        Prefetch("contents", RequestContent.objects.select_related("edited_by")),
+        Prefetch(
+            "policy_decisions",
+            PolicyDecision.objects.select_related("policy_version").order_by("id"),
         ),
     )
 
@@ -219,8 +240,7 @@ class RequestView:
 
     @cached_property
     def sources(self) -> tuple[Source, ...]:
-        found = self.request.evidence.filter(version=self.request.version).order_by("position")
-        return tuple(source_shown(item) for item in found)
+        return tuple(source_shown(item) for item in evidence_of(self.request))
 
     @property
     def from_system(self) -> tuple[Source, ...]:
@@ -236,7 +256,7 @@ class RequestView:
 
     @cached_property
     def thread(self) -> tuple[ThreadLine, ...]:
-        return tuple(_thread_line(entry) for entry in self.request.thread.all())
+        return tuple(_thread_line(entry) for entry in thread_of(self.request))
 
     # --- Who decides, and who did ---------------------------------------------------------------
 
@@ -285,6 +305,11 @@ class RequestView:
         prefetch_related_objects([self.request], _decisions())
         return tuple(self.request.decisions.all())
 
+    @property
+    def was_broken(self) -> bool:
+        """Whether somebody approved it alone by break-glass."""
+        return any(one.verdict == DecisionVerdict.BREAK_GLASS for one in self.decisions)
+
     @cached_property
     def similar(self) -> tuple[Decision, ...]:
         """The last decisions of people on the same kind of action, newest first."""
@@ -298,18 +323,22 @@ class RequestView:
     @cached_property
     def execution(self) -> Execution | None:
         """The newest execution, whatever became of it."""
+        if self.request.state in INTAKE | WAITING_FOR_PEOPLE:  # none has begun
+            return None
         return max(self.request.executions.all(), key=lambda e: e.pk, default=None)
 
     @cached_property
     def undo(self) -> ActionRequest | None:
         """The undo that is open or done."""
+        if self.request.state not in UNDOABLE | {State.COMPENSATED}:
+            return None
         links = Compensation.objects.filter(original=self.request, is_active=True)
         link = links.select_related("undo").first()
         return link.undo if link else None
 
     @cached_property
     def history(self) -> tuple[HistoryLine, ...]:
-        return tuple(_history_line(event) for event in events_of(self.request)[:_HISTORY])
+        return tuple(_history_line(event) for event in first_events_of(self.request))
 
     def _version(self, content: RequestContent) -> VersionShown:
         action = stored_json(content.action)

@@ -6,13 +6,13 @@ Each selector asks the database, unless the caller has read everything at once (
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db.models import Model, Prefetch, QuerySet, prefetch_related_objects
 
+from approvals.choices import DecisionVerdict
 from approvals.exceptions import IntegrityBroken, NotFound
 from approvals.models import (
     ActionRequest,
@@ -29,6 +29,7 @@ from approvals.models import (
     ThreadEntry,
 )
 from audit.lib import db
+from audit.lib.one_look import once_a_page
 from connectors.base import Action
 from policies.matrix import SAFEGUARDS
 
@@ -76,15 +77,21 @@ def forget_read(request: ActionRequest) -> None:
         in_hand.pop(name, None)
 
 
+def prefetched_with(request: ActionRequest, relation: str) -> list[Any] | None:
+    """The request's rows of that kind, if they were fetched with it; None if they were not."""
+    known: dict[str, Any] = getattr(request, "_prefetched_objects_cache", {})
+    return list(known[relation]) if relation in known else None
+
+
 def _all(request: ActionRequest, name: str, stored: QuerySet[M]) -> list[M]:
     """Every version's rows: those in hand, or read now."""
-    in_hand: Iterable[M] | None = getattr(request, "_prefetched_objects_cache", {}).get(name)
-    return list(stored.filter(request=request) if in_hand is None else in_hand)
+    in_hand: list[M] | None = prefetched_with(request, name)
+    return list(stored.filter(request=request)) if in_hand is None else in_hand
 
 
 def _current(request: ActionRequest, name: str, stored: QuerySet[M]) -> list[M]:
     """The current version's rows: those in hand, or read now."""
-    in_hand: Iterable[Any] | None = getattr(request, "_prefetched_objects_cache", {}).get(name)
+    in_hand: list[Any] | None = prefetched_with(request, name)
     if in_hand is None:
         return list(stored.filter(request=request, version=request.version))
     return [row for row in in_hand if row.version == request.version]
@@ -112,15 +119,21 @@ def request_of_agent(request_id: UUID, agent: Agent) -> ActionRequest:
 
 def content_of(request: ActionRequest) -> RequestContent:
     """The current version's bytes, checked against both digests. Raises IntegrityBroken."""
-    (content,) = _current(request, "contents", _CONTENTS) or (None,)
+    content = _current_content(request)
     if content is None or not content.is_intact or content.digest != request.digest:
         raise IntegrityBroken(f"The stored action of {request.pk} does not match its digest.")
     return content
 
 
+@once_a_page
+def _current_content(request: ActionRequest) -> RequestContent | None:
+    return next(iter(_current(request, "contents", _CONTENTS)), None)
+
+
+@once_a_page
 def contents_of(request: ActionRequest) -> list[RequestContent]:
     """Every version's content with who edited it, the oldest first; not checked."""
-    return _all(request, "contents", _CONTENTS)
+    return sorted(_all(request, "contents", _CONTENTS), key=lambda one: one.version)
 
 
 def action_of(request: ActionRequest) -> Action:
@@ -136,7 +149,7 @@ def action_in(content: RequestContent) -> Action:
 
 def proposal_of(request: ActionRequest) -> ProposalText:
     """What the agent wrote when it proposed."""
-    body: dict[str, Any] = json.loads(request.contents.get(version=1).proposal)
+    body: dict[str, Any] = json.loads(contents_of(request)[0].proposal)
     return ProposalText(
         intent=body.get("intent", ""),
         alternatives=tuple(body.get("alternatives", ())),
@@ -147,15 +160,17 @@ def proposal_of(request: ActionRequest) -> ProposalText:
     )
 
 
+@once_a_page
 def policy_decision_of(request: ActionRequest) -> PolicyDecision | None:
     """What policy said last about the current version."""
     said = _current(request, "policy_decisions", _EVALUATIONS)
-    return said[-1] if said else None
+    return max(said, key=lambda one: one.pk, default=None)
 
 
+@once_a_page
 def policy_decisions_of(request: ActionRequest) -> list[PolicyDecision]:
     """Everything policy said about any of its versions, the oldest first."""
-    return _all(request, "policy_decisions", _EVALUATIONS)
+    return sorted(_all(request, "policy_decisions", _EVALUATIONS), key=lambda one: one.pk)
 
 
 def is_asked(
@@ -172,32 +187,48 @@ def is_asked(
     return policy is None or policy.asks(safeguard)
 
 
+@once_a_page
 def requirements_of(request: ActionRequest) -> list[Requirement]:
     """The current version's requirements, in order."""
-    return _current(request, "requirements", _REQUIREMENTS)
+    found = _current(request, "requirements", _REQUIREMENTS)
+    return sorted(found, key=lambda one: (one.stage, one.pk))
 
 
+@once_a_page
 def decisions_of(request: ActionRequest) -> list[Decision]:
     """What people said about any of its versions, with who they are now, the oldest first."""
-    return _all(request, "decisions", _DECISIONS)
+    return sorted(_all(request, "decisions", _DECISIONS), key=lambda one: one.pk)
 
 
-def evidence_of(request: ActionRequest) -> list[EvidenceItem]:
+@once_a_page
+def evidence_of(request: ActionRequest) -> tuple[EvidenceItem, ...]:
+    """The current version's evidence, in order."""
+    return tuple(_current(request, "evidence", _EVIDENCE))
+
+
+def evidence_of_all_versions(request: ActionRequest) -> list[EvidenceItem]:
     """The evidence of every version, by position."""
     return _all(request, "evidence", _EVIDENCE)
 
 
-def thread_of(request: ActionRequest) -> list[ThreadEntry]:
-    """What reviewers asked and the agent answered, the oldest first."""
-    return _all(request, "thread", _THREAD)
+@once_a_page
+def thread_of(request: ActionRequest) -> tuple[ThreadEntry, ...]:
+    """Every question and answer, in order. The first is always somebody's who asked."""
+    known: list[Decision] = prefetched_with(request, "decisions") or []
+    nobody_asked = not any(one.verdict == DecisionVerdict.REQUEST_CHANGES for one in known)
+    if prefetched_with(request, "decisions") is not None and nobody_asked:
+        return ()
+    return tuple(_all(request, "thread", _THREAD))
 
 
+@once_a_page
 def reading_of(request: ActionRequest) -> TargetReading | None:
     """The target as it was last read for the current version."""
     read = _current(request, "readings", _READINGS)
-    return read[-1] if read else None
+    return max(read, key=lambda one: one.pk, default=None)
 
 
+@once_a_page
 def usable_grant_of(request: ActionRequest) -> Grant | None:
     """The grant that has neither been used nor revoked."""
     return request.grants.filter(consumed_at=None, revoked_at=None).first()

@@ -53,7 +53,6 @@ def snapshot_of(request: ActionRequest) -> ReviewSnapshot:
     """
     decision = policy_decision_of(request)
     reading = reading_of(request)
-    evidence = [item for item in evidence_of(request) if item.version == request.version]
     body = canonical(
         {
             "request": str(request.pk),
@@ -67,7 +66,7 @@ def snapshot_of(request: ActionRequest) -> ReviewSnapshot:
             "before": reading.before if reading else "",
             "after": reading.after if reading else "",
             "unavailable": reading.unavailable if reading else "",
-            "evidence": [item.sha256 for item in evidence],
+            "evidence": [item.sha256 for item in evidence_of(request)],
             "thread": [
                 {"by": entry.actor_name, "said": entry.body} for entry in thread_of(request)
             ],

@@ -64,9 +64,9 @@ def permissions_of(
     """What the viewer may do now. The services decide again when it is done."""
     if request.state != State.PENDING_APPROVAL:
         return _afterwards(request, viewer, kind)
-    own = request.decisions.filter(
-        version=request.version, person=viewer.person, verdict__in=FINAL_VERDICTS
-    ).first()
+    given = request.decisions.all()  # prefetched with the request by who shows it
+    mine = (d for d in given if d.version == request.version and d.person == viewer.person)
+    own = next((d for d in mine if d.verdict in FINAL_VERDICTS), None)
     if own is not None:
         return ViewerPermissions(own_decision=own)
     if request.decide_by is not None and request.decide_by <= at:

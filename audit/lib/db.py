@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from django.db import DatabaseError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Q
 
 # sqlstate of PostgreSQL (Appendix A of its manual), names of SQLite's extended result codes
 _NO_WRITING = {
@@ -25,6 +27,11 @@ _NO_INSERT = {
 _NO_INSERT_SQLITE = (*_NO_WRITING_SQLITE, "SQLITE_CONSTRAINT_TRIGGER", "SQLITE_CORRUPT")
 
 
+ID_SLACK = timedelta(hours=1)
+"""How far the order of ids may be from the order of time: transactions commit when they like, and
+ids of requests are made by hosts, whose clocks are never quite right."""
+
+
 def is_postgres(other: BaseDatabaseWrapper | None = None) -> bool:
     """Whether this connection, the default one unless told otherwise, leads to PostgreSQL."""
     return (other or connection).vendor == "postgresql"
@@ -38,6 +45,17 @@ def hold(statement: str, values: Sequence[Any] | Mapping[str, Any]) -> None:
     if is_postgres():
         with connection.cursor() as cursor:
             cursor.execute(statement, values)
+
+
+def begins_with(column: str, text: str) -> Q:
+    """Rows whose column begins with that text, letter case included, by an index of the column.
+
+    SQLite's LIKE minds no case and uses no such index; PostgreSQL's order is the locale's, unless
+    the index has `varchar_pattern_ops`.
+    """
+    if is_postgres():
+        return Q(**{f"{column}__startswith": text})
+    return Q(**{f"{column}__gte": text, f"{column}__lt": f"{text}\U0010ffff"})
 
 
 def refuses_writes(error: BaseException | None) -> bool:

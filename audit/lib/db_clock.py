@@ -15,6 +15,7 @@ from django.db.models.expressions import Combinable
 from django.utils import timezone
 
 from audit.lib.db import is_postgres
+from audit.lib.one_look import once_a_page
 
 
 def now() -> datetime:
@@ -29,6 +30,12 @@ def now() -> datetime:
         (at,) = cursor.fetchone()
     found: datetime = at
     return found
+
+
+@once_a_page
+def now_of_page() -> datetime:
+    """The time a page is made at, which it reads once; elsewhere it is `now()`."""
+    return now()
 
 
 def now_in_query() -> Combinable:

@@ -1,0 +1,53 @@
+"""What a page costs in statements: a budget each, to be lowered and never raised lightly.
+
+Counted on PostgreSQL; SQLite asks no clock and stays below. Each page is opened a second time, as
+whatever is kept for some seconds is there for most who open it.
+"""
+
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from approvals.models import ActionRequest
+from tests.admin.make import House, browser, inbox, page
+from tests.approvals.make import make_person
+
+INBOX = 12
+REVIEW = 25
+RECORD = 27
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sandbox")]
+
+
+def statements(client: Client, address: str) -> list[str]:
+    """What opening the page asks the database."""
+    client.get(address)
+    with CaptureQueriesContext(connection) as asked:
+        answer = client.get(address)
+    assert answer.status_code == 200
+    return [query["sql"][:120] for query in asked]
+
+
+def test_an_inbox(house: House, request_: ActionRequest) -> None:
+    asked = statements(browser(house.fred), inbox())
+
+    assert len(asked) <= INBOX, asked
+
+
+def test_a_review_page(house: House, request_: ActionRequest) -> None:
+    asked = statements(browser(house.fred), page(request_))
+
+    assert len(asked) <= REVIEW, asked
+
+
+def test_a_record(house: House, request_: ActionRequest) -> None:
+    auditor = make_person("ada", "auditor")
+    address = reverse("admin:approvals_actionrequest_change", args=[request_.pk])
+
+    asked = statements(browser(auditor), address)
+
+    assert len(asked) <= RECORD, asked
