@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from kombu.entity import Queue
 from kombu.utils.scheduling import priority_cycle
 
 EXECUTIONS = "executions"
 REST = "celery"
 """Celery's own name for its only queue: messages sent before there were two are still taken."""
 
+QUEUES = [Queue(EXECUTIONS), Queue(REST)]  # type: ignore[no-untyped-call]  # the library is untyped
 ROUTES = {name: {"queue": EXECUTIONS} for name in ("approvals.execute", "approvals.recover")}
 
 
@@ -22,7 +24,7 @@ def in_order(queues: Iterable[str]) -> list[str]:
     return sorted(queues, key=lambda name: (name != EXECUTIONS, name))
 
 
-class ExecutionsFirst(priority_cycle):  # type: ignore[misc]  # the library is untyped
+class ExecutionsFirst(priority_cycle):
     """The order in which a worker asks Redis for messages (`queue_order_strategy`)."""
 
     def consume(self, n: int) -> list[str]:

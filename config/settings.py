@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Any
 
 from celery.schedules import schedule
-from kombu import Queue
 
 from config import logs, queues
 from config.env import (
@@ -307,7 +306,7 @@ else:
         "max_retries": 0,  # of a sender: it would hold up a person's click for seconds
         "queue_order_strategy": "config.queues:ExecutionsFirst",
     }
-CELERY_TASK_QUEUES = [Queue(name) for name in (queues.EXECUTIONS, queues.REST)]
+CELERY_TASK_QUEUES = queues.QUEUES
 CELERY_TASK_DEFAULT_QUEUE = queues.REST
 CELERY_TASK_ROUTES = queues.ROUTES
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
