@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 # sqlstate of PostgreSQL (Appendix A of its manual), names of SQLite's extended result codes
@@ -38,6 +38,59 @@ def hold(statement: str, values: Sequence[Any] | Mapping[str, Any]) -> None:
     if is_postgres():
         with connection.cursor() as cursor:
             cursor.execute(statement, values)
+
+
+def given_rows(
+    model: type[models.Model], names: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> tuple[str, list[Any]]:
+    """The rows as a table `given` for a FROM clause, and its values: one statement, many rows.
+
+    `names` are fields of the model, which give the columns their names and types.
+    """
+    fields = [cast("models.Field[Any, Any]", model._meta.get_field(name)) for name in names]
+    columns = ", ".join(f'"{field.column}"' for field in fields)
+    # the first row says of what type the columns are; SQLite has none, and a cast would change some
+    typed = ", ".join(f"%s::{f.db_type(connection)}" if is_postgres() else "%s" for f in fields)
+    places = ["(" + ", ".join(["%s"] * len(fields)) + ")"] * len(rows)
+    places[0] = f"({typed})"
+    values = [
+        field.get_db_prep_save(value, connection)
+        for row in rows
+        for field, value in zip(fields, row, strict=True)
+    ]
+    rows_as = f"WITH given({columns}) AS (VALUES {', '.join(places)})"
+    return f"({rows_as} SELECT * FROM given) AS given", values  # noqa: S608 - our own names
+
+
+def update_rows(
+    model: type[models.Model],
+    rows: Sequence[Sequence[Any]],
+    *,
+    by: Sequence[str],
+    moves: Mapping[str, str],
+) -> int:
+    """Update many rows, each with values of its own, in one statement. Returns how many there were.
+
+    Each row has the values of the fields `by`, which name it, and then those of `moves`: field to
+    SQL, in which `{own}` is the row's own column and `{given}` the value given for it.
+    """
+    if not rows:
+        return 0
+    quoted = {name: f'"{model._meta.get_field(name).column}"' for name in (*by, *moves)}  # type: ignore[union-attr]
+    table = model._meta.db_table
+    given, values = given_rows(model, (*by, *moves), rows)
+    changes = ", ".join(
+        f"{quoted[name]} = "
+        + sql.format(own=f"{table}.{quoted[name]}", given=f"given.{quoted[name]}")
+        for name, sql in moves.items()
+    )
+    matches = " AND ".join(f"{table}.{quoted[name]} = given.{quoted[name]}" for name in by)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {table} SET {changes} FROM {given} WHERE {matches}",  # noqa: S608 - our own names
+            values,
+        )
+        return cursor.rowcount
 
 
 def refuses_writes(error: BaseException | None) -> bool:
