@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,7 +18,7 @@ from audit.actors import Actor, ActorKind
 from audit.events import AuditCode
 from audit.lib import db_clock
 from audit.lib.canonical import JsonObject, canonical
-from audit.lib.db import refuses_inserts, update_rows
+from audit.lib.db import insert_all, refuses_inserts, update_rows
 from audit.models import AuditEvent, AuditStream, Chained
 
 
@@ -120,7 +121,8 @@ def record_for_many(
         subject.audit_seq, subject.audit_head = seq, head
         values = [getattr(subject, name) for name in saving]
         rows.append((subject.pk, seq, head, *values))
-    _insert(events)  # refuses a second event of the same number: the chain has not moved
+    with _trail_is_writable():  # a second event of one number is refused: no chain has moved
+        insert_all(events)
     if rows:
         names = ("audit_seq", "audit_head", *saving)
         kind = type(subjects[0][0])
@@ -193,15 +195,21 @@ def _insert(events: Sequence[AuditEvent]) -> None:
             event.key_id, event.mac,
         ]  # fmt: skip
     with connection.cursor() as cursor:
-        try:
+        with _trail_is_writable():
             cursor.execute(_INSERT.format(rows=",".join([_PLACES] * len(events))), values)
-        except DatabaseError as error:
-            if refuses_inserts(error):
-                raise TrailUnwritable("The trail takes no events.") from error
-            raise
         for event, (event_id,) in zip(events, cursor.fetchall(), strict=True):
             event.pk = event_id
             event._state.adding = False
+
+
+@contextmanager
+def _trail_is_writable() -> Iterator[None]:
+    try:
+        yield
+    except DatabaseError as error:
+        if refuses_inserts(error):
+            raise TrailUnwritable("The trail takes no events.") from error
+        raise
 
 
 _COLUMNS = [str(f.column) for f in AuditEvent._meta.concrete_fields if not f.primary_key]

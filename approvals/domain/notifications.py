@@ -20,6 +20,7 @@ from django.db import transaction
 from approvals.domain import dispatch
 from approvals.models import ActionRequest, Notice, Requirement
 from audit.lib import db_clock
+from audit.lib.db import insert_all
 from policies.models import User
 from policies.roles import AUDITOR, BREAK_GLASS_REVIEWERS, CONFIGURING_ROLE
 
@@ -194,7 +195,7 @@ def _notices(
 
 
 def _keep(notices: Sequence[Notice]) -> None:
-    Notice.objects.bulk_create(notices)
+    insert_all(notices)
     if notices:
         dispatch.notices()
 

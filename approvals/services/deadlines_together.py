@@ -24,6 +24,7 @@ from approvals.models import ActionRequest, Decision, Escalation, Grant, Require
 from approvals.services.deadlines import running_clock
 from audit.events import AuditCode
 from audit.lib import db_clock
+from audit.lib.db import insert_all
 from audit.services import Entry, record_for_many
 from policies.quorum import progress
 from policies.verdicts import RequirementSpec
@@ -46,9 +47,11 @@ def expire_all(request_ids: Sequence[UUID]) -> list[UUID]:
         clocks.append((due, what))
     if not requests:
         return alone
-    Escalation.objects.bulk_create(
-        _step(request, EscalationStep.EXPIRY, f"Nobody {what} in time.", due=due, at=at)
-        for request, (due, what) in zip(requests, clocks, strict=True)
+    insert_all(
+        [
+            _step(request, EscalationStep.EXPIRY, f"Nobody {what} in time.", due=due, at=at)
+            for request, (due, what) in zip(requests, clocks, strict=True)
+        ]
     )
     revoked = _revoke_grants(requests, at=at)
     Requirement.objects.filter(request__in=requests, is_open=True).update(is_open=False)
@@ -110,7 +113,7 @@ def step_on_all(request_ids: Sequence[UUID]) -> list[UUID]:
         ]
         steps += own
         recorded.append((request, [_entry(step) for step in own]))
-    Escalation.objects.bulk_create(steps)
+    insert_all(steps)
     reminded = [step for step in steps if step.step != EscalationStep.OVERDUE]
     escalated = [step for step in steps if step.step == EscalationStep.OVERDUE]
     _send_up(escalated)

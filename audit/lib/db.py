@@ -40,7 +40,7 @@ def hold(statement: str, values: Sequence[Any] | Mapping[str, Any]) -> None:
             cursor.execute(statement, values)
 
 
-def given_rows(
+def _given(
     model: type[models.Model], names: Sequence[str], rows: Sequence[Sequence[Any]]
 ) -> tuple[str, list[Any]]:
     """The rows as a table `given` for a FROM clause, and its values: one statement, many rows.
@@ -49,17 +49,43 @@ def given_rows(
     """
     fields = [cast("models.Field[Any, Any]", model._meta.get_field(name)) for name in names]
     columns = ", ".join(f'"{field.column}"' for field in fields)
-    # the first row says of what type the columns are; SQLite has none, and a cast would change some
-    typed = ", ".join(f"%s::{f.db_type(connection)}" if is_postgres() else "%s" for f in fields)
-    places = ["(" + ", ".join(["%s"] * len(fields)) + ")"] * len(rows)
-    places[0] = f"({typed})"
-    values = [
-        field.get_db_prep_save(value, connection)
-        for row in rows
-        for field, value in zip(fields, row, strict=True)
+    prepared = [
+        [field.get_db_prep_save(row[place], connection) for row in rows]
+        for place, field in enumerate(fields)
     ]
-    rows_as = f"WITH given({columns}) AS (VALUES {', '.join(places)})"
-    return f"({rows_as} SELECT * FROM given) AS given", values  # noqa: S608 - our own names
+    if is_postgres():  # a value for each column: thousands of places cost more than the work
+        kinds = [str(field.rel_db_type(connection)).partition("(")[0] for field in fields]
+        arrays = ", ".join(f"%s::{kind}[]" for kind in kinds)  # a cast to a length would cut
+        return f"unnest({arrays}) AS given({columns})", prepared
+    places = ", ".join(["(" + ", ".join(["%s"] * len(fields)) + ")"] * len(rows))
+    rows_as = f"WITH given({columns}) AS (VALUES {places}) SELECT * FROM given"  # noqa: S608 - our own names
+    return f"({rows_as}) AS given", [value for row in zip(*prepared, strict=True) for value in row]
+
+
+def insert_rows(
+    model: type[models.Model], names: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
+    """Insert many rows in one statement; each has the values of the fields `names`, in order."""
+    if not rows:
+        return
+    given, values = _given(model, names, rows)
+    fields = [cast("models.Field[Any, Any]", model._meta.get_field(name)) for name in names]
+    columns = ", ".join(f'"{field.column}"' for field in fields)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {model._meta.db_table} ({columns}) SELECT {columns} FROM {given}",  # noqa: S608 - our own names
+            values,
+        )
+
+
+def insert_all(instances: Sequence[models.Model]) -> None:
+    """`bulk_create` of many, without the ORM's compiler: keys of new rows are not brought back."""
+    if not instances:
+        return
+    model = type(instances[0])
+    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
+    rows = [[getattr(one, field.attname) for field in fields] for one in instances]
+    insert_rows(model, [field.name for field in fields], rows)
 
 
 def update_rows(
@@ -78,7 +104,7 @@ def update_rows(
         return 0
     quoted = {name: f'"{model._meta.get_field(name).column}"' for name in (*by, *moves)}  # type: ignore[union-attr]
     table = model._meta.db_table
-    given, values = given_rows(model, (*by, *moves), rows)
+    given, values = _given(model, (*by, *moves), rows)
     changes = ", ".join(
         f"{quoted[name]} = "
         + sql.format(own=f"{table}.{quoted[name]}", given=f"given.{quoted[name]}")
