@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from smtplib import SMTPRecipientsRefused, SMTPServerDisconnected
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ from audit.lib import db_clock
 from config.celery import app
 from policies.models import User
 from tests.approvals.make import Cast, make_crm
+from tests.database import as_superuser
 
 pytestmark = pytest.mark.django_db
 
@@ -63,14 +65,15 @@ def server(settings: Settings) -> type[Server]:
 
 def make_notices(cast: Cast, number: int, to: User | None = None) -> None:
     request, at = make_crm(cast), db_clock.now()
-    Notice.objects.all().delete()
+    with as_superuser():
+        Notice.objects.all().delete()
     Notice.objects.bulk_create(
         Notice(
             request=request,
             recipient=to or cast.otto,
             subject=f"mail {n}",
             created_at=at,
-            next_attempt_at=at,
+            next_attempt_at=at - timedelta(seconds=number - n),  # in this order
         )
         for n in range(number)
     )

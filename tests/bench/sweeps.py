@@ -50,6 +50,7 @@ ALONE = 100
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--pending", type=int, default=PENDING)
+    options.add_argument("--samples", type=int, default=SAMPLES)
     options.add_argument("--one-worker", action="store_true")
     options.add_argument("--only", choices=["idle", "overdue", "latency"], default="")
     chosen = options.parse_args()
@@ -81,7 +82,7 @@ def _measure(chosen: argparse.Namespace) -> None:
             if chosen.only in {"", "overdue"}:
                 bench.overdue()
             if chosen.only in {"", "latency"}:
-                bench.latency(one_worker=chosen.one_worker)
+                bench.latency(chosen.samples, one_worker=chosen.one_worker)
             if chosen.only in {"", "idle"}:
                 bench.idle(chosen.pending)
     finally:
@@ -150,16 +151,16 @@ class _Bench:
             f"{one / each:.1f} times faster ({len(alone)} turns)"
         )
 
-    def latency(self, *, one_worker: bool) -> None:
+    def latency(self, samples: int, *, one_worker: bool) -> None:
         """From approved to executed, with real workers."""
         with self._workers(one_worker):
             self._execute_some(10)
-            quiet = self._execute_some(SAMPLES)
+            quiet = self._execute_some(samples)
             self._multiply(OVERDUE, due_in="interval '-1 minute'")
             self._multiply_notices(NOTICES)
             time.sleep(6)  # beat has asked for a sweep
             before = self._backlog()
-            busy = self._execute_some(SAMPLES)
+            busy = self._execute_some(samples)
             after = self._backlog()
         say(f"backlog (overdue, mails): {before} when the busy half began, {after} at its end")
         for name, times in (("quiet", quiet), ("busy", busy)):
@@ -215,7 +216,7 @@ class _Bench:
             began = time.perf_counter()
             assert request.state == "approved", list(request.policy_decisions.values_list("trace"))
             while _state_of(request.pk) in {"approved", "executing"}:
-                assert time.perf_counter() - began < 120, (self.folder / "log").read_text()[-2000:]
+                assert time.perf_counter() - began < 300, (self.folder / "log").read_text()[-2000:]
                 time.sleep(0.002)
             times.append(time.perf_counter() - began)
             time.sleep(0.05)
