@@ -11,12 +11,12 @@ from uuid import UUID
 from celery import shared_task
 
 from approvals.domain import notifications
-from approvals.models import Heartbeat
 from approvals.services import deadlines, intake, restores, watching
 from approvals.services import execute as executing
 from approvals.services import recover as recovering
 from approvals.services import sweep as sweeping
 from approvals.services import verify as verifying
+from audit.lib import outbox
 
 
 @shared_task(name="approvals.continue_intake")
@@ -64,14 +64,20 @@ def look_up_after_restore(request_id: str) -> None:
 @shared_task(name="approvals.send_notices")
 def send_notices() -> None:
     """Send the notices that wait."""
+    outbox.begins("approvals.send_notices")
     notifications.send_waiting()
 
 
 @shared_task(name="approvals.sweep")
 def sweep() -> None:
-    """One pass of everything, what calls outside by messages of its own."""
-    watching.beat(Heartbeat.SWEEP)
-    sweeping.sweep(through_broker=True)
+    """What beat asks for: one pass of everything, what calls outside by messages of its own."""
+    sweeping.sweep_for_beat()
+
+
+@shared_task(name="approvals.sweep_on")
+def sweep_on() -> None:
+    """Another pass, after one that left something."""
+    sweeping.sweep_on()
 
 
 @shared_task(name="approvals.watch")

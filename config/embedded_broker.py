@@ -12,7 +12,7 @@ import fcntl
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty
@@ -21,6 +21,8 @@ from uuid import uuid4
 
 from kombu.transport import filesystem
 from kombu.utils.json import dumps, loads
+
+from config.queues import in_order
 
 _binding = threading.Lock()
 
@@ -51,6 +53,9 @@ class Channel(filesystem.Channel):
             return loads(payload)
         raise Empty
 
+    def _reset_cycle(self) -> None:
+        self._cycle = _InOrder(self)
+
     def queue_bind(self, *args: Any, **kwargs: Any) -> None:
         # kombu notes that a queue is bound before its table is written: another thread that
         # believed the note would publish to no queue at all, and lose its message
@@ -74,6 +79,24 @@ class Channel(filesystem.Channel):
         with Path(self.control_folder, "tables.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # closing the file gives it back
             yield
+
+
+class _InOrder:
+    """Takes a message from the first queue that has one; kombu's own takes turns."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def get(self, callback: Callable[..., object], **kwargs: Any) -> None:
+        for queue in in_order(self._channel._active_queues):
+            try:
+                return self._channel._get_and_deliver(queue, callback)
+            except Empty:
+                continue
+        raise Empty
+
+    def close(self) -> None:
+        """Nothing is kept."""
 
 
 class Transport(filesystem.Transport):

@@ -74,6 +74,7 @@ def email_settings(default: str) -> dict[str, Any]:
         raise ImproperlyConfigured(
             "EMAIL_URL must begin with submission://, smtp:// or console://."
         )
+    found["EMAIL_TIMEOUT"] = found["EMAIL_TIMEOUT"] or 10  # seconds; a task would wait for ever
     host = urlsplit(env.str("EMAIL_URL", default)).hostname  # the parser puts localhost for none
     if found["EMAIL_BACKEND"].endswith("smtp.EmailBackend") and not host:
         raise ImproperlyConfigured("EMAIL_URL names no host; write smtp://user:password@mail:587.")

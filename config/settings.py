@@ -7,7 +7,7 @@ from typing import Any
 
 from celery.schedules import schedule
 
-from config import logs
+from config import logs, queues
 from config.env import (
     BASE_DIR,
     VAR_DIR,
@@ -313,7 +313,11 @@ else:
         "socket_timeout": 5,
         "socket_connect_timeout": 2,
         "max_retries": 0,  # of a sender: it would hold up a person's click for seconds
+        "queue_order_strategy": "config.queues:ExecutionsFirst",
     }
+CELERY_TASK_QUEUES = queues.QUEUES
+CELERY_TASK_DEFAULT_QUEUE = queues.REST
+CELERY_TASK_ROUTES = queues.ROUTES
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]

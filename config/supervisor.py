@@ -39,12 +39,16 @@ _TICK = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """One process to keep running. `once`: it ends by itself, and nothing else depends on it."""
+    """One process to keep running. `once`: it ends by itself, and nothing else depends on it.
+
+    `later`: nobody needs it before all is ready, so that it does not slow down the others' start.
+    """
 
     name: str
     command: Sequence[str]
     env: Mapping[str, str] = field(default_factory=dict)
     once: bool = False
+    later: bool = False
 
 
 class Restarts:
@@ -136,7 +140,7 @@ class Supervisor:
     def _look_after_children(self) -> None:
         """Start what should run, and plan the return of what has ended."""
         for running in self._all:
-            if running.done:
+            if running.done or (running.child.later and not self._was_ready):
                 continue
             if running.process is None:
                 if time.monotonic() >= running.start_at:

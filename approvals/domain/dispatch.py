@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from audit.lib.outbox import enqueue_on_commit, enqueue_sweep_job
+from audit.lib.outbox import enqueue_on_commit, enqueue_once_on_commit, enqueue_sweep_job
 
 
 def execution_of(request_id: UUID) -> None:
@@ -28,5 +28,10 @@ def job(task: str, row_id: UUID | int) -> None:
 
 
 def notices() -> None:
-    """Have a worker send the notices that wait."""
-    enqueue_on_commit("approvals.send_notices")
+    """Have a worker send the notices that wait: one message for all that are written meanwhile."""
+    enqueue_once_on_commit("approvals.send_notices")
+
+
+def another_sweep() -> None:
+    """Have a worker make another pass: this one left something."""
+    enqueue_on_commit("approvals.sweep_on")

@@ -6,24 +6,34 @@ A notice carries a link and no content. Deciding happens only on the authenticat
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from datetime import timedelta
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
 from smtplib import SMTPException
 
 from django.conf import settings
-from django.core.mail import EmailMessage
+from django.core.mail import EmailMessage, get_connection
+from django.core.mail.backends.base import BaseEmailBackend
 from django.db import transaction
 
 from approvals.domain import dispatch
 from approvals.models import ActionRequest, Notice, Requirement
 from audit.lib import db_clock
+from audit.lib.db import insert_all
 from policies.models import User
 from policies.roles import AUDITOR, BREAK_GLASS_REVIEWERS, CONFIGURING_ROLE
 
 logger = logging.getLogger(__name__)
 
+REMINDER = "Reminder: a request waits for your decision"
+ESCALATED = "A request was escalated to you"
+
 RETRY_AFTER = timedelta(minutes=1)
 BATCH = 100
+BATCH_SECONDS = 20.0
+"""How long one batch may go on beginning mails, on this process's own clock: a task's hard limit
+would end it in the middle of one."""
 
 
 def routed(request: ActionRequest, requirements: Iterable[Requirement]) -> None:
@@ -44,13 +54,14 @@ def answered(request: ActionRequest) -> None:
 
 
 def approved(request: ActionRequest) -> None:
-    """Everything required has been said."""
-    _tell(request, [request.agent.owner], "A request of your agent was approved")
+    """Everything required has been said, in the move that was just made."""
+    subject = "A request of your agent was approved"
+    _tell(request, [request.agent.owner], subject, at=request.updated_at)
 
 
 def escalated(request: ActionRequest, requirement: Requirement) -> None:
     """A requirement was made the next level's problem."""
-    _tell(request, _members({requirement.escalated_to}), "A request was escalated to you")
+    _tell(request, _members({requirement.escalated_to}), ESCALATED)
 
 
 def used_on_behalf(request: ActionRequest, lender: str) -> None:
@@ -77,7 +88,7 @@ def reassigned(request: ActionRequest, to: User) -> None:
 
 def reminded(request: ActionRequest, requirement: Requirement) -> None:
     """Time passes."""
-    _tell(request, _members({requirement.group}), "Reminder: a request waits for your decision")
+    _tell(request, _members({requirement.group}), REMINDER)
 
 
 def incident(request: ActionRequest) -> None:
@@ -116,34 +127,90 @@ def break_glass_not_justified(request: ActionRequest) -> None:
 
 
 def ended(request: ActionRequest) -> None:
-    """The requester and the agent's owner learn how it ended."""
+    """The requester and the agent's owner learn how it ended, in the move that was just made."""
     people = [request.agent.owner]
     if request.on_behalf_of:
         people += User.objects.filter(username=request.on_behalf_of, is_active=True)
-    _tell(request, people, f"A request of your agent is now {request.get_state_display()}")
+    subject = f"A request of your agent is now {request.get_state_display()}"
+    _tell(request, people, subject, at=request.updated_at)
+
+
+def ended_all(requests: Sequence[ActionRequest], *, at: datetime) -> None:
+    """`ended` for many that ended in the same moment."""
+    names = {request.on_behalf_of for request in requests} - {""}
+    asking: dict[str, list[User]] = {}
+    for user in User.objects.filter(username__in=names, is_active=True):
+        asking.setdefault(user.username, []).append(user)
+    _keep(
+        [
+            notice
+            for request in requests
+            for notice in _notices(
+                request,
+                [request.agent.owner, *asking.get(request.on_behalf_of, ())],
+                f"A request of your agent is now {request.get_state_display()}",
+                at=at,
+            )
+        ]
+    )
+
+
+def reminded_all(asked: Sequence[tuple[ActionRequest, Requirement]], *, at: datetime) -> None:
+    """`reminded` for many in the same moment."""
+    _tell_groups([(request, requirement.group) for request, requirement in asked], REMINDER, at=at)
+
+
+def escalated_all(asked: Sequence[tuple[ActionRequest, Requirement]], *, at: datetime) -> None:
+    """`escalated` for many in the same moment."""
+    _tell_groups(
+        [(request, requirement.escalated_to) for request, requirement in asked], ESCALATED, at=at
+    )
+
+
+def _tell_groups(told: Sequence[tuple[ActionRequest, str]], subject: str, *, at: datetime) -> None:
+    members = {group: _members({group}) for group in {group for _, group in told}}
+    _keep(
+        [
+            notice
+            for request, group in told
+            for notice in _notices(request, members[group], subject, at=at)
+        ]
+    )
 
 
 def _members(groups: set[str]) -> list[User]:
     return list(User.objects.filter(groups__name__in=groups, is_active=True).distinct())
 
 
-def _tell(request: ActionRequest, people: Iterable[User], subject: str) -> None:
-    at = db_clock.now_in_query()
+def _tell(
+    request: ActionRequest, people: Iterable[User], subject: str, *, at: datetime | None = None
+) -> None:
+    _keep(_notices(request, people, subject, at=at or db_clock.now()))
+
+
+def _notices(
+    request: ActionRequest, people: Iterable[User], subject: str, *, at: datetime
+) -> list[Notice]:
     recipients = {user.pk: user for user in people if user.email and user.is_active}
-    Notice.objects.bulk_create(
+    return [
         Notice(request=request, recipient=user, subject=subject, created_at=at, next_attempt_at=at)
         for user in recipients.values()
-    )
-    if recipients:
+    ]
+
+
+def _keep(notices: Sequence[Notice]) -> None:
+    insert_all(notices)
+    if notices:
         dispatch.notices()
 
 
 def send_waiting() -> int:
-    """Send what is due, at most `BATCH`; a refused mail waits longer each time. Returns how many.
+    """Send what is due, at most `BATCH`, over one connection. Returns how many went out.
 
-    A crash after sending and before the commit sends one mail twice: harmless, it is a link.
+    A refused mail waits longer each time. When there was enough for a whole batch, a worker is
+    told to go on. A crash after sending and before the commit sends one mail twice: harmless, it
+    is a link.
     """
-    sent = 0
     with transaction.atomic():
         at = db_clock.now()
         waiting = list(
@@ -156,27 +223,68 @@ def send_waiting() -> int:
         Notice.objects.filter(pk__in=[n.pk for n in waiting]).update(
             next_attempt_at=at + RETRY_AFTER
         )
-    for notice in waiting:
-        sent += _send(notice)
+    sent = _send_all(waiting) if waiting else 0
+    if sent and len(waiting) == BATCH:
+        dispatch.notices()
     return sent
 
 
-def _send(notice: Notice) -> bool:
+def is_anything_waiting() -> bool:
+    """Whether a notice is due to be sent."""
+    return Notice.objects.filter(sent_at=None, next_attempt_at__lte=db_clock.now()).exists()
+
+
+def _send_all(notices: Sequence[Notice]) -> int:
+    """Over one connection, for as long as a task may take; what is left keeps its claim."""
+    until = time.monotonic() + BATCH_SECONDS
+    connection = get_connection()
+    try:
+        connection.open()
+    except (SMTPException, OSError) as error:  # there is no server: nobody waits for it again
+        for notice in notices:
+            _put_off(notice, error)
+        return 0
+    sent = 0
+    try:
+        for notice in notices:
+            if time.monotonic() > until:
+                break
+            sent += _send(notice, connection)
+    finally:
+        _hang_up(connection)
+    return sent
+
+
+def _send(notice: Notice, connection: BaseEmailBackend) -> bool:
     link = f"{settings.BASE_URL}/review/{notice.request_id}/"
     message = EmailMessage(
         subject=f"[Countersign] {notice.subject}",
         body=f"{notice.subject}.\n\nOpen it here: {link}\n",
         to=[notice.recipient.email],
     )
-    notice.attempts += 1
     try:
-        message.send()
+        connection.open()  # again, after an error; nothing is done where it is open
+        connection.send_messages([message])
     except (SMTPException, OSError) as error:
-        logger.warning("notice not sent", extra={"notice": notice.pk})
-        notice.problem = str(error)[:300]
-        notice.next_attempt_at = db_clock.now() + RETRY_AFTER * min(2**notice.attempts, 60)
-        notice.save(update_fields=["attempts", "problem", "next_attempt_at"])
+        _hang_up(connection)  # nobody knows what state the conversation is in
+        _put_off(notice, error)
         return False
-    notice.sent_at, notice.problem = db_clock.now(), ""
-    notice.save(update_fields=["attempts", "problem", "sent_at"])
+    Notice.objects.filter(pk=notice.pk).update(
+        attempts=notice.attempts + 1, problem="", sent_at=db_clock.now()
+    )
     return True
+
+
+def _put_off(notice: Notice, error: Exception) -> None:
+    logger.warning("notice not sent", extra={"notice": notice.pk})
+    attempts = notice.attempts + 1
+    Notice.objects.filter(pk=notice.pk).update(
+        attempts=attempts,
+        problem=str(error)[:300],
+        next_attempt_at=db_clock.now() + RETRY_AFTER * min(2**attempts, 60),
+    )
+
+
+def _hang_up(connection: BaseEmailBackend) -> None:
+    with suppress(SMTPException, OSError):
+        connection.close()

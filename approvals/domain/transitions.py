@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -16,7 +16,14 @@ from audit.actors import Actor
 from audit.events import AuditCode
 from audit.lib import db_clock
 from audit.lib.canonical import JsonObject
-from audit.services import Entry, history_row, record_all, save_without_history
+from audit.services import (
+    Entry,
+    history_row,
+    keep_history_of,
+    record_all,
+    record_for_many,
+    save_without_history,
+)
 
 POLICY = Actor.system("policy")
 INTAKE = Actor.system("intake")
@@ -101,3 +108,32 @@ def move(
     moves = Moves(request, db_clock.now())
     moves.take(transition, code, actor, data)
     moves.write()
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedMove:
+    """One transition of one locked request; `before`: what is recorded ahead of it."""
+
+    request: ActionRequest
+    transition: Callable[[], None]
+    data: JsonObject = field(default_factory=dict)
+    before: Sequence[Entry] = ()
+
+
+def move_together(
+    moves: Sequence[PlannedMove], code: AuditCode, *, actor: Actor, at: datetime
+) -> None:
+    """`move` for many requests that go to the same state, in one statement for each table."""
+    recorded = []
+    for one in moves:
+        request = one.request
+        one.transition()
+        demand_own_code(code, request.state)
+        request.updated_at = at
+        recorded.append((request, [*one.before, Entry(code, actor, request.state, one.data)]))
+    record_for_many(recorded, at=at, saving=("state", "updated_at"))
+    requests = [one.request for one in moves]
+    ids = [request.pk for request in requests]
+    keep_history_of(ActionRequest, ids, actor=actor, reason=code.value, at=at)
+    # last: proposals of the same agents wait for their counters
+    usage.take_out_all([r for r in requests if r.state in ENDED_WITHOUT_EFFECT], at=at)

@@ -9,7 +9,7 @@ other in a circle.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -21,6 +21,7 @@ from approvals.choices import State
 from approvals.domain.derivation import Candidate
 from approvals.models import ActionRequest, CountedRequest, VelocityBucket, VelocityCounter
 from approvals.models.usage import VelocityScope
+from audit.lib import db
 from audit.lib.canonical import digest_of
 from connectors.base import Preview
 from policies.facts import VelocityFacts
@@ -182,6 +183,28 @@ def take_out(request: ActionRequest, *, at: datetime) -> None:
     if counted is not None:
         _locked(Q(pk__in=counted.counters))
         _take_out(counted, at)
+
+
+def take_out_all(requests: Sequence[ActionRequest], *, at: datetime) -> None:
+    """`take_out` for many, in few statements; the caller has locked the requests."""
+    counted = list(CountedRequest.objects.filter(request__in=requests, taken_out_at=None))
+    if not counted:
+        return
+    _locked(Q(pk__in={pk for one in counted for pk in one.counters}))
+    CountedRequest.objects.filter(pk__in=[one.pk for one in counted]).update(taken_out_at=at)
+    sums: dict[tuple[int, datetime], list[int]] = {}
+    for one in counted:
+        for pk in one.counters:
+            total = sums.setdefault((pk, one.hour), [0, 0, 0])
+            total[0] += 1
+            total[1] += one.amount_base
+            total[2] += one.amount_base if one.allowed else 0
+    db.update_rows(
+        VelocityBucket,
+        [(*which, *total) for which, total in sums.items()],
+        by=("counter", "hour"),
+        moves=dict.fromkeys(("count", "sum_base", "allowed_base"), "{own} - {given}"),
+    )
 
 
 def no_longer_unseen(request: ActionRequest) -> None:

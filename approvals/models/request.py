@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -44,6 +44,14 @@ class ActionRequestManager(models.Manager["ActionRequest"]):
             self.select_for_update(of=("self",)).select_related("agent__owner").get(pk=request_id)
         )
         return found
+
+    def locked_together(self, request_ids: Sequence[UUID]) -> list[ActionRequest]:
+        """Those of these rows that nobody else has locked, under FOR UPDATE, in order of their ids.
+
+        Whoever is at one of the others right now has it: nobody waits for them.
+        """
+        free = self.select_for_update(of=("self",), skip_locked=True)
+        return list(free.select_related("agent__owner").filter(pk__in=request_ids).order_by("id"))
 
 
 class ActionRequest(Chained, ConcurrentTransitionMixin, models.Model):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
+from itertools import islice
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import F, Q, QuerySet
 
 from approvals.choices import ExecutionState, State
 from approvals.models import ActionRequest, BreakGlass, Execution, Requirement
@@ -79,14 +81,15 @@ def run_out(at: datetime) -> list[UUID]:
     """
     if freeze_in_force():
         return []
-    return list(
-        ActionRequest.objects.filter(
-            Q(state=State.PENDING_APPROVAL, decide_by__lte=at)
-            | Q(state=State.CHANGES_REQUESTED, answer_by__lte=at)
-            | Q(state=State.APPROVED, execute_by__lte=at)
-        )
-        .order_by("id")
-        .values_list("pk", flat=True)[:BATCH]
+    clocks = {
+        State.PENDING_APPROVAL: "decide_by",
+        State.CHANGES_REQUESTED: "answer_by",
+        State.APPROVED: "execute_by",
+    }
+    # one question for each clock: each has its own index, and finding none reads no row
+    return _first(
+        ActionRequest.objects.filter(state=state, **{f"{by}__lte": at}).order_by(by, "id")
+        for state, by in clocks.items()
     )
 
 
@@ -103,12 +106,29 @@ def left_by_absent(at: datetime) -> list[UUID]:
     return list(dict.fromkeys(found))
 
 
-def steps_due(at: datetime) -> list[UUID]:
-    """Pending requests with something to announce, to remind of or to escalate.
+def unannounced(at: datetime) -> list[UUID]:
+    """Pending requests that nobody has been told of.
 
     With those of which nobody has said when: an older release routed them.
     """
-    pending = ActionRequest.objects.filter(state=State.PENDING_APPROVAL, decide_by__gt=at)
-    due = pending.filter(next_step_at__lte=at).order_by("next_step_at", "id")
-    unknown = pending.filter(next_step_at=None).order_by("id")
-    return [pk for found in (due, unknown) for pk in found.values_list("pk", flat=True)[:BATCH]]
+    pending = _pending(at)
+    new = pending.filter(next_step_at__lte=at, next_step_at=F("clock_started_at"))
+    unknown = pending.filter(next_step_at=None, clock_started_at__isnull=False).order_by("id")
+    return _first((new.order_by("next_step_at", "id"), unknown))
+
+
+def steps_due(at: datetime) -> list[UUID]:
+    """Pending requests with something to remind of or to escalate."""
+    started = _pending(at).filter(next_step_at__lte=at, clock_started_at__isnull=False)
+    announced = started.exclude(next_step_at=F("clock_started_at"))
+    return _first([announced.order_by("next_step_at", "id")])
+
+
+def _pending(at: datetime) -> QuerySet[ActionRequest]:
+    return ActionRequest.objects.filter(state=State.PENDING_APPROVAL, decide_by__gt=at)
+
+
+def _first(found: Iterable[QuerySet[ActionRequest]]) -> list[UUID]:
+    """The first `BATCH` of all of these together."""
+    ids = (pk for rows in found for pk in rows.values_list("pk", flat=True)[:BATCH])
+    return list(islice(ids, BATCH))

@@ -30,7 +30,7 @@ def expire(request_id: UUID) -> bool:
     """End the request if the clock it is on has run out. Says whether it did."""
     request = ActionRequest.objects.locked(request_id)
     at = db_clock.now()
-    due, what = _running_clock(request)
+    due, what = running_clock(request)
     if due is None or due > at:
         return False
     Escalation.objects.create(
@@ -50,7 +50,8 @@ def expire(request_id: UUID) -> bool:
     return True
 
 
-def _running_clock(request: ActionRequest) -> tuple[datetime | None, str]:
+def running_clock(request: ActionRequest) -> tuple[datetime | None, str]:
+    """When the clock it is on runs out, if it is on one, and what nobody has done by then."""
     match State(request.state):
         case State.PENDING_APPROVAL:
             return request.decide_by, "decided"

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 
 from approvals.choices import State
 from approvals.domain import assignment, dispatch, notifications
+from approvals.models import Heartbeat
 from approvals.selectors import due
-from approvals.services import break_glass, deadlines, restores
+from approvals.services import break_glass, deadlines, deadlines_together, restores, watching
 from approvals.services.execute import execute
 from approvals.services.intake import continue_intake
 from approvals.services.recover import recover
@@ -25,6 +28,11 @@ from policies.services import backtests, dual_control, upgrades
 
 logger = logging.getLogger(__name__)
 
+AT_ONCE = 100
+"""How many rows of one kind a worker's pass does one by one: the next pass does the others."""
+FEW = 10
+"""Of so many rows, one of which fails, each is done by itself."""
+
 
 @dataclass(frozen=True, slots=True)
 class SweepJob:
@@ -32,17 +40,23 @@ class SweepJob:
 
     `task` names the worker's task for jobs that call outside systems or take long: each of
     those gets a message and a time limit of its own, so that a slow one holds up nobody else's.
+    `together` does the same as `service` for many rows in few statements, and returns those that
+    have to be done one by one.
     """
 
     name: str
     find: Callable[[datetime], Sequence[Any]]  # primary keys
     service: Callable[[Any], object]
     task: str = ""
+    together: Callable[[Sequence[Any]], list[Any]] | None = None
 
 
 SWEEP_JOBS = (
-    SweepJob("expired", due.run_out, deadlines.expire),
-    SweepJob("clock steps", due.steps_due, deadlines.step_on),
+    SweepJob("expired", due.run_out, deadlines.expire, together=deadlines_together.expire_all),
+    SweepJob("announcements", due.unannounced, deadlines.step_on),
+    SweepJob(
+        "clock steps", due.steps_due, deadlines.step_on, together=deadlines_together.step_on_all
+    ),
     SweepJob("handed on", due.left_by_absent, assignment.reassign_from_absent),
     SweepJob(
         "looked up after a restore",
@@ -74,33 +88,98 @@ SWEEP_JOBS = (
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """How many rows of each kind one pass took on, and how many of them failed."""
+    """How many rows of each kind one pass took on, and how many of them failed.
+
+    `more`: something is left that another pass, at once, would take on.
+    """
 
     counts: dict[str, int]
     failed: int
+    more: bool = False
+
+
+def sweep_for_beat() -> None:
+    """One pass, unless one has just begun: messages pile up while nobody takes them.
+
+    They do not expire in the broker, because that would be by the workers' clocks.
+    """
+    half = timedelta(seconds=settings.SWEEP_SECONDS / 2)
+    if watching.begin(Heartbeat.SWEEP, unless_within=half):
+        _sweep_and_go_on()
+
+
+def sweep_on() -> None:
+    """Another pass at once, after one that left something."""
+    watching.beat(Heartbeat.SWEEP)  # beat's own passes are not needed meanwhile
+    _sweep_and_go_on()
+
+
+def _sweep_and_go_on() -> None:
+    if sweep(through_broker=True).more:
+        dispatch.another_sweep()
 
 
 def sweep(*, through_broker: bool = False) -> Swept:
     """Carry on whatever is due.
 
     Here and now, one row after the other; or, with `through_broker`, by a message to the workers
-    for everything that calls outside. A row that fails is logged and left for the next pass; its
-    neighbours are not affected. Several sweeps at once are harmless: every service locks its row
-    and looks again.
+    for everything that calls outside, and of the rest no more than a worker does in a moment. A row
+    that fails is logged and left for the next pass; its neighbours are not affected. Several
+    sweeps at once are harmless: every service locks its row and looks again.
     """
     restores.notice()
     counts: dict[str, int] = {}
     failed = 0
+    more = False
     at = db_clock.now()
     for job in SWEEP_JOBS:
-        for request_id in job.find(at):
-            counts[job.name] = counts.get(job.name, 0) + 1
-            if through_broker and job.task:
-                dispatch.job(job.task, request_id)
-            else:
-                failed += not _survives(job.service, request_id)
-    counts["notices"] = notifications.send_waiting()
-    return Swept(counts, failed)
+        found = job.find(at)
+        if not found:
+            continue
+        counts[job.name] = len(found)
+        if through_broker and job.task:
+            for row in found:
+                dispatch.job(job.task, row)
+            continue
+        most = AT_ONCE if through_broker else due.BATCH
+        failed += _carry_on(job, found, most=most)
+        if len(found) > most:
+            # what nobody can do anything about stays due, and nobody is sent after it again
+            more |= set(job.find(at)) not in (set(found), set())
+    counts["notices"] = _notices(through_broker)
+    return Swept(counts, failed, more)
+
+
+def _carry_on(job: SweepJob, found: Sequence[Any], *, most: int) -> int:
+    """Do for many together what can be, and as much of the rest as `most`. How many failed."""
+    rows = list(found) if job.together is None else _together(job.together, found)
+    if len(rows) > most:
+        rows = random.sample(
+            rows, most
+        )  # or the same ones that stay due would be in front for ever
+    return sum(not _survives(job.service, row) for row in rows)
+
+
+def _together(service: Callable[[Sequence[Any]], list[Any]], rows: Sequence[Any]) -> list[Any]:
+    """What has to be done one by one. Where one fails them all, its neighbours are done apart."""
+    try:
+        return service(rows)
+    except Exception:
+        if transaction.get_connection().in_atomic_block:
+            raise
+        logger.warning("not done together", extra={"rows": len(rows)}, exc_info=True)
+    if len(rows) <= FEW:
+        return list(rows)
+    middle = len(rows) // 2
+    return [*_together(service, rows[:middle]), *_together(service, rows[middle:])]
+
+
+def _notices(through_broker: bool) -> int:
+    if not through_broker:
+        return notifications.send_waiting()
+    if notifications.is_anything_waiting():
+        dispatch.notices()
+    return 0
 
 
 def _survives(service: Callable[[Any], object], request_id: UUID | int) -> bool:

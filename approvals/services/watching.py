@@ -11,6 +11,7 @@ from smtplib import SMTPException
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db import DatabaseError, transaction
+from django.db.models import Q
 
 from approvals.models import Alarm, Heartbeat
 from approvals.selectors.watching import Problem, find_problems
@@ -37,6 +38,22 @@ def beat(name: str, said: list[str] | None = None) -> None:
         Heartbeat.objects.bulk_create(
             [Heartbeat(name=name, at=at, said=said)], ignore_conflicts=True
         )
+
+
+def begin(name: str, *, unless_within: timedelta) -> bool:
+    """Keep that this kind of work begins now, unless it has just begun somewhere else.
+
+    By the database's clock: one that was set back must not stop the work until it has caught up.
+    """
+    at = db_clock.now()
+    row = Heartbeat.objects.filter(name=name)
+    long_ago = Q(at__lte=at - unless_within) | Q(at__gt=at)
+    if row.filter(long_ago).update(at=at, said=[]):
+        return True
+    if row.exists():
+        return False
+    beat(name)
+    return True
 
 
 def watch() -> list[Problem]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Q
 
@@ -56,6 +56,85 @@ def begins_with(column: str, text: str) -> Q:
     if is_postgres():
         return Q(**{f"{column}__startswith": text})
     return Q(**{f"{column}__gte": text, f"{column}__lt": f"{text}\U0010ffff"})
+
+
+def _given(
+    model: type[models.Model], names: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> tuple[str, list[Any]]:
+    """The rows as a table `given` for a FROM clause, and its values: one statement, many rows.
+
+    `names` are fields of the model, which give the columns their names and types.
+    """
+    fields = [cast("models.Field[Any, Any]", model._meta.get_field(name)) for name in names]
+    columns = ", ".join(f'"{field.column}"' for field in fields)
+    prepared = [
+        [field.get_db_prep_save(row[place], connection) for row in rows]
+        for place, field in enumerate(fields)
+    ]
+    if is_postgres():  # a value for each column: thousands of places cost more than the work
+        kinds = [str(field.rel_db_type(connection)).partition("(")[0] for field in fields]
+        arrays = ", ".join(f"%s::{kind}[]" for kind in kinds)  # a cast to a length would cut
+        return f"unnest({arrays}) AS given({columns})", prepared
+    places = ", ".join(["(" + ", ".join(["%s"] * len(fields)) + ")"] * len(rows))
+    rows_as = f"WITH given({columns}) AS (VALUES {places}) SELECT * FROM given"  # noqa: S608 - our own names
+    return f"({rows_as}) AS given", [value for row in zip(*prepared, strict=True) for value in row]
+
+
+def insert_rows(
+    model: type[models.Model], names: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> None:
+    """Insert many rows in one statement; each has the values of the fields `names`, in order."""
+    if not rows:
+        return
+    given, values = _given(model, names, rows)
+    fields = [cast("models.Field[Any, Any]", model._meta.get_field(name)) for name in names]
+    columns = ", ".join(f'"{field.column}"' for field in fields)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {model._meta.db_table} ({columns}) SELECT {columns} FROM {given}",  # noqa: S608 - our own names
+            values,
+        )
+
+
+def insert_all(instances: Sequence[models.Model]) -> None:
+    """`bulk_create` of many, without the ORM's compiler: keys of new rows are not brought back."""
+    if not instances:
+        return
+    model = type(instances[0])
+    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
+    rows = [[getattr(one, field.attname) for field in fields] for one in instances]
+    insert_rows(model, [field.name for field in fields], rows)
+
+
+def update_rows(
+    model: type[models.Model],
+    rows: Sequence[Sequence[Any]],
+    *,
+    by: Sequence[str],
+    moves: Mapping[str, str],
+) -> int:
+    """Update many rows, each with values of its own, in one statement. Returns how many there were.
+
+    Each row has the values of the fields `by`, which name it, and then those of `moves`: field to
+    SQL, in which `{own}` is the row's own column and `{given}` the value given for it.
+    """
+    if not rows:
+        return 0
+    quoted = {name: f'"{model._meta.get_field(name).column}"' for name in (*by, *moves)}  # type: ignore[union-attr]
+    table = model._meta.db_table
+    given, values = _given(model, (*by, *moves), rows)
+    changes = ", ".join(
+        f"{quoted[name]} = "
+        + sql.format(own=f"{table}.{quoted[name]}", given=f"given.{quoted[name]}")
+        for name, sql in moves.items()
+    )
+    matches = " AND ".join(f"{table}.{quoted[name]} = given.{quoted[name]}" for name in by)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE {table} SET {changes} FROM {given} WHERE {matches}",  # noqa: S608 - our own names
+            values,
+        )
+        return cursor.rowcount
 
 
 def refuses_writes(error: BaseException | None) -> bool:

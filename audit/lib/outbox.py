@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 SWEEP_JOB_AGAIN_AFTER = 30
 """Seconds before the sweeper sends a worker after the same row again."""
 
+ONCE_IN = 2
+"""Seconds for which one message stands for all of its kind, should nobody take it."""
+
 QUIET_SECONDS = 10.0
 """How long nothing is sent after the broker did not answer."""
 
@@ -30,6 +33,29 @@ def enqueue_on_commit(task: str, *ids: UUID | int) -> None:
     """Have a worker do this task, once the transaction in hand is committed."""
     # robust: with the broker down the send raises after our commit, and must not undo it
     transaction.on_commit(partial(_send, task, [str(i) for i in ids]), robust=True)
+
+
+def enqueue_once_on_commit(task: str) -> None:
+    """Have a worker do this task, which takes everything that waits, unless one is told already.
+
+    The worker says `begins` before it looks: what is committed later sends a message again. Where
+    processes share no cache, a second one within `ONCE_IN` waits for the sweep.
+    """
+    transaction.on_commit(partial(_send_once, task), robust=True)
+
+
+def begins(task: str) -> None:
+    """From here on, whoever has something for this task sends a message again."""
+    cache.delete(_told(task))
+
+
+def _send_once(task: str) -> None:
+    if cache.add(_told(task), True, timeout=ONCE_IN) and not _send(task, []):
+        begins(task)
+
+
+def _told(task: str) -> str:
+    return f"told:{task}"
 
 
 def enqueue_sweep_job(task: str, row_id: UUID | int) -> None:

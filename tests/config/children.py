@@ -57,6 +57,12 @@ def failing_job(directory: Path) -> None:
     raise SystemExit(3)
 
 
+def late(directory: Path) -> None:
+    """Is needed once all is ready, and says whether it was."""
+    _sign(directory, "late" if any(directory.glob("*.leader")) else "early")
+    time.sleep(60)
+
+
 def supervise(directory: Path, *roles: str) -> None:
     """The real supervisor over the given roles."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -66,7 +72,8 @@ def supervise(directory: Path, *roles: str) -> None:
     if "missing" in commands:
         commands["missing"] = (str(directory / "no-such-program"),)
     children = [
-        Child(role, command, once=role.endswith("job")) for role, command in commands.items()
+        Child(role, command, once=role.endswith("job"), later=role == "late")
+        for role, command in commands.items()
     ]
     _sign(directory, "supervisor")
     raise SystemExit(

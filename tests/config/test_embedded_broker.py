@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from django.conf import settings
 from kombu import Connection
+from kombu.utils.scheduling import cycle_by_name
 
 from config.celery import app
+from config.queues import EXECUTIONS, REST, ExecutionsFirst
 from tests.trials import trials
 
 pytestmark = pytest.mark.once
@@ -23,7 +25,7 @@ EACH_SENDS = trials(2_000, least=400)
 SENDERS = READERS = 3
 
 
-def open_queue(folder: Path, transport: str) -> Any:
+def open_queue(folder: Path, transport: str, named: str = "") -> Any:
     options = {
         "data_folder_in": str(folder / "messages"),
         "data_folder_out": str(folder / "messages"),
@@ -35,7 +37,7 @@ def open_queue(folder: Path, transport: str) -> Any:
     connection = Connection("filesystem://localhost//", transport=transport)
     connection.transport_options = options
     # kombu remembers per process which queues are bound, whatever the folder: a name for each
-    return connection.SimpleQueue(folder.name, serializer="json")
+    return connection.SimpleQueue(named or folder.name, serializer="json")
 
 
 def hammer(folder: Path, transport: str) -> Counter[str]:
@@ -84,6 +86,44 @@ def test_nothing_is_left_behind(tmp_path: Path) -> None:
 
     assert [queue.get(block=False).payload for _ in range(2)] == ["first", "second"]
     assert not [*tmp_path.glob("messages/*"), *tmp_path.glob("processed/*")]
+
+
+def test_executions_are_taken_before_whatever_was_sent_earlier(tmp_path: Path) -> None:
+    rest, first = (open_queue(tmp_path, EMBEDDED, name) for name in (REST, EXECUTIONS))
+    for number in range(3):
+        rest.put(f"sweep {number}")
+    first.put("execute")
+    taken: list[Any] = []
+    with app.connection_for_read(transport=EMBEDDED) as connection:
+        connection.transport_options = rest.channel.connection.client.transport_options
+
+        with connection.Consumer([rest.queue, first.queue], on_message=taken.append, no_ack=True):
+            for _ in range(4):
+                connection.drain_events(timeout=5)
+
+    assert [message.payload for message in taken][:2] == ["execute", "sweep 0"]
+
+
+def test_a_worker_of_both_queues_looks_for_executions_first_on_redis() -> None:
+    cycle = ExecutionsFirst([REST, "backup", EXECUTIONS])
+
+    assert cycle.consume(3) == [EXECUTIONS, "backup", REST]
+    assert cycle_by_name("config.queues:ExecutionsFirst") is ExecutionsFirst
+
+
+@pytest.mark.parametrize(
+    ("task", "queue"),
+    [
+        ("approvals.execute", EXECUTIONS),
+        ("approvals.recover", EXECUTIONS),
+        ("approvals.sweep", REST),
+        ("approvals.send_notices", REST),
+        ("approvals.verify", REST),
+    ],
+)
+def test_what_was_approved_waits_behind_nothing_else(task: str, queue: str) -> None:
+    assert app.amqp.router.route({}, task)["queue"].name == queue
+    assert queue in app.amqp.queues
 
 
 def test_the_embedded_default_uses_it() -> None:

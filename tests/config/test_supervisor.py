@@ -73,6 +73,13 @@ def test_a_dead_child_is_started_again(tmp_path: Path) -> None:
         _eventually(lambda: not _is_running(orphan))
 
 
+def test_what_nobody_needs_before_all_is_ready_is_started_then(tmp_path: Path) -> None:
+    with _supervised(tmp_path, "late", "serve"):
+        _eventually(lambda: len(_pids(tmp_path, "late")) == 1)
+
+        assert _pids(tmp_path, "early") == set()
+
+
 def test_a_job_that_fails_stops_nobody_else(tmp_path: Path) -> None:
     with _supervised(tmp_path, "serve", "failing_job") as supervisor:
         _eventually(lambda: len(list(tmp_path.glob("*.failing_job"))) == 5)

@@ -19,6 +19,7 @@ from audit.lib import db_clock
 from audit.reading import one_snapshot
 from audit.selectors import events_of
 from audit.verify import verify
+from config.queues import EXECUTIONS, REST
 from connectors.sandbox.server import Sandbox
 from tests.faults.broker import Broker
 from tests.faults.processes import Program, until
@@ -106,7 +107,7 @@ class World:
     @property
     def messages(self) -> int:
         """How many wait in the broker."""
-        return int(self.broker.client.llen("celery"))
+        return sum(int(self.broker.client.llen(name)) for name in (EXECUTIONS, REST))
 
     def sweep_until(self, state: str, *requests: ActionRequest, seconds: float = 90) -> list[Swept]:
         """Play beat, here, until every one of the requests is in that state."""

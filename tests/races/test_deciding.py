@@ -7,13 +7,17 @@ locks the same rounds go wrong.
 from __future__ import annotations
 
 from functools import partial
+from threading import Event
+from uuid import UUID
 
 import pytest
+from django.db import transaction
 
 from approvals.exceptions import AlreadyDecided, NotAuthorised, StalePage, WrongState
 from approvals.models import ActionRequest, Decision
 from approvals.services import deadlines, decide
 from approvals.services.agent_replies import withdraw
+from approvals.services.deadlines_together import expire_all
 from approvals.services.edit import approve_with_edits
 from policies.models import User
 from tests.approvals.make import (
@@ -144,6 +148,59 @@ def test_approve_and_expire_have_one_winner(cast: Cast) -> None:
         assert results[1] is True
         won.add(fresh(request).state)
     assert won == {"expired"}
+
+
+def test_ending_many_waits_for_nobody_and_a_decision_in_progress_wins(cast: Cast) -> None:
+    for number in ROUNDS:
+        request, other = crm_for(cast, 2 * number), crm_for(cast, 2 * number + 1)
+        decision = approving(request, cast.otto)
+        ActionRequest.objects.filter(pk=other.pk).update(decide_by=other.created_at)
+        decided, ended = Event(), Event()
+
+        def decide_slowly(
+            decision: Call = decision, decided: Event = decided, ended: Event = ended
+        ) -> None:
+            with transaction.atomic():
+                decision()
+                decided.set()
+                assert ended.wait(60)
+
+        def end_all(
+            ids: list[UUID] = [request.pk, other.pk],  # noqa: B006 - this round's
+            decided: Event = decided,
+            ended: Event = ended,
+        ) -> list[UUID]:
+            assert decided.wait(60)
+            try:
+                return expire_all(ids)
+            finally:
+                ended.set()
+
+        results = at_once(decide_slowly, end_all)
+
+        assert results == [None, []]
+        assert_story(request, "approved", [*ROUTED, *DECIDED])
+        assert_story(other, "expired", [*ROUTED, "request.expired"])
+
+
+def test_two_who_end_the_same_end_each_once(cast: Cast) -> None:
+    for number in ROUNDS:
+        requests = [crm_for(cast, 4 * number + n) for n in range(4)]
+        ids = [request.pk for request in requests]
+        for request in requests:
+            ActionRequest.objects.filter(pk=request.pk).update(decide_by=request.created_at)
+
+        results = at_once(
+            partial(expire_all, ids),
+            partial(expire_all, ids),
+            partial(deadlines.expire, ids[-1]),
+        )
+
+        assert losers(results) == []
+        for request in requests:
+            if fresh(request).state == "pending_approval":
+                assert deadlines.expire(request.pk)  # both had found it locked
+            assert_story(request, "expired", [*ROUTED, "request.expired"])
 
 
 def test_approve_and_withdraw_have_one_order(cast: Cast) -> None:

@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error
 
 from audit.actors import Actor
+from config import queues
 from config.supervisor import Child, Supervisor
 from policies.services.versions import install_default
 
@@ -72,27 +73,14 @@ class Command(BaseCommand):
 def _children(demo: bool) -> list[Child]:
     """Everything that runs, the outside systems first."""
     python = (sys.executable, "-m")
-    celery = (*python, "celery", "--quiet", "-A", "config")
-    level = ("--loglevel", settings.LOG_LEVEL)
     children = [
         Child("web", (*python, "gunicorn", "-c", "python:config.web_server", "config.wsgi")),
-        Child(
-            "worker",
-            (
-                *celery,
-                "worker",
-                *level,
-                "--pool=prefork",
-                "--concurrency=2",
-                "-Ofair",
-                "--without-gossip",
-                "--without-mingle",
-                "--without-heartbeat",
-            ),
-        ),
+        _worker("executions", queues.EXECUTIONS),
+        _worker("worker", queues.REST),
         Child(
             "beat",
-            (*celery, "beat", *level, "--schedule", settings.CELERY_BEAT_SCHEDULE_FILENAME),
+            _celery("beat", "--schedule", settings.CELERY_BEAT_SCHEDULE_FILENAME),
+            later=True,
         ),
     ]
     if not demo:
@@ -110,6 +98,24 @@ def _children(demo: bool) -> list[Child]:
     if os.environ.get("DEMO_AGENT", "1") != "0":
         children.append(Child("agent", (*python, "approvals.demo.play"), once=True))
     return children
+
+
+def _worker(name: str, queue: str) -> Child:
+    """One worker per queue: however much waits in the other, what is approved is carried out."""
+    return Child(
+        name,
+        _celery(
+            "worker",
+            *("--queues", queue, "--hostname", f"{name}@%h"),
+            *("--pool=prefork", "--concurrency=2", "-Ofair"),
+            *("--without-gossip", "--without-mingle", "--without-heartbeat"),
+        ),
+    )
+
+
+def _celery(program: str, *options: str) -> tuple[str, ...]:
+    celery = (sys.executable, "-m", "celery", "--quiet", "-A", "config")
+    return (*celery, program, "--loglevel", settings.LOG_LEVEL, *options)
 
 
 def _refuse_taken_ports(demo: bool) -> None:
