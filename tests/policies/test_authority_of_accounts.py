@@ -127,7 +127,7 @@ def test_finding_the_deciders_costs_the_same_queries_however_many_there_are(
         make_user(f"user{number}", "finance")
     give_limit(90_000, role="finance")
 
-    with django_assert_num_queries(4):  # type: ignore[operator]
+    with django_assert_num_queries(3):  # type: ignore[operator]
         assert len(deciders_for(make_case(), FINANCE)) == 5
 
 
