@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from django.core.cache import cache
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from approvals.choices import State
@@ -24,6 +24,7 @@ from approvals.selectors.inbox import (
     incidents,
 )
 from approvals.selectors.inbox_counts import KEPT_SECONDS, all_capped, counted
+from approvals.selectors.prior_requests import CountOf
 from audit.events import AuditCode
 from audit.lib import db_clock
 from audit.models import AuditEvent
@@ -102,11 +103,11 @@ def counts_of(teams: Sequence[str], *, viewer: User, at: datetime) -> list[TeamC
 
 
 def _counts_of(teams: Sequence[str], viewer: User, at: datetime) -> list[TeamCounts]:
-    asked: dict[str, QuerySet[Any]] = {}
+    asked: dict[str, CountOf] = {}
+    soon = Q(request__decide_by__lte=at + timedelta(hours=1))
     for team in teams:
-        to_decide = counted(team, TO_DECIDE, at=at)
-        asked[f"{team} to_decide"] = to_decide
-        asked[f"{team} due_soon"] = to_decide.filter(decide_by__lte=at + timedelta(hours=1))
+        asked[f"{team} to_decide"] = counted(team, TO_DECIDE, at=at)
+        asked[f"{team} due_soon"] = counted(team, TO_DECIDE, at=at, due=soon)
         asked[f"{team} escalated"] = counted(team, ESCALATED, at=at)
         asked[f"{team} waiting"] = counted(team, WAITING, at=at)
         asked[f"{team} incidents"] = counted(team, NEEDS_CLOSING, at=at)

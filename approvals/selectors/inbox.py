@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 from typing import Any
 from uuid import UUID
 
@@ -186,11 +188,14 @@ def in_view(
 ) -> QuerySet[ActionRequest]:
     """The requests one tab shows, unordered. Without a viewer nothing is anybody's own."""
     open_now = _open(team)
-    few = ids_of_few(team, view, at=at, viewer=viewer)
-    if few is not None:
-        return requests.filter(pk__in=few)
     if view is TO_DECIDE:
         return requests.filter(Exists(open_now), state=State.PENDING_APPROVAL)
+    which = which_of_pending(view, at=at, viewer=viewer)
+    if which is not None:
+        # Few requirements are such, so the database is to begin with them. It does because of
+        # DISTINCT; left to itself it goes through everything that waits, by deadline.
+        few = open_and_pending(_named(team), which).values("request").distinct()
+        return requests.filter(pk__in=few)
     if view is WAITING:
         return requests.filter(Exists(open_now), state=State.CHANGES_REQUESTED)
     if view is CARRIED_OUT:
@@ -206,23 +211,21 @@ def in_view(
     return requests.filter(Exists(decided)).exclude(state__in=WAITING_FOR_PEOPLE)
 
 
-def ids_of_few(team: str, view: View, *, at: datetime, viewer: User | None) -> QuerySet[Any] | None:
-    """Ids of what a tab shows, where few requirements say so; None for other tabs.
-
-    The database is to begin with those. It does because of DISTINCT; left to itself it goes
-    through everything that waits, by deadline, to find a page of them.
-    """
+def which_of_pending(view: View, *, at: datetime, viewer: User | None) -> Q | None:
+    """Which open requirements put a pending request on that tab; None: that does not tell."""
+    if view is TO_DECIDE:
+        return Q()
     if view is MINE:
-        such = Q(assignee=viewer) if viewer else Q(pk__in=())
-    elif view is CLAIMED:
-        such = Q(assignee__isnull=False, claimed_until__gt=at)
-    elif view is ESCALATED:
-        such = ~Q(escalated_to="")
-    else:
-        return None
-    current = _named(team) & such & Q(is_open=True, version=F("request__version"))
-    rows = Requirement.objects.filter(current, request__state=State.PENDING_APPROVAL)
-    return rows.order_by().values("request").distinct()
+        return Q(assignee=viewer) if viewer else Q(pk__in=())
+    if view is CLAIMED:
+        return Q(assignee__isnull=False, claimed_until__gt=at)
+    return ~Q(escalated_to="") if view is ESCALATED else None
+
+
+def open_and_pending(named: Q, which: Q) -> QuerySet[Requirement]:
+    """Open requirements of the current version of what waits for a decision."""
+    current = named & which & Q(is_open=True, version=F("request__version"))
+    return Requirement.objects.filter(current, request__state=State.PENDING_APPROVAL).order_by()
 
 
 def next_to_decide(team: str, user: User, *, after: ActionRequest) -> ActionRequest | None:
@@ -302,9 +305,14 @@ def _remarks_on(requests: Sequence[ActionRequest]) -> dict[UUID, _Remarks]:
 
 
 def _named(team: str) -> Q:
+    return reduce(or_, ways_named(team))
+
+
+def ways_named(team: str) -> tuple[Q, Q, Q]:
+    """How a requirement asks a team; each way has an index."""
     # said twice, so that the index of those with alternatives, which are few, is of use
     among_others = ~Q(alternatives="") & Q(alternatives__contains=f"|{team}|")
-    return Q(group=team) | Q(escalated_to=team) | among_others
+    return Q(group=team), Q(escalated_to=team), among_others
 
 
 def _asked(team: str) -> QuerySet[Requirement]:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from django.core.cache import cache
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from approvals.models import ActionRequest
-from approvals.selectors.inbox import MOST_COUNTED, TO_DECIDE, VIEWS, View, ids_of_few, listed
+from approvals.selectors.inbox import (
+    MOST_COUNTED,
+    TO_DECIDE,
+    VIEWS,
+    View,
+    listed,
+    open_and_pending,
+    ways_named,
+    which_of_pending,
+)
 from approvals.selectors.prior_requests import CountOf
 from policies.models import User
 
@@ -35,19 +43,35 @@ def forget_counts(team: str, *, viewer: User) -> None:
     cache.delete(_key(team, viewer))
 
 
-def all_capped(asked: Mapping[str, QuerySet[Any]], *, viewer: User) -> dict[str, int]:
-    """How many rows each finds, or MOST_COUNTED, in one statement; each is counted in its order."""
-    counts = {f"number_{n}": CountOf(one[:MOST_COUNTED]) for n, one in enumerate(asked.values())}
-    row = User.objects.filter(pk=viewer.pk).annotate(**counts).values_list(*counts).get()
-    return dict(zip(asked, row, strict=True))
+class _Requests(CountOf):
+    """How many requests a query of requirements finds."""
+
+    template = "(SELECT COUNT(DISTINCT request_id) FROM (%(subquery)s) counted)"
 
 
-def counted(team: str, view: View, *, at: datetime, viewer: User | None = None) -> QuerySet[Any]:
-    """Ids of what one tab shows, as they are best counted."""
-    few = ids_of_few(team, view, at=at, viewer=viewer)
-    if few is not None:
-        return few
-    return in_order(listed(team, view, at=at, viewer=viewer), view).values("pk")
+def all_capped(asked: Mapping[str, CountOf], *, viewer: User) -> dict[str, int]:
+    """Several counts in one statement, none more than MOST_COUNTED."""
+    names = {f"number_{n}": one for n, one in enumerate(asked.values())}
+    row = User.objects.filter(pk=viewer.pk).annotate(**names).values_list(*names).get()
+    return {key: min(number, MOST_COUNTED) for key, number in zip(asked, row, strict=True)}
+
+
+def counted(
+    team: str, view: View, *, at: datetime, viewer: User | None = None, due: Q | None = None
+) -> CountOf:
+    """How many one tab shows; `due` narrows what waits for a decision.
+
+    Pending ones are counted by their requirements, one way of asking the team after the other:
+    the database stops where it has found enough. A request may have two that ask the same team.
+    """
+    which = which_of_pending(view, at=at, viewer=viewer)
+    if which is None:
+        shown = listed(team, view, at=at, viewer=viewer).order_by()
+        return CountOf(shown.values("pk")[:MOST_COUNTED])
+    which &= due or Q()
+    ways = (open_and_pending(way, which).values("request_id") for way in ways_named(team))
+    first, *others = ways
+    return _Requests(first.union(*others, all=True)[: 2 * MOST_COUNTED])
 
 
 def in_order(requests: QuerySet[ActionRequest], view: View) -> QuerySet[ActionRequest]:

@@ -14,7 +14,7 @@ SINGLE_ROLES = re.compile(
     r"from policies\.roles import[^)\n]*\b"
     r"(AGENT_OWNER|AUDITOR|BREAK_GLASS|CONFIGURING_ROLE|BREAK_GLASS_REVIEWERS|MANAGER|NEVER_DECIDE|RISK_OWNER)"
 )
-ANSWER = {"policies/authority.py", "policies/authority_rules.py"}
+ANSWER = {"policies/authority.py", "policies/authority_rules.py", "policies/accounts_asked.py"}
 ELSE = {
     "approvals/domain/notifications.py": "whom to tell",
     "approvals/services/break_glass.py": "whom to tell",
