@@ -160,25 +160,19 @@ class ActionRequest(Chained, ConcurrentTransitionMixin, models.Model):
             ),
         ]
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(
-                fields=["decide_by", "id"],
-                name="approvals_request_deciding",
-                condition=models.Q(state="pending_approval"),
-            ),
-            models.Index(
-                fields=["next_step_at", "id"],
-                name="approvals_request_next_step",
-                condition=models.Q(state="pending_approval"),
-            ),
-            models.Index(
-                fields=["answer_by", "id"],
-                name="approvals_request_answering",
-                condition=models.Q(state="changes_requested"),
-            ),
-            models.Index(
-                fields=["execute_by", "id"],
-                name="approvals_request_executable",
-                condition=models.Q(state="approved"),
+            # Whose clock runs out, and who has to be looked at, by the clock that counts.
+            *(
+                models.Index(
+                    fields=[column, "id"],
+                    name=f"approvals_request_{name}",
+                    condition=models.Q(state=state),
+                )
+                for column, name, state in (
+                    ("decide_by", "deciding", "pending_approval"),
+                    ("next_step_at", "next_step", "pending_approval"),
+                    ("answer_by", "answering", "changes_requested"),
+                    ("execute_by", "executable", "approved"),
+                )
             ),
             models.Index(
                 fields=["state", "id"],
@@ -219,15 +213,13 @@ class ActionRequest(Chained, ConcurrentTransitionMixin, models.Model):
                 condition=~models.Q(verdict=Verdict.REQUIRE_APPROVAL.value),
             ),
             # What people search for: a beginning, or an amount.
-            models.Index(
-                fields=["target"],
-                name="approvals_request_by_target",
-                opclasses=["varchar_pattern_ops"],
-            ),
-            models.Index(
-                fields=["counterparty"],
-                name="approvals_request_by_customer",
-                opclasses=["varchar_pattern_ops"],
+            *(
+                models.Index(
+                    fields=[column],
+                    name=f"approvals_request_by_{name}",
+                    opclasses=["varchar_pattern_ops"],
+                )
+                for column, name in (("target", "target"), ("counterparty", "customer"))
             ),
             models.Index(
                 fields=["amount_minor", "id"],

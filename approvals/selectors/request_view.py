@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Literal
 
-from django.db.models import Prefetch, QuerySet, prefetch_related_objects
+from django.db.models import QuerySet, prefetch_related_objects
 
 from approvals.choices import (
     FINAL_VERDICTS,
@@ -45,12 +44,12 @@ from approvals.selectors.evidence_view import (
     stored_json,
 )
 from approvals.selectors.requests import (
-    COUNTED_WITH,
     action_of,
     evidence_of,
     policy_decisions_of,
     proposal_of,
     reading_of,
+    stored,
     thread_of,
 )
 from approvals.selectors.viewer_permissions import name_of, name_of_person
@@ -129,34 +128,15 @@ class HistoryLine:
 def prefetched(requests: QuerySet[ActionRequest]) -> QuerySet[ActionRequest]:
     """The requests with all that agents are told of them, in a fixed number of queries."""
     return requests.select_related("agent").prefetch_related(
-        Prefetch("requirements", Requirement.objects.select_related("assignee")),
-        _decisions(),
-        "executions__verifications",
-        Prefetch(
-            "policy_decisions",
-            PolicyDecision.objects.select_related("policy_version")
-            .defer("policy_version__document")
-            .order_by("id"),
-        ),
+        *stored("requirements", "decisions", "policy_decisions"), "executions__verifications"
     )
 
 
 def for_review(requests: QuerySet[ActionRequest]) -> QuerySet[ActionRequest]:
     """The requests with what the review page looks at several times."""
     return requests.select_related("agent__owner", "requested_by").prefetch_related(
-        Prefetch("requirements", Requirement.objects.select_related("assignee")),
-        _decisions(),
-        Prefetch("contents", RequestContent.objects.select_related("edited_by")),
-        Prefetch(
-            "policy_decisions",
-            PolicyDecision.objects.select_related("policy_version").order_by("id"),
-        ),
+        *stored("requirements", "decisions", "contents", "policy_decisions")
     )
-
-
-def _decisions() -> Prefetch[Literal["decisions"]]:
-    found = Decision.objects.select_related(*COUNTED_WITH).order_by("id")
-    return Prefetch("decisions", found)
 
 
 class RequestView:
@@ -302,7 +282,7 @@ class RequestView:
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:
         """All decisions on any version, in order."""
-        prefetch_related_objects([self.request], _decisions())
+        prefetch_related_objects([self.request], *stored("decisions"))
         return tuple(self.request.decisions.all())
 
     @property

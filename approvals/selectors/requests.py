@@ -47,7 +47,7 @@ _EVALUATIONS = (
 _READINGS = TargetReading.objects.order_by("id")
 _EVIDENCE = EvidenceItem.objects.order_by("position")
 _THREAD = ThreadEntry.objects.order_by("id")
-_REQUIREMENTS = Requirement.objects.order_by("stage", "id")
+_REQUIREMENTS = Requirement.objects.select_related("assignee").order_by("stage", "id")
 _DECISIONS = Decision.objects.select_related(*COUNTED_WITH).order_by("id")
 _STORED: dict[str, QuerySet[Any]] = {
     "contents": _CONTENTS,
@@ -60,14 +60,17 @@ _STORED: dict[str, QuerySet[Any]] = {
 }
 
 
+def stored(*relations: str) -> list[Prefetch[Any]]:
+    """What is stored of requests, to be read with them: then the selectors find it there."""
+    return [Prefetch(name, _STORED[name].all()) for name in relations]
+
+
 def read_at_once(request: ActionRequest) -> None:
-    """Read all that is stored of a locked request, one statement a table: selectors find it there.
+    """Read all that is stored of a locked request, one statement a table.
 
     It is what was stored then: whoever stores more calls `forget_read` first.
     """
-    prefetch_related_objects(
-        [request], *(Prefetch(name, rows.all()) for name, rows in _STORED.items())
-    )
+    prefetch_related_objects([request], *stored(*_STORED))
 
 
 def forget_read(request: ActionRequest) -> None:
