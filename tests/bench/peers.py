@@ -14,6 +14,10 @@ trail as well. Arms alternate, one client each. Read the ratios, not the absolut
   after every step (sync), or one when it stops (exit).
 - DBOS: one workflow that receives the yes as a message (recv), or one workflow each for the
   proposal and the approval (two).
+
+On 2026-11-22, two idle cores: a proposal 0.19 of LangGraph with a checkpoint a step, 0.28 of two
+DBOS workflows, 0.30 of DBOS with a message; approved to executed 0.06 and 0.07 of the first two.
+The message is only looked for once a second, so that the last one says nothing.
 """
 
 from __future__ import annotations
