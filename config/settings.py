@@ -58,6 +58,8 @@ if IS_POSTGRES:
         ),
         "connect_timeout": 5,
     }
+    # A cursor of the server's outlives the transaction it was opened in; its session may not.
+    _database["DISABLE_SERVER_SIDE_CURSORS"] = DATABASE_TRANSACTION_POOLER
     if env.bool("DATABASE_POOL", False):
         # A worker's process needs one. After a restart of the database the pool throws dead ones
         # away more and more slowly: four of them cost seven seconds.

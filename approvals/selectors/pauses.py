@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import reduce
+from operator import or_
 
 from django.db.models import Case, F, Q, QuerySet, Value, When
 
@@ -74,10 +76,7 @@ def _stop_by_page(request: ActionRequest) -> Stop | None:
     by_person = request.requested_by_id is not None
     if request.agent.is_paused and not by_person:
         return _of_agent(request.agent)
-    covering = {(PauseScope.ALL, ""), (PauseScope.RESTORED, "")}
-    covering.add((PauseScope.CONNECTOR, request.system))
-    if not by_person:
-        covering.add((PauseScope.ACTION_TYPE, request.action_type))
+    covering = _covers(request.action_type, request.system, by_person=by_person)
     pauses, _ = _pauses_and_agents()
     found = [pause for pause in pauses if (pause.scope, pause.key) in covering]
     oldest = min(found, key=lambda pause: (pause.paused_at, pause.pk), default=None)
@@ -194,12 +193,20 @@ def _width(pause: Pause) -> int:
     return _WIDEST.get(pause.scope, len(_WIDEST))
 
 
+def _covers(action_type: str, system: str, *, by_person: bool) -> set[tuple[str, str]]:
+    """Scope and key of every pause that covers such an action."""
+    covers: set[tuple[str, str]] = {
+        (PauseScope.ALL, ""),
+        (PauseScope.RESTORED, ""),
+        (PauseScope.CONNECTOR, system),
+    }
+    return covers if by_person else covers | {(PauseScope.ACTION_TYPE, action_type)}
+
+
 def _covering(action_type: str, system: str, *, by_person: bool) -> QuerySet[Pause]:
-    covers = Q(scope__in=(PauseScope.ALL, PauseScope.RESTORED), key="")
-    covers |= Q(scope=PauseScope.CONNECTOR, key=system)
-    if not by_person:
-        covers |= Q(scope=PauseScope.ACTION_TYPE, key=action_type)
-    return Pause.objects.filter(covers).order_by("paused_at", "id")
+    covers = sorted(_covers(action_type, system, by_person=by_person))
+    named = reduce(or_, (Q(scope=scope, key=key) for scope, key in covers))
+    return Pause.objects.filter(named).order_by("paused_at", "id")
 
 
 def _agent_stopped_since(agent: Agent, at: datetime) -> Stop | None:

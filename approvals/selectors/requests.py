@@ -217,10 +217,11 @@ def evidence_of_all_versions(request: ActionRequest) -> list[EvidenceItem]:
 @once_a_page
 def thread_of(request: ActionRequest) -> tuple[ThreadEntry, ...]:
     """Every question and answer, in order. The first is always somebody's who asked."""
-    known: list[Decision] = prefetched_with(request, "decisions") or []
-    nobody_asked = not any(one.verdict == DecisionVerdict.REQUEST_CHANGES for one in known)
-    if prefetched_with(request, "decisions") is not None and nobody_asked:
-        return ()
+    said: list[Decision] | None = prefetched_with(request, "decisions")
+    is_in_hand = prefetched_with(request, "thread") is not None
+    if not is_in_hand and said is not None:
+        asked = [one for one in said if one.verdict == DecisionVerdict.REQUEST_CHANGES]
+        return tuple(_all(request, "thread", _THREAD)) if asked else ()
     return tuple(_all(request, "thread", _THREAD))
 
 

@@ -115,6 +115,37 @@ def test_a_sound_one_starts_if_only_with_a_warning(
 
 @pytest.mark.slow
 @pytest.mark.once
+@pytest.mark.parametrize(
+    ("pooler", "expected"), [("0", [True, 3, False]), ("1", [False, None, True])]
+)
+def test_behind_a_transaction_pooler_nothing_outlives_its_transaction(
+    tmp_path: Path, pooler: str, expected: list[object]
+) -> None:
+    process = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import json; from config.settings import DATABASES; found = DATABASES['default']; "
+            "options = found['OPTIONS']; print(json.dumps([options['server_side_binding'], "
+            "options['prepare_threshold'], found['DISABLE_SERVER_SIDE_CURSORS']]))",
+        ],
+        cwd=ROOT,
+        env={
+            "PATH": os.environ["PATH"],
+            "COUNTERSIGN_VAR": str(tmp_path),
+            **PRODUCTION,
+            "DATABASE_TRANSACTION_POOLER": pooler,
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert json.loads(process.stdout) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.once
 def test_a_system_left_out_is_off_and_leads_nowhere(tmp_path: Path) -> None:
     alone = {name: value for name, value in PRODUCTION.items() if name not in _SYSTEMS}
     process = subprocess.run(
