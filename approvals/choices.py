@@ -100,10 +100,11 @@ REASONS: dict[DecisionVerdict, tuple[ReasonCode, ...]] = {
 
 
 class Origin(models.TextChoices):
-    """Who supplied a piece of evidence. The two never look alike."""
+    """Who supplied a piece of evidence. No two of them look alike."""
 
     SYSTEM = "system", "read by the system"
     AGENT = "agent", "supplied by the agent"
+    PERSON = "person", "supplied by a colleague"
 
 
 class ExecutionState(models.TextChoices):
@@ -154,6 +155,7 @@ class PauseScope(models.TextChoices):
     RESTORED = "restored", "everything after a restore"
     ACTION_TYPE = "action_type", "action type"
     CONNECTOR = "connector"
+    CONNECTION = "connection"
 
 
 class RestoreFinding(models.TextChoices):

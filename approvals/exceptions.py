@@ -31,10 +31,19 @@ class InvalidProposal(ApprovalError):
 
     code = "invalid_proposal"
     status = 422
+    sentence = "The proposal has fields that must be corrected."
 
     def __init__(self, problems: Sequence[FieldProblem]) -> None:
-        super().__init__("The proposal has fields that must be corrected.")
+        super().__init__(self.sentence)
         self.problems = tuple(problems)
+
+
+class MalformedProposal(InvalidProposal):
+    """The message has a wrong shape; as far as it can be read, nothing else is wrong with it."""
+
+    code = "invalid_request"
+    status = 400
+    sentence = "Some fields must be corrected."
 
 
 class NotAllowedForAgent(ApprovalError):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import cast
 from uuid import UUID
 
 from audit.lib.canonical import JsonObject
@@ -27,6 +29,17 @@ class SuppliedEvidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadableParts:
+    """What can be read of a message whose shape is wrong, of that which is checked further."""
+
+    action_type: str = ""
+    params: JsonObject | None = None
+    supersedes: UUID | None = None
+    decide_by: datetime | None = None
+    callback_url: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
     """One proposed action, well-formed but not yet evaluated. `body` is the whole message."""
 
@@ -46,3 +59,9 @@ class Proposal:
         """How sure the agent says it is, 0 to 1."""
         said = self.body.get("confidence")
         return said if isinstance(said, int | float) else None
+
+    @property
+    def model(self) -> Mapping[str, str]:
+        """Which model and prompt the agent says produced it."""
+        said = self.body.get("model")
+        return cast("Mapping[str, str]", said) if isinstance(said, Mapping) else {}

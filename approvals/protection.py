@@ -43,6 +43,7 @@ _REQUEST = Protected(
             *("clock_started_at", "clock_stopped_at", "clock_round"),
             when=_UNTIL_EXECUTION,
         ),
+        moves("chain", when=f"OLD.{{chain}} = '' AND OLD.{{state}} IN ({_IN_INTAKE})"),
         moves(
             "intake_claimed_until",
             when=f"OLD.{{state}} IN ({_IN_INTAKE}) OR NEW.{{intake_claimed_until}} IS NULL",
@@ -71,7 +72,7 @@ PROTECTED = (
         "approvals.requirement",
         (
             moves("is_open", when="OLD.{is_open}"),
-            moves("escalated_to", needs_event=True),
+            moves("escalated_to", "alarm", needs_event=True),
             moves("assignee", "claimed_until"),
         ),
         event_of="request",

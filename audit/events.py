@@ -59,6 +59,8 @@ class AuditCode(StrEnum):
     DECISION_REFUSED = "decision.refused"
     EDITED = "request.edited"
     POLICY_RECHECKED = "request.policy_rechecked"
+    EVIDENCE_SUPPLIED = "evidence.supplied"
+    TARGET_READ_AGAIN = "evidence.read_again"
     INTEGRITY_BROKEN = "request.integrity_broken"
     ESCALATED = "escalation.recorded"
     REMINDED = "reminder.recorded"
@@ -73,6 +75,11 @@ class AuditCode(StrEnum):
     EFFECT_FOUND = "execution.effect_found"
     UNDO_PROPOSED = "compensation.proposed"
     UNDO_ENDED = "compensation.ended"
+
+    # Connections to outside systems.
+    CONNECTION_SET = "connection.set"
+    CONNECTION_UNBOUND = "connection.unbound"
+    CONNECTION_REMOVED = "connection.removed"
 
     # Agents and their keys.
     AGENT_REGISTERED = "agent.registered"
@@ -129,6 +136,10 @@ class AuditCode(StrEnum):
     USER_CHANGED = "user.changed"
     USER_LINK_ISSUED = "user.link_issued"
     USER_ROLES_CHANGED = "user.roles_changed"
+    TEAM_CREATED = "team.created"
+    TEAM_CHANGED = "team.changed"
+    OWNER_SET = "owner.set"
+    OWNER_ENDED = "owner.ended"
     USER_DEACTIVATED = "user.deactivated"
 
     @property
@@ -173,6 +184,8 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.DECISION_RECORDED: _Meaning("{actor}: {verdict} for {group}", Personal.STAFF),
     _C.DECISION_REFUSED: _Meaning("{actor} tried to decide and may not: {reason}", Personal.STAFF),
     _C.EDITED: _Meaning("{actor} edited {fields}", Personal.STAFF),
+    _C.EVIDENCE_SUPPLIED: _Meaning("{actor} supplied evidence: {kinds}", Personal.STAFF),
+    _C.TARGET_READ_AGAIN: _Meaning("{actor} had the target read again", Personal.STAFF),
     _C.POLICY_RECHECKED: _Meaning(
         "Policy {policy} on the edited action: {verdict}, tier {tier}", Personal.NONE
     ),
@@ -194,6 +207,9 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.EFFECT_FOUND: _Meaning("Not sent: the target shows it already, {receipt}", Personal.NONE),
     _C.UNDO_PROPOSED: _Meaning("{actor} proposed undoing it with {by}", Personal.STAFF),
     _C.UNDO_ENDED: _Meaning("The undo {by} ended as {outcome}", Personal.NONE),
+    _C.CONNECTION_SET: _Meaning("{actor} set connection {name} to {address}", Personal.FREE_TEXT),
+    _C.CONNECTION_UNBOUND: _Meaning("{action_types} go through {to} from now on", Personal.NONE),
+    _C.CONNECTION_REMOVED: _Meaning("{actor} removed connection {name}", Personal.FREE_TEXT),
     _C.AGENT_REGISTERED: _Meaning("{actor} registered agent {name}", Personal.STAFF),
     _C.AGENT_CHANGED: _Meaning("{actor} changed {fields}", Personal.STAFF),
     _C.AGENT_PAUSED: _Meaning("{actor} paused the agent: {reason}", Personal.FREE_TEXT),
@@ -251,6 +267,12 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
         "A link for {username} to choose a password was {delivery}", Personal.STAFF
     ),
     _C.USER_ROLES_CHANGED: _Meaning("{actor} changed roles: {changes}", Personal.FREE_TEXT),
+    _C.TEAM_CREATED: _Meaning("{actor} made the team {code}", Personal.STAFF),
+    _C.TEAM_CHANGED: _Meaning("{actor} changed {fields} of the team {code}", Personal.FREE_TEXT),
+    _C.OWNER_SET: _Meaning("{owner} is the {kind} owner of {system} {pattern}", Personal.STAFF),
+    _C.OWNER_ENDED: _Meaning(
+        "{owner} is no longer the {kind} owner of {system} {pattern}", Personal.STAFF
+    ),
     _C.USER_DEACTIVATED: _Meaning("{actor} deactivated {username}", Personal.FREE_TEXT),
 }
 

@@ -17,6 +17,7 @@ from audit.events import AuditCode
 from audit.lib.dates import format_moment
 from audit.lib.db import ID_SLACK
 from audit.lib.one_look import once_a_page
+from audit.lib.prepared import Given
 from audit.models import AuditEvent, Chained
 from audit.services import subject_label
 
@@ -26,9 +27,13 @@ MOST_SHOWN = 200
 
 def events_of(subject: Chained) -> QuerySet[AuditEvent]:
     """The subject's events, oldest first."""
-    return AuditEvent.objects.filter(
-        subject_type=subject_label(subject), subject_id=str(subject.pk)
-    ).order_by("seq")
+    return events_about(type(subject), str(subject.pk))
+
+
+def events_about(kind: type[Chained], subject_id: str | Given) -> QuerySet[AuditEvent]:
+    """The events of one record of that kind, oldest first."""
+    named = subject_label(kind)
+    return AuditEvent.objects.filter(subject_type=named, subject_id=subject_id).order_by("seq")
 
 
 @once_a_page

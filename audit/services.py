@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import uuid4
 
@@ -18,7 +19,7 @@ from audit.actors import Actor, ActorKind
 from audit.events import AuditCode
 from audit.lib import db_clock
 from audit.lib.canonical import JsonObject, canonical
-from audit.lib.db import insert_all, refuses_inserts, update_rows
+from audit.lib.db import insert, insert_all, refuses_inserts, update_rows
 from audit.models import AuditEvent, AuditStream, Chained
 
 
@@ -86,7 +87,8 @@ def record_all(
         event = _event(entry, subject, seq, head, now, keys)
         head = event.mac
         events.append(event)
-    _insert(events)
+    with _trail_is_writable():
+        insert(events)
     if not subject._state.adding and not saves_subject:
         moved = type(subject)._base_manager.filter(pk=subject.pk, audit_seq=subject.audit_seq)
         if not moved.update(audit_seq=seq, audit_head=head):
@@ -178,30 +180,6 @@ def _event(
     return event
 
 
-def _insert(events: Sequence[AuditEvent]) -> None:
-    """What `bulk_create` would do, in one statement without the ORM's compiler.
-
-    Every writer pays for this on every change; a test holds it against `bulk_create`.
-    """
-    if not events:
-        return
-    connection = transaction.get_connection()
-    values = []
-    for event in events:
-        at = connection.ops.adapt_datetimefield_value(event.at)
-        values += [
-            event.subject_type, event.subject_id, event.seq, str(event.code),
-            str(event.actor_kind), event.actor_id, event.actor_name, at, event.state, event.data,
-            event.key_id, event.mac,
-        ]  # fmt: skip
-    with connection.cursor() as cursor:
-        with _trail_is_writable():
-            cursor.execute(_INSERT.format(rows=",".join([_PLACES] * len(events))), values)
-        for event, (event_id,) in zip(events, cursor.fetchall(), strict=True):
-            event.pk = event_id
-            event._state.adding = False
-
-
 @contextmanager
 def _trail_is_writable() -> Iterator[None]:
     try:
@@ -210,14 +188,6 @@ def _trail_is_writable() -> Iterator[None]:
         if refuses_inserts(error):
             raise TrailUnwritable("The trail takes no events.") from error
         raise
-
-
-_COLUMNS = [str(f.column) for f in AuditEvent._meta.concrete_fields if not f.primary_key]
-_PLACES = f"({','.join(['%s'] * len(_COLUMNS))})"
-_INSERT = (
-    f"INSERT INTO {AuditEvent._meta.db_table} ({','.join(_COLUMNS)}) "  # noqa: S608 - our columns
-    "VALUES {rows} RETURNING id"
-)
 
 
 def _width(column: str) -> int:
@@ -246,9 +216,10 @@ def _subject_id(subject: Chained) -> str:
     return _plain(str(subject.pk), "subject_id")
 
 
-def subject_label(subject: models.Model) -> str:
+def subject_label(subject: models.Model | type[models.Model]) -> str:
     """How the trail names a kind of record: "approvals.actionrequest", proxies included."""
-    concrete = subject._meta.concrete_model or type(subject)
+    concrete = subject._meta.concrete_model
+    assert concrete is not None  # noqa: S101 - only what is abstract has none
     return concrete._meta.label_lower
 
 
@@ -277,15 +248,6 @@ def save_with_history(
         del instance._history_date  # type: ignore[attr-defined]
 
 
-def save_without_history(instance: models.Model) -> None:
-    """Save only; the caller inserts the history rows itself (`history_row`), in one statement."""
-    instance.skip_history_when_saving = True  # type: ignore[attr-defined]
-    try:
-        instance.save()
-    finally:
-        del instance.skip_history_when_saving  # type: ignore[attr-defined]
-
-
 def history_row(
     instance: Any, *, actor: Actor, reason: str, at: datetime, kind: str = "~"
 ) -> models.Model:
@@ -295,7 +257,8 @@ def history_row(
     `at` is the time by the database's clock; `kind` is simple-history's "+" for created, "~" for
     changed.
     """
-    history = instance.history.model
+    own: Any = type(instance)
+    history = _history_of(own)
     values = {f.attname: getattr(instance, f.attname) for f in history.tracked_fields}
     row: models.Model = history(
         history_date=at,
@@ -315,7 +278,7 @@ def keep_history_of(
     For set-based writing by the system; `history_row` builds the same row. `at` is the time by the
     database's clock.
     """
-    history: Any = model.history.model  # type: ignore[attr-defined]
+    history = _history_of(model)
     kept = [str(field.column) for field in history.tracked_fields]
     stamped = {
         "history_date": at,
@@ -339,6 +302,12 @@ def keep_history_of(
             f"WHERE {key.column} IN ({', '.join(['%s'] * len(ids))})",
             values,
         )
+
+
+@cache
+def _history_of(model: Any) -> Any:
+    """The model of its history rows; simple-history makes a class of managers at every look."""
+    return model.history.model
 
 
 def _stamp(actor: Actor, reason: str) -> str:

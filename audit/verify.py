@@ -217,7 +217,7 @@ def verify(keys: chain.Keyring | None = None, kinds: Kinds | None = None) -> Rep
 def chained_models() -> Kinds:
     """Every kind of record with a chain, by the name the trail gives it."""
     return {
-        subject_label(model): model  # type: ignore[arg-type]
+        subject_label(model): model
         for model in apps.get_models()
         if issubclass(model, Chained) and not model._meta.proxy
     }

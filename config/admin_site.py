@@ -9,7 +9,7 @@ from django.contrib.auth.views import PasswordChangeView
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import include, path, reverse
 from unfold.sites import UnfoldAdminSite
 
 from config.sign_in import OwnPasswordForm, ThrottledSignInForm
@@ -43,6 +43,13 @@ class CountersignSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme is un
             context["sees_pauses"] = partial(self._registry[Pause].has_view_permission, request)
             context["sees_agents"] = partial(self._registry[Agent].has_view_permission, request)
         return context
+
+    def get_urls(self) -> list[Any]:
+        """Every team's inbox has the same pages, at an address that begins with the team."""
+        from approvals.models import Inbox
+
+        inboxes = self._registry[Inbox].team_urls()
+        return [path("approvals/<team>inbox/", include(inboxes)), *super().get_urls()]
 
     def record_page(self, request: HttpRequest) -> str:
         """The name of the page of a request's record; "" for readers who may not open it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
@@ -15,13 +14,14 @@ from django.db import OperationalError, connection
 from audit.lib.money import MoneyError, exponent
 from config.database_roles import is_bounded
 from config.protection import missing
-from connectors.systems import unusable_values
+from connectors.addresses import is_loopback, is_sandbox, is_trusted_relay, variable_of
+from connectors.configuration import unusable_values
+from connectors.declared.file import Scheme
+from connectors.loading import SystemsError, load
 
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
 _SANDBOX_CREDENTIALS = frozenset(
     {"sk_test_sandbox", "directory-sandbox", "changes-sandbox", "logistics-sandbox"}
 )
-_SANDBOX_DOMAINS = (".example", ".invalid", ".test")  # RFC 2606: nobody's real systems
 LEASE_MARGIN = timedelta(seconds=5)
 """What a worker needs before and after the call, with the lease still its own."""
 
@@ -29,7 +29,7 @@ LEASE_MARGIN = timedelta(seconds=5)
 @register(Tags.security)
 def check_deployment(**kwargs: Any) -> list[CheckMessage]:
     """What must hold before anybody but the developer may use this."""
-    found = [*_time_zones(), *_money(), *_pooler(), *unusable_connections()]
+    found = [*_time_zones(), *_money(), *_pooler(), *unusable_systems(), *unusable_connections()]
     if settings.DEBUG:
         return [*found, *_debug_stays_here()]
     found += _keys()
@@ -68,11 +68,6 @@ def refuse_unsafe_start() -> None:
     errors = [message for message in check_deployment() if message.is_serious()]
     if errors:
         raise ImproperlyConfigured("\n".join(str(error) for error in errors))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether nobody outside this machine can be meant; "" and paths are Unix sockets."""
-    return host in _LOOPBACK or host.startswith(("127.", "/")) or host == ""
 
 
 def _error(number: int, message: str, hint: str) -> CheckMessage:
@@ -222,7 +217,7 @@ def _connectors() -> Iterator[CheckMessage]:
                     f"The {system} connector uses the sandbox's published credentials ({name}).",
                     "Give it its own, or leave the address out when you have no such system.",
                 )
-            elif "://" not in value or _is_trusted_relay(value):
+            elif "://" not in value or is_trusted_relay(value):
                 continue
             elif value.startswith("http://"):
                 yield _error(
@@ -231,7 +226,7 @@ def _connectors() -> Iterator[CheckMessage]:
                     "Write https://. For a relay or sidecar of your own that adds TLS, put its "
                     "host, as written there, in TRUSTED_RELAYS.",
                 )
-            elif _is_sandbox(value):
+            elif is_sandbox(value):
                 yield _error(
                     3,
                     f"The {system} connector's {name} leads to this machine.",
@@ -241,31 +236,20 @@ def _connectors() -> Iterator[CheckMessage]:
                 )
 
 
-def _is_trusted_relay(url: str) -> bool:
-    """Whether TRUSTED_RELAYS names the address's host, with or without its port."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    return host != "" and not {host, f"{host}:{parts.port}"}.isdisjoint(settings.TRUSTED_RELAYS)
-
-
-def _is_sandbox(url: str) -> bool:
-    parts = urlsplit(url)
-    if parts.scheme.startswith("sqlite"):
-        return True
-    host = parts.hostname or ""
-    return is_loopback(host) or host.endswith(_SANDBOX_DOMAINS)
-
-
-_OTHER_NAMES = {
-    ("email", "url"): "SMTP_URL",
-    ("email", "sender"): "SMTP_SENDER",
-    ("email", "archive_url"): "MAIL_ARCHIVE_URL",
-}
+def unusable_systems() -> Iterator[CheckMessage]:
+    """One error per mistake in a system's file, or in what packages bring."""
+    try:
+        load(settings.SYSTEMS_PATH)
+    except SystemsError as error:
+        for problem in error.problems:
+            yield _error(27, problem, "Correct it, and see what manage.py check_system says.")
 
 
 def unusable_connections() -> Iterator[CheckMessage]:
     """One error per value. It is not repeated: addresses may hold passwords."""
     for found in unusable_values(settings.CONNECTORS):
+        if (found.system, found.name) in _needing_no_credential():
+            continue
         variable = variable_of(found.system, found.name)
         yield Error(
             f"{variable} {found.reason}.",
@@ -275,10 +259,13 @@ def unusable_connections() -> Iterator[CheckMessage]:
         )
 
 
-def variable_of(system: str, name: str) -> str:
-    """The environment variable that holds this value of `settings.CONNECTORS`."""
-    usual = f"{system.upper()}_{'URL' if name in {'url', 'base_url'} else name.upper()}"
-    return _OTHER_NAMES.get((system, name), usual)
+def _needing_no_credential() -> set[tuple[str, str]]:
+    try:
+        found = load(settings.SYSTEMS_PATH).systems.values()
+    except SystemsError:  # said elsewhere
+        return set()
+    cards = [one.card for one in found if one.card]
+    return {(c.system, "token") for c in cards if c.authentication.scheme is Scheme.NONE}
 
 
 @register(Tags.security)

@@ -8,6 +8,7 @@ more than a type is refused in a sentence with what to write.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,6 +16,8 @@ from zoneinfo import available_timezones
 
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env
+
+from connectors.declared.files import FolderError, names
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -107,8 +110,13 @@ def time_zone(default: str) -> str:
     return zone
 
 
-def systems_from_environment(*, sandbox: bool, first_port: int) -> dict[str, dict[str, str]]:
-    """`settings.CONNECTORS`; `sandbox` is for DEBUG and DEMO."""
+def systems_from_environment(
+    folders: Sequence[str], *, sandbox: bool, first_port: int
+) -> dict[str, dict[str, str]]:
+    """`settings.CONNECTORS`; `sandbox` is for DEBUG and DEMO.
+
+    A system that is a file has its address in <SYSTEM>_URL and its credential in <SYSTEM>_TOKEN.
+    """
 
     def value(name: str, of_sandbox: str) -> str:
         found: str = env.str(name, of_sandbox if sandbox else "")
@@ -117,7 +125,7 @@ def systems_from_environment(*, sandbox: bool, first_port: int) -> dict[str, dic
     def address(name: str, port: int, scheme: str = "http") -> str:
         return value(name, f"{scheme}://127.0.0.1:{first_port + port}")
 
-    return {
+    known = {
         "payments": {
             "base_url": address("PAYMENTS_URL", 0),
             "api_key": value("PAYMENTS_API_KEY", "sk_test_sandbox"),
@@ -141,3 +149,11 @@ def systems_from_environment(*, sandbox: bool, first_port: int) -> dict[str, dic
             "token": value("LOGISTICS_TOKEN", "logistics-sandbox"),
         },
     }
+    try:
+        others = [name for name in names(folders) if name not in known]
+    except FolderError as error:
+        raise ImproperlyConfigured(str(error)) from error
+    for name in others:
+        base_url, token = (env.str(f"{name.upper()}_{part}", "") for part in ("URL", "TOKEN"))
+        known[name] = {"base_url": base_url, "token": token}
+    return known

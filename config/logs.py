@@ -10,9 +10,8 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 _HIDDEN = "[redacted]"
-_SECRET_NAME = re.compile(
-    r"pass(word|wd)?$|secret|token|authori[sz]ation|cookie|credential|api_?key|signature|session",
-    re.IGNORECASE,
+_SECRET_NAME = re.compile(  # of names in small letters: minding no case takes three times as long
+    r"pass(word|wd)?$|secret|token|authori[sz]ation|cookie|credential|api_?key|signature|session"
 )
 _PAYLOAD_NAMES = frozenset({"request", "body", "params", "data", "payload", "args", "kwargs"})
 _SECRETS_IN_TEXT: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -104,7 +103,7 @@ def _add_extras(logger: WrappedLogger, method: str, event: EventDict) -> EventDi
 def redact(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
     """Drop payloads, hide values whose name or form is a secret's."""
     return {
-        name: _HIDDEN if _SECRET_NAME.search(name) else _clean(value)
+        name: _HIDDEN if _SECRET_NAME.search(name.lower()) else _clean(value)
         for name, value in event.items()
         if name not in _PAYLOAD_NAMES
     }

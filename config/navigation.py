@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils.text import capfirst
 
 from approvals.selectors.break_glass import unreviewed_badge
+from approvals.selectors.inbox import inbox_name, inboxes_of
 from policies.admin.changes import waiting_badge
 from policies.models import User
 
@@ -50,7 +51,6 @@ class _Group:
 
 
 _GROUPS = (
-    _Group("Inboxes", "inbox", ("approvals.*inbox",)),
     _Group(
         "Records",
         "receipt_long",
@@ -63,6 +63,7 @@ _GROUPS = (
         ),
     ),
     _Group("Pauses", "pause_circle", ("approvals.pause",)),
+    _Group("Connections", "cable", ("connectors.connection",)),
     _Group("Agents", "smart_toy", ("approvals.agent", "approvals.agentkey")),
     _Group(
         "Limits",
@@ -71,7 +72,11 @@ _GROUPS = (
     ),
     _Group("Policies", "rule", ("policies.policyversion", "policies.*")),
     _Group("Trail", "history", ("audit.*",)),
-    _Group("People", "group", ("policies.user", "policies.absence", "auth.*")),
+    _Group(
+        "People",
+        "group",
+        ("policies.user", "policies.team", "policies.ownership", "policies.absence", "auth.*"),
+    ),
     # Table by table, for those who audit; everybody else meets these rows on a request's page.
     _Group("Details", "table_rows", ("approvals.*",), beside="audit.auditevent"),
 )
@@ -90,6 +95,8 @@ def sidebar(request: HttpRequest) -> list[Section]:
     sections = [
         Section(title="", separator=False, items=[_item("Today", "home", reverse("admin:index"))])
     ]
+    if inboxes := _inboxes(request):
+        sections.append(Section(title="Inboxes", separator=True, items=inboxes))
     placed = _placed(seen)
     for group in _GROUPS:
         items = [
@@ -104,6 +111,18 @@ def sidebar(request: HttpRequest) -> list[Section]:
         if items and (not group.beside or group.beside in seen):
             sections.append(Section(title=group.title, separator=True, items=items))
     return sections
+
+
+def _inboxes(request: HttpRequest) -> list[Item]:
+    user = cast(User, request.user)
+    return [
+        _item(
+            inbox_name(team, viewer=user),
+            "inbox",
+            reverse("admin:inbox", args=[team]),
+        )
+        for team in inboxes_of(user)
+    ]
 
 
 def _visible(request: HttpRequest) -> dict[str, str]:

@@ -92,7 +92,9 @@ def _pauses() -> dict[str, Any]:
         "everything": PauseScope.ALL in scopes,
         "restored": PauseScope.RESTORED in scopes,
         "action_types": scopes.count(PauseScope.ACTION_TYPE),
-        "connectors": scopes.count(PauseScope.CONNECTOR),
+        "connectors": sum(
+            scopes.count(scope) for scope in (PauseScope.CONNECTOR, PauseScope.CONNECTION)
+        ),
     }
 
 

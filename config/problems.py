@@ -20,6 +20,7 @@ from django.template.loader import render_to_string
 from rest_framework import exceptions as drf
 from rest_framework.views import set_rollback
 
+from approvals.api.field_problems import field_problems
 from approvals.exceptions import ApprovalError, FieldProblem, InvalidProposal, StillRunning
 from audit.lib import db
 from audit.services import TrailUnwritable
@@ -188,7 +189,7 @@ def _from_framework(exception: drf.APIException) -> HttpResponse:
             status=exception.status_code,
             code=code or "invalid_request",
             detail="Some fields must be corrected.",
-            errors=tuple(_field_problems(exception.detail)),
+            errors=tuple(field_problems(exception.detail)),
             headers=headers,
         )
     return problem_response(
@@ -203,23 +204,3 @@ def _own_code(exception: drf.APIException) -> str:
     """The code a view gave on purpose, rather than the framework's default for the class."""
     given = exception.get_codes()
     return given if isinstance(given, str) and given != exception.default_code else ""
-
-
-def _field_problems(detail: Any, path: str = "") -> list[FieldProblem]:
-    if isinstance(detail, dict):
-        return [
-            problem
-            for name, inner in detail.items()
-            for problem in _field_problems(
-                inner, path if name == "non_field_errors" else f"{path}.{name}".lstrip(".")
-            )
-        ]
-    if isinstance(detail, (list, tuple)):
-        return [
-            problem
-            for index, inner in enumerate(detail)
-            for problem in _field_problems(
-                inner, f"{path}.{index}" if isinstance(inner, dict) else path
-            )
-        ]
-    return [FieldProblem(field=path, message=str(detail))]

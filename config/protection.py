@@ -16,6 +16,7 @@ from django.db.models.signals import post_migrate, pre_migrate
 
 import approvals.protection
 import audit.protection
+import connectors.protection
 import policies.protection
 from audit.lib.db import is_postgres
 from audit.protection import Protected, Trigger, is_history, triggers_of
@@ -23,10 +24,12 @@ from audit.protection import Protected, Trigger, is_history, triggers_of
 PROTECTED: tuple[Protected, ...] = (
     *audit.protection.PROTECTED,
     *policies.protection.PROTECTED,
+    *connectors.protection.PROTECTED,
     *approvals.protection.PROTECTED,
 )
 FREE: dict[str, str] = {
     **policies.protection.FREE,
+    **connectors.protection.FREE,
     **approvals.protection.FREE,
     "admin.logentry": "Django's log of its admin; the trail is the record",
     "auth.group": "the names of roles, kept by sync_roles",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from typing import Any
 
@@ -90,8 +91,14 @@ PORT = a_port("PORT", 8000)
 BASE_URL: str = env.str("BASE_URL", f"http://127.0.0.1:{PORT}")
 
 SANDBOX_PORT_BASE = env.int("SANDBOX_PORT_BASE", PORT + 11)
-CONNECTORS = systems_from_environment(sandbox=DEBUG or DEMO, first_port=SANDBOX_PORT_BASE)
+# Folders with files of further systems, each one <system>.yaml.
+SYSTEMS_PATH = tuple(folder for folder in env.str("SYSTEMS_PATH", "").split(os.pathsep) if folder)
+CONNECTORS = systems_from_environment(
+    SYSTEMS_PATH, sandbox=DEBUG or DEMO, first_port=SANDBOX_PORT_BASE
+)
 TRUSTED_RELAYS: list[str] = env.list("TRUSTED_RELAYS", [])
+# The one folder in which files hold credentials of connections; empty: no file is read.
+CREDENTIALS_DIR = env.str("CREDENTIALS_DIR", "")
 CONNECTOR_TIMEOUT = timedelta(seconds=env.int("CONNECTOR_TIMEOUT_SECONDS", 8))
 
 # --- Django -----------------------------------------------------------------------------------

@@ -5,3 +5,5 @@ from django.apps import AppConfig
 
 class ConnectorsConfig(AppConfig):
     name = "connectors"
+    verbose_name = "Outside systems"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from audit.lib.canonical import JsonObject, JsonValue
@@ -29,6 +29,9 @@ class SystemEvidence:
     authority: str = "system of record"
 
 
+LONGEST_GUARD = 300  # characters
+
+
 @dataclass(frozen=True, slots=True)
 class Preview:
     """The target as it is and as it would be.
@@ -47,6 +50,15 @@ class Preview:
     """When the reading began, by the database's clock: who asked says so, no adapter does."""
     facts: Mapping[str, JsonValue] = field(default_factory=dict)
     """What policy may know about the target: "customer.segment", "customer.complaints_90d", ..."""
+    offered: Mapping[str, JsonValue] = field(default_factory=dict)
+    """The facts the operation itself declares, for rules about its action type."""
+    guard: str = ""
+    """The target's own mark of its version (ETag, SyncToken, "updated_at"): a write carries it.
+
+    At most LONGEST_GUARD characters.
+    """
+    connection: str = ""
+    """The reference of the connection it was read through: who asked says so, no adapter does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +85,26 @@ class ReadBack:
 
 
 class ConnectorError(Exception):
-    """The target refused, and nothing happened there. The text is for people.
+    """The target refused this call, and the call did nothing there. The text is for people.
 
     `permanent` is False for what may go away by itself (429, connection refused before the
-    request was sent): then the same call may be made again.
+    request was sent): then the same call may be made again, after `retry_after` where the target
+    names a time. It speaks of this call only: "there is one already" after a lost answer may be
+    the lost call's own effect.
     """
 
-    def __init__(self, message: str, *, permanent: bool, code: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        permanent: bool,
+        code: str = "",
+        retry_after: timedelta | None = None,
+    ) -> None:
         super().__init__(message)
         self.permanent = permanent
         self.code = code
+        self.retry_after = retry_after
 
 
 class OutcomeUnknown(Exception):
@@ -93,24 +115,23 @@ class Connector(Protocol):
     """One outside system. Every method may raise ConnectorError; only `execute` OutcomeUnknown.
 
     No method is called with a database transaction open. Every exchange with the target ends
-    within `settings.CONNECTOR_TIMEOUT`, and no method needs more than two.
+    within `settings.CONNECTOR_TIMEOUT`, and no method but `preview` needs more than two.
     """
 
     system: str
-    idempotent: bool
-    """Repeating `execute` with the same key inside `key_window_seconds` has one effect."""
-    key_window_seconds: int
-    can_look_up: bool
-    """`look_up` can tell whether a key was applied, at any time."""
 
     def preview(self, action: Action) -> Preview:
         """Read the target now. Raises ConnectorError when it cannot be read."""
 
-    def execute(self, action: Action, *, idempotency_key: str) -> Receipt:
-        """Do it, at most once per key. Raises ConnectorError (did not happen) or OutcomeUnknown."""
+    def execute(self, action: Action, *, idempotency_key: str, guard: str = "") -> Receipt:
+        """Do it, at most once as the action type's `proof` says.
+
+        A guarded write carries `guard`, the approved version, and the target refuses it when it
+        has moved. Raises ConnectorError (this call did nothing) or OutcomeUnknown.
+        """
 
     def look_up(self, action: Action, *, idempotency_key: str) -> Receipt | None:
-        """The receipt of that key if it was applied, None if it certainly was not."""
+        """The receipt of that key where the target shows its effect; None while it does not."""
 
     def verify(self, action: Action, receipt: Receipt) -> ReadBack:
         """Read the effect back by another way than the write's own answer."""
@@ -126,7 +147,7 @@ class Operation(Protocol):
     """What one action type needs; same promises as `connectors.base.Connector`."""
 
     def preview(self, action: Action) -> Preview: ...
-    def execute(self, action: Action, key: str) -> Receipt: ...
+    def execute(self, action: Action, key: str, guard: str) -> Receipt: ...
     def look_up(self, action: Action, key: str) -> Receipt | None: ...
     def verify(self, action: Action, receipt: Receipt) -> ReadBack: ...
     def compensate(self, action: Action, receipt: Receipt) -> Action: ...
@@ -136,9 +157,6 @@ class DispatchingConnector:
     """A Connector made of one operation per action type."""
 
     system: str
-    idempotent: bool
-    key_window_seconds: int
-    can_look_up: bool
 
     def __init__(self, operations: Mapping[str, Operation]) -> None:
         self._operations = operations
@@ -146,8 +164,8 @@ class DispatchingConnector:
     def preview(self, action: Action) -> Preview:
         return self._operation(action).preview(action)
 
-    def execute(self, action: Action, *, idempotency_key: str) -> Receipt:
-        return self._operation(action).execute(action, idempotency_key)
+    def execute(self, action: Action, *, idempotency_key: str, guard: str = "") -> Receipt:
+        return self._operation(action).execute(action, idempotency_key, guard)
 
     def look_up(self, action: Action, *, idempotency_key: str) -> Receipt | None:
         return self._operation(action).look_up(action, idempotency_key)
@@ -174,10 +192,6 @@ class UnconfiguredConnector(DispatchingConnector):
 
     Requests from when it had one meet it, and end with people instead of in an error.
     """
-
-    idempotent = False
-    key_window_seconds = 0
-    can_look_up = False
 
     def __init__(self, system: str) -> None:
         self.system = system

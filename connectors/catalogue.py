@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 
 from audit.lib.canonical import JsonObject
@@ -33,6 +34,45 @@ class Reversibility(StrEnum):
     IRREVERSIBLE = "irreversible"
 
 
+class Proof(StrEnum):
+    """How an operation is kept at most once, by what its target does."""
+
+    KEYED = "keyed"
+    """The target remembers our key: a repeat inside its window is the same answer."""
+    NAMED = "named"
+    """We choose the new thing's unique name: a second one is refused."""
+    GUARDED = "guarded"
+    """The write carries the approved version: the target refuses it once that has moved."""
+    MARKED = "marked"
+    """The write leaves our mark where a consistent read finds it."""
+    SETTLED = "settled"
+    """The same state again changes nothing, as long as nobody took it back meanwhile."""
+    NONE = "none"
+    """Nothing of that: what became of a lost call, a person finds out."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtMostOnce:
+    """An operation's proof, and what of it the executor may rely on."""
+
+    proof: Proof
+    window: timedelta | None = None
+    """How long a keyed target remembers a key; None: for good."""
+    can_look_up: bool = False
+    """A consistent read by key, name or mark shows whether a call had its effect."""
+
+    @property
+    def may_repeat(self) -> bool:
+        """The same call with the same key has no second effect (inside the window).
+
+        Guarded alone it is never repeated: the refusal of a second write cannot tell our first
+        one from a stranger's. With a mark it can.
+        """
+        return self.proof in (Proof.KEYED, Proof.NAMED) or (
+            self.proof is Proof.GUARDED and self.can_look_up
+        )
+
+
 def _no_amount(params: JsonObject) -> Money | None:
     return None
 
@@ -59,6 +99,9 @@ class ActionType:
     target: Callable[[JsonObject], str]  # "charge ch_1001"
     effect: Callable[[JsonObject], str]  # one plain sentence, from params only
     undo: str  # how it would be undone, or that it cannot be
+    at_most_once: AtMostOnce
+    settles_after: timedelta = timedelta(0)
+    """How long the target takes to show an effect: not read back before."""
     amount: Callable[[JsonObject], Money | None] = _no_amount
     """Raises audit.lib.money.MoneyError when the params' amount is not money of its currency."""
     counterparty: Callable[[JsonObject], str] = _no_counterparty
@@ -69,6 +112,14 @@ class ActionType:
     """"personal", "money", "secret", ..."""
     undo_type: str = ""
     """Key of the action type that undoes this one; empty when nothing does."""
+    shown: JsonObject = field(default_factory=dict)
+    """JSON Schema of a preview's `before` and `after`, for rules to be checked against; empty: what
+    the target shows is not known in advance."""
+    offers: JsonObject = field(default_factory=dict)
+    """The same of the facts the operation itself declares."""
+    definition: str = ""
+    """Digest of the file that declares it; empty for what is declared in Python, whose `version`
+    says when it changed."""
     supervised: bool = False
     """A person starts it and watches; the executor never starts it by itself."""
     field_errors: Callable[[JsonObject], dict[str, str]] = field(default=lambda params: {})

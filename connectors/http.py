@@ -20,7 +20,7 @@ from typing import NoReturn
 import httpx
 from django.conf import settings
 
-from audit.lib.canonical import JsonObject
+from audit.lib.canonical import JsonObject, JsonValue
 from connectors.base import ConnectorError, OutcomeUnknown
 
 _LARGEST_ANSWER = 4 * 1024 * 1024  # bytes; a connector reads records, not files
@@ -172,12 +172,18 @@ def refuse_write(system: str, status: int, message: str, code: str = "") -> NoRe
     raise OutcomeUnknown(sentence)
 
 
-def json_object(response: httpx.Response) -> JsonObject:
-    """The body as a JSON object; raises UnreadableAnswer for anything else, NaN included."""
+def json_value(response: httpx.Response) -> JsonValue:
+    """The body as JSON; raises UnreadableAnswer for anything else, NaN included."""
     try:
-        value = json.loads(response.content, parse_constant=_no_constant)
+        value: JsonValue = json.loads(response.content, parse_constant=_no_constant)
     except ValueError as error:
         raise UnreadableAnswer("The answer is not JSON.") from error
+    return value
+
+
+def json_object(response: httpx.Response) -> JsonObject:
+    """The body as a JSON object; raises UnreadableAnswer for anything else."""
+    value = json_value(response)
     if not isinstance(value, dict):
         raise UnreadableAnswer("The answer is not a JSON object.")
     return value

@@ -7,7 +7,8 @@ Every error is told at once, each with its path and its fix.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NoReturn
@@ -15,6 +16,7 @@ from typing import NoReturn
 import jsonschema_rs
 
 from audit.lib.canonical import JsonObject, JsonValue, canonical
+from audit.lib.money import MoneyError
 from connectors.catalogue import ActionType
 
 
@@ -103,21 +105,89 @@ class FieldError:
 def validate_params(action_type: ActionType, params: JsonValue) -> list[FieldError]:
     """Everything wrong with the params, empty when they can be used; at most 25 errors.
 
-    The caller has capped depth and size before (they come from agents). Meaning is checked only
-    on params whose shape is right.
+    The caller has capped depth and size before (they come from agents). Meaning and money are
+    checked as far as the params they depend on have the right shape.
     """
     validator = _validator(canonical(action_type.schema))
     errors: list[FieldError] = []
-    for problem in validator.iter_errors(params):
+    wrong: set[str] = set()
+    for problem in _worth_telling(validator.iter_errors(params)):
         errors.extend(_explain(problem, action_type.schema))
         if len(errors) >= _MOST_ERRORS:
             return errors[:_MOST_ERRORS]
-    if errors or not isinstance(params, Mapping):
-        return errors
-    return [
-        FieldError(f"params.{name}", message)
-        for name, message in action_type.field_errors(params).items()
-    ]
+        wrong.update(_names(problem, params))
+    if isinstance(params, Mapping):
+        errors.extend(_errors_of_meaning(action_type, params, wrong))
+    return errors[:_MOST_ERRORS]
+
+
+def _worth_telling(
+    problems: Iterable[jsonschema_rs.ValidationError],
+) -> Iterator[jsonschema_rs.ValidationError]:
+    """All of them, but that text of a wrong form is no date, say, either."""
+    told: set[tuple[str | int, ...]] = set()
+    left: list[jsonschema_rs.ValidationError] = []
+    for problem in problems:
+        if isinstance(problem.kind, jsonschema_rs.ValidationErrorKind.Format):
+            left.append(problem)
+            continue
+        told.add(tuple(problem.instance_path))
+        yield problem
+    yield from (problem for problem in left if tuple(problem.instance_path) not in told)
+
+
+def _names(problem: jsonschema_rs.ValidationError, params: JsonValue) -> set[str]:
+    """The params that cannot be relied on because of it; all where it is about them together."""
+    kinds = jsonschema_rs.ValidationErrorKind
+    if problem.instance_path:
+        return {str(problem.instance_path[0])}
+    if isinstance(problem.kind, kinds.AdditionalProperties):
+        return set(problem.kind.unexpected)
+    if isinstance(problem.kind, kinds.Required):
+        return {problem.kind.property}
+    return set(params) if isinstance(params, Mapping) else set()
+
+
+def _errors_of_meaning(
+    action_type: ActionType, params: JsonObject, wrong: set[str]
+) -> list[FieldError]:
+    errors: list[FieldError] = []
+    with suppress(_WrongParam):
+        for name, message in action_type.field_errors(_without(wrong, params)).items():
+            errors.append(FieldError(f"params.{name}", message))
+            wrong = {*wrong, name}
+    with suppress(_WrongParam):
+        try:
+            action_type.amount(_without(wrong, params))
+        except MoneyError as error:
+            errors.append(FieldError("params.amount", str(error)))
+    return errors
+
+
+def _without(wrong: set[str], params: JsonObject) -> JsonObject:
+    return _Params(params, wrong) if wrong else params
+
+
+class _WrongParam(Exception):
+    """A check needs a param that has an error already: there is nothing more to say about it."""
+
+
+class _Params(Mapping[str, JsonValue]):
+    """Params as checks of meaning may read them: reading one that is wrong or missing raises."""
+
+    def __init__(self, params: JsonObject, wrong: set[str]) -> None:
+        self._params, self._wrong = params, wrong
+
+    def __getitem__(self, name: str) -> JsonValue:
+        if name in self._wrong:
+            raise _WrongParam
+        return self._params[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._params)
+
+    def __len__(self) -> int:
+        return len(self._params)
 
 
 @lru_cache(maxsize=256)
@@ -127,6 +197,7 @@ def _validator(schema_text: str) -> jsonschema_rs.Draft202012Validator:
         schema_text,
         retriever=_refuse_to_fetch,
         pattern_options=jsonschema_rs.RegexOptions(),
+        validate_formats=True,
     )
 
 
@@ -170,6 +241,8 @@ def _sentence(kind: object, hint: str) -> str:
             return f"Must be at most {kind.limit}. {hint}".strip()
         case kinds.MinProperties():
             return f"Name at least {kind.limit} field(s). {hint}".strip()
+        case kinds.Format():
+            return f"There is no such {kind.format}. {hint}".strip()
         case kinds.Pattern():
             return f"Not in the form expected. {hint}".strip()
     return f"Not accepted here. {hint}".strip()

@@ -5,16 +5,19 @@ Asked by `policies.authority` alone, which says what follows from it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Collection, Iterable, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from django.contrib.auth.models import Group
 from django.db.models import Q, QuerySet
 
 from audit.lib.one_look import looks_once, once_a_page
+from audit.lib.prepared import Given, Prepared, Question
 from policies.authority_rules import Decider, Limit
 from policies.models import ApprovalLimit, Delegation, User
 from policies.roles import NEVER_DECIDE
+from policies.team_names import persons_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +29,27 @@ class Member:
     limits: tuple[Limit, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class AccountRoles:
+    """The roles one account is in, teams among them."""
+
+    person: str
+    is_active: bool
+    roles: frozenset[str]
+    made_teams: frozenset[str]
+
+
 @once_a_page
-def roles_of_account(user_id: str) -> tuple[bool, frozenset[str]]:
-    """Whether the account is active, and the roles it is in."""
-    rows = list(User.objects.filter(pk=user_id).values_list("is_active", "groups__name"))
-    active = any(is_active for is_active, _ in rows)
-    return active, frozenset(name for _, name in rows if name is not None)
+def roles_of_account(user_id: str) -> AccountRoles:
+    """The account's roles as the database has them now; nothing for one that is not there."""
+    asked = User.objects.filter(pk=user_id)
+    rows = list(asked.values_list("person", "is_active", "groups__name", "groups__team__code"))
+    return AccountRoles(
+        person=next((person for person, *_ in rows), ""),
+        is_active=any(is_active for _, is_active, _, _ in rows),
+        roles=frozenset(role for _, _, role, _ in rows if role),
+        made_teams=frozenset(team for *_, team in rows if team),
+    )
 
 
 def read_together(viewer_id: int, groups: Set[str], at: datetime) -> None:
@@ -44,7 +62,7 @@ def read_together(viewer_id: int, groups: Set[str], at: datetime) -> None:
     rows = _all_in_force(at)
     delegates = {row.delegate_id for row in rows}
     lenders = {row.lender_id for row in rows}
-    wanted = Q(groups__name__in=groups) | Q(pk__in={viewer_id} | delegates | lenders)
+    wanted = _answering(groups) | Q(pk__in={viewer_id} | delegates | lenders)
     together = _read_together()
     together.groups |= groups
     for one in _members(User.objects.filter(wanted).distinct()):
@@ -68,25 +86,62 @@ def _read_together() -> _Together:
 def member(user_id: int) -> Member:
     """The account and its limits as the database has them now."""
     known = _read_together().members.get(user_id)
-    return known or _members(User.objects.filter(pk=user_id))[0]
+    if known is not None:
+        return known
+    (user,) = _ACCOUNT.all(pk=user_id)
+    roles, limits = _ROLES_OF_PERSON.all(person=user.person), _LIMITS.all(pk=user_id)
+    return _assembled([user], roles, limits)[0]
+
+
+def account_asked(user: User) -> list[Question]:
+    """What `member` asks about an account."""
+    pk = user.pk
+    return [
+        _ACCOUNT.asking(pk=pk),
+        _ROLES_OF_PERSON.asking(person=user.person),
+        _LIMITS.asking(pk=pk),
+    ]
+
+
+_ACCOUNT = Prepared(lambda: User.objects.filter(pk=Given("pk")))
+_ROLES = ("pk", "person", "groups__name", "groups__team__code")
+RoleRow = tuple[int, str, str | None, str | None]
+_ROLES_OF_PERSON: Prepared[RoleRow] = Prepared(
+    lambda: User.objects.filter(person=Given("person")).values_list(*_ROLES)
+)
+_LIMITS = Prepared(
+    lambda: ApprovalLimit.objects.filter(
+        Q(user=Given("pk")) | Q(group__in=Group.objects.filter(user=Given("pk")).values("pk")),
+        valid=True,
+    ).select_related("group")
+)
+"""The account's own and those of its roles."""
 
 
 @once_a_page
 def candidates(groups: frozenset[str], delegates: frozenset[int]) -> list[Member]:
     """Active accounts of these groups and those delegates, but nobody who never decides."""
-    together = _read_together()
+    together, asked = _read_together(), persons_in(groups)
     if groups <= together.groups and delegates <= together.members.keys():
         found = (
             one
             for one in together.members.values()
             if one.user.is_active
-            and (one.decider.groups & groups or one.user.pk in delegates)
+            and (
+                one.decider.groups & groups or one.user.person in asked or one.user.pk in delegates
+            )
             and not one.decider.elsewhere & NEVER_DECIDE
         )
         return sorted(found, key=lambda one: one.user.username)
-    accounts = User.objects.filter(Q(groups__name__in=groups) | Q(pk__in=delegates), is_active=True)
+    accounts = User.objects.filter(_answering(groups) | Q(pk__in=delegates), is_active=True)
     never = people_who_never_decide().values("person")
     return _members(accounts.exclude(person__in=never).order_by("username").distinct())
+
+
+def _answering(groups: Set[str]) -> Q:
+    """Whoever is in one of these teams, or is asked by name."""
+    members, asked = Q(groups__name__in=groups), persons_in(groups)
+    return members | Q(person__in=asked) if asked else members
 
 
 def delegations_in_force(
@@ -129,19 +184,29 @@ def people_who_never_decide() -> QuerySet[User]:
 def _members(accounts: QuerySet[User]) -> list[Member]:
     """The accounts as they are now, in three statements whatever their number."""
     users = list(accounts)
+    of_people = User.objects.filter(person__in={user.person for user in users})
+    roles = list(of_people.values_list(*_ROLES))
+    held = {name for _, _, name, _ in roles if name is not None}
+    limits = ApprovalLimit.objects.filter(
+        Q(user__in=[user.pk for user in users]) | Q(group__name__in=held), valid=True
+    ).select_related("group")
+    return _assembled(users, roles, list(limits) if users else ())
+
+
+def _assembled(
+    users: Sequence[User],
+    roles: Iterable[RoleRow],
+    limits: Collection[ApprovalLimit],
+) -> list[Member]:
+    """The accounts with the roles that they and the same people's others hold, and their limits."""
     of_account: dict[int, set[str]] = {}
     of_person: dict[str, set[str]] = {}
-    of_people = User.objects.filter(person__in={user.person for user in users})
-    for pk, person, name in of_people.values_list("pk", "person", "groups__name"):
+    teams: set[str] = set()
+    for pk, person, name, team in roles:
         of_person.setdefault(person, set()).add(name or "")
         of_account.setdefault(pk, set()).update({name} if name else ())
+        teams.update({team} if team else ())
     held = {user.pk: frozenset(of_account.get(user.pk, ())) for user in users}
-    rows = ApprovalLimit.objects.filter(
-        Q(user__in=[user.pk for user in users])
-        | Q(group__name__in=frozenset[str]().union(*held.values())),
-        valid=True,
-    ).select_related("group")
-    limits = list(rows) if users else []
     return [
         Member(
             user,
@@ -149,6 +214,7 @@ def _members(accounts: QuerySet[User]) -> list[Member]:
                 user.person,
                 user.is_active,
                 held[user.pk],
+                made_teams=held[user.pk] & teams,
                 # whoever configures or audits with one account does not decide with another
                 elsewhere=frozenset(of_person.get(user.person, ())),
             ),

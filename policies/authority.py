@@ -15,7 +15,9 @@ from django.db.models import QuerySet
 from audit.actors import Actor, ActorKind
 from audit.lib.money import Money
 from policies.accounts_asked import (
+    AccountRoles,
     Member,
+    account_asked,
     candidates,
     delegations_in_force,
     held_in_force,
@@ -37,7 +39,7 @@ from policies.authority_rules import (
     authorise_own,
     best_limit,
 )
-from policies.models import User
+from policies.models import Ownership, User
 from policies.roles import (
     AGENT_OWNER,
     AUDITOR,
@@ -48,7 +50,9 @@ from policies.roles import (
     MANAGER,
     NEVER_DECIDE,
     RISK_OWNER,
+    SECURITY,
 )
+from policies.team_names import asked_personally, person_in
 from policies.verdicts import RequirementSpec
 
 __all__ = [
@@ -58,6 +62,7 @@ __all__ = [
     "DelegatedAuthority",
     "Limit",
     "Refusal",
+    "account_asked",
     "authorise",
     "best_limit",
     "people_who_never_decide",
@@ -146,16 +151,14 @@ def deciders_with_authority(
 
 
 def groups_delegated_to(user: User, *, at: datetime) -> frozenset[str]:
-    """The deciding roles somebody delegates this account now."""
-    if never_decides(roles_of(user)):
-        return frozenset()
-    if not user.is_active:
+    """What somebody delegates this account now: teams, and what is asked of them by name."""
+    if never_decides(roles_of(user)) or not user.is_active:
         return frozenset()
     groups: set[str] = set()
     for delegated in held_in_force(frozenset({user.pk}), at):
         if delegated.lender.is_active:
-            names = roles_of(delegated.lender)
-            groups |= names & ({delegated.group} if delegated.group else set(DECIDING_ROLES))
+            names = _inboxes(roles_of_account(str(delegated.lender_id)))
+            groups |= names & ({delegated.group} if delegated.group else names)
     return frozenset(groups)
 
 
@@ -181,11 +184,16 @@ def may_stop(actor: Actor) -> Refusal | None:
     return Refusal("may_not_pause", "Only a manager or an ops admin pauses.")
 
 
-def may_write_policy(actor: Actor) -> Refusal | None:
+def may_write_policy(actor: Actor, *, floor: bool = False) -> Refusal | None:
     """Whether the actor may draft, edit, replay and publish policy. None means yes.
 
-    Risk owners and whoever may configure. Publishing one's own words is refused elsewhere.
+    Risk owners and whoever may configure; the floor below it is security's alone. Publishing one's
+    own words is refused elsewhere.
     """
+    if floor:
+        if SECURITY in _roles_in_use(actor):
+            return None
+        return Refusal("not_security", "Only security writes the floor.")
     if may_configure(actor) is None or RISK_OWNER in _roles_in_use(actor):
         return None
     return Refusal("not_risk_owner", "Only a risk owner or an ops admin writes policy.")
@@ -209,15 +217,15 @@ def may_keep_agents_of(actor: Actor, *owner_ids: int) -> Refusal | None:
 
 def roles_of(user: User) -> frozenset[str]:
     """The roles the account is in now, whether or not it is active."""
-    return roles_of_account(str(user.pk))[1]
+    return roles_of_account(str(user.pk)).roles
 
 
 def _roles_in_use(actor: Actor) -> frozenset[str]:
     """The roles of a person who may sign in; nobody else has any."""
     if actor.kind != ActorKind.HUMAN:
         return frozenset()
-    is_active, roles = roles_of_account(actor.id)
-    return roles if is_active else frozenset()
+    account = roles_of_account(actor.id)
+    return account.roles if account.is_active else frozenset()
 
 
 def is_ops_admin(roles: Set[str]) -> bool:
@@ -241,9 +249,40 @@ def never_decides(roles: Set[str]) -> bool:
     return bool(roles & NEVER_DECIDE)
 
 
-def deciding_roles(roles: Set[str]) -> tuple[str, ...]:
-    """Those of the roles that decide, in the order the roles are declared in."""
-    return tuple(role for role in DECIDING_ROLES if role in roles)
+def teams_of(user: User) -> frozenset[str]:
+    """The teams the account is in itself, whether or not it is active."""
+    account = roles_of_account(str(user.pk))
+    return account.roles & frozenset(DECIDING_ROLES) | account.made_teams
+
+
+def may_be_asked(user: User) -> bool:
+    """Whether something may be asked of them: of a team of theirs, or of them by name."""
+    if teams_of(user):
+        return True
+    if never_decides(roles_of(user)):
+        return False
+    owns = Ownership.objects.filter(person__person=user.person, ended_at=None)
+    return owns.exists() or User.objects.filter(line_manager__person=user.person).exists()
+
+
+def inboxes_at(user: User, *, at: datetime) -> tuple[str, ...]:
+    """The inboxes of this account now, its own and those of whoever delegates to it.
+
+    First the teams, the built-in ones in the order they are declared in, then what is asked of a
+    person by name.
+    """
+    if not user.is_active:
+        return ()
+    held = _inboxes(roles_of_account(str(user.pk))) | groups_delegated_to(user, at=at)
+    built_in = tuple(role for role in DECIDING_ROLES if role in held)
+    return (*built_in, *sorted(held - set(built_in), key=lambda one: (bool(person_in(one)), one)))
+
+
+def _inboxes(account: AccountRoles) -> frozenset[str]:
+    """The account's teams, and what it is asked by name unless it configures or audits."""
+    teams = account.roles & frozenset(DECIDING_ROLES) | account.made_teams
+    asked = frozenset({asked_personally(account.person)})
+    return teams if never_decides(account.roles) else teams | asked
 
 
 def only_reads(roles: Set[str]) -> bool:

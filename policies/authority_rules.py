@@ -11,6 +11,7 @@ from audit.lib.money import Money
 from policies import patterns
 from policies.models import User
 from policies.roles import BREAK_GLASS, DECIDING_ROLES, NEVER_DECIDE
+from policies.team_names import asked_personally, spoken
 from policies.verdicts import RequirementSpec
 
 SpentToday: TypeAlias = "int | Callable[[User], int]"
@@ -40,6 +41,8 @@ class Decider:
     person: str
     is_active: bool
     groups: frozenset[str]
+    made_teams: frozenset[str] = frozenset()
+    """Those of the groups that are teams a company made; the built-in ones are known by name."""
     elsewhere: frozenset[str] = frozenset()
     """What the person's other accounts are in: it excludes them, and opens nothing."""
 
@@ -227,7 +230,8 @@ def _width(limit: Limit) -> int:
 
 def _group(decider: Decider, requirement: RequirementSpec) -> str:
     """The first of the groups asked that they are in; "" for none."""
-    held = decider.groups & frozenset(DECIDING_ROLES)
+    held = decider.groups & frozenset(DECIDING_ROLES) | decider.made_teams
+    held |= {asked_personally(decider.person)}
     return next((group for group in requirement.groups if group in held), "")
 
 
@@ -243,7 +247,8 @@ def _barred(decider: Decider, requirement: RequirementSpec) -> Refusal | None:
 
 
 def _wrong_group(requirement: RequirementSpec) -> Refusal:
-    return Refusal("not_in_group", f"Only {' or '.join(requirement.groups)} decides this.")
+    groups = " or ".join(map(spoken, requirement.groups))
+    return Refusal("not_in_group", f"Only {groups} decides this.")
 
 
 def _separation(decider: Decider, case: Case) -> Refusal | None:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from django.db.models import Q
 
+from audit.lib.prepared import Given
 from policies.document import Rule
 from policies.models import PolicyVersion
 from policies.parsing.grammar import read_stored
@@ -17,8 +18,8 @@ from policies.parsing.yaml_source import DocumentError
 _MOST_REMEMBERED = 256
 
 
-def authored(evaluated: Mapping[PolicyVersion, Collection[str]]) -> Q:
-    """The accounts that wrote in these versions, or first wrote one of the rules named with each.
+def versions_behind(evaluated: Mapping[PolicyVersion, Collection[str]]) -> frozenset[int]:
+    """These versions, and those in which one of the rules named with each was first written.
 
     What a version restores counts as written by whoever wrote that. The versions have evaluated
     something: nobody edits those any more, so where their words come from is looked up once.
@@ -27,8 +28,12 @@ def authored(evaluated: Mapping[PolicyVersion, Collection[str]]) -> Q:
         _origins(version.pk, version.audit_head, frozenset(rules))
         for version, rules in evaluated.items()
     ]
-    wrote = frozenset().union(*origins)
-    return Q(drafted_policies__in=wrote) | Q(policy_edits__version__in=wrote)
+    return frozenset().union(*origins)
+
+
+def wrote_in(version: int | Given) -> Q:
+    """The accounts that wrote in this version."""
+    return Q(drafted_policies=version) | Q(policy_edits__version=version)
 
 
 @lru_cache(maxsize=_MOST_REMEMBERED)

@@ -4,17 +4,22 @@ The strictest matching rule wins. Whatever keeps policy from knowing (an error i
 the wrong type, no rate for a currency, nothing matching, no time left, a broken document) requires
 people at the highest tier. So does a target nobody could read. What every rule allows meets the
 matrix last: its objections keep an action from running without people.
+
+The rules of a floor count like the document's own, and nothing in the document takes from them: no
+standing approval stands in for one. Nor do they take from it: they never count as the rule or tier
+whose absence sends a request to people.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from policies.cel.rule_set import Answers, OutOfTime, Values
 from policies.document import READ_BY_THE_ENGINE, Document, Rule, TierRule
+from policies.evidence import unmet
 from policies.facts import FactError, Facts
 from policies.matrix import RUNS_BY_ITSELF, SHAPES, Cell, OperatingModel, Pattern, guarded, shape_of
 from policies.quorum import merged_requirements
@@ -39,6 +44,8 @@ class Seen:
     preview_available: bool
     supervised: bool
     evidence_kinds: tuple[str, ...]
+    evidence_from_people: tuple[str, ...]
+    evidence_supplied: tuple[str, ...]
     evidence_flags: tuple[str, ...]
     sample: int = 99
 
@@ -53,7 +60,12 @@ def objection_to(
     tier: int, seen: Seen, cell: Cell, categories: tuple[str, ...]
 ) -> Objection | None:
     """The first reason against running without people; None when there is none."""
-    missing = [kind for kind in cell.evidence if kind not in seen.evidence_kinds]
+    missing = unmet(
+        cell.evidence,
+        read=seen.evidence_kinds,
+        from_people=seen.evidence_from_people,
+        supplied=seen.evidence_supplied,
+    )
     is_irreversible = seen.reversibility == "irreversible"
     never = [
         (seen.supervised, "A person starts this and watches; it never runs by itself."),
@@ -111,14 +123,15 @@ def evaluate(
     version: str,
     in_time: Callable[[], bool] | None = None,
 ) -> Evaluation:
-    """Evaluate policy for one request.
+    """Evaluate policy for one request; a floor by itself says what it would add to any.
 
     Never raises for what document or facts hold: it fails closed instead.
 
     `in_time` is asked before each crossing into CEL; once it says no, people decide.
     """
+    whole = document.alone if document.is_floor else document
     return _safely(
-        lambda: _evaluate(document, document.rule_set.values(facts), version, in_time), version
+        lambda: _evaluate(whole, whole.rule_set.values(facts), version, in_time), version
     )
 
 
@@ -130,10 +143,11 @@ def evaluate_stored(
     Facts not named have their defaults. Without clauses the trace has the rules that matched only,
     and none of their clauses: for whoever evaluates many and shows no trace.
     """
+    whole = document.alone if document.is_floor else document
     return _safely(
         lambda: _evaluate(
-            document,
-            document.rule_set.stored_values(facts),
+            whole,
+            whole.rule_set.stored_values(facts),
             version,
             with_clauses=with_clauses,
         ),
@@ -193,18 +207,20 @@ def _evaluate(
     answers = document.rule_set.ask(values, in_time)
     seen = Seen(*(values[name] for name in READ_BY_THE_ENGINE))
     matched = [rule for rule in document.rules if answers.hold(rule.when)]
-    tier = _tier(document, answers, matched)
+    floor = [rule for rule in document.floor_rules if answers.hold(rule.when)]
+    tier = _tier(document, answers, [*matched, *floor])
     engine: list[RuleTrace] = []
     failure = _failure(document, answers, tier, matched, seen)
     if failure:
-        errors = _errors(answers, (*document.tiers, *document.rules))
+        rules: list[Rule | TierRule] = [*document.tiers, *document.rules]
+        errors = _errors(answers, [*rules, *document.floor_tiers, *document.floor_rules])
         engine.append(_engine_entry("fail-closed", failure, errors))
         tier = _Tier(HIGHEST_TIER, failure)
 
     cell = guarded(document.matrix.cell(tier.number, seen.action_type), tier.number)
-    standing = _standing(matched, cell)  # none after a failure: that is the highest tier
+    standing = _standing(matched, floor, cell)  # none after a failure: that is the highest tier
     covered = {covered: rule.id for rule in standing for covered in _covers(rule)}
-    counted = [rule for rule in matched if rule.id not in covered]
+    counted = [*(rule for rule in matched if rule.id not in covered), *floor]
     verdict = _strictest(counted)
     if failure:
         verdict = max(verdict, Verdict.REQUIRE_APPROVAL, key=_STRICTNESS.__getitem__)
@@ -222,6 +238,10 @@ def _evaluate(
     trace = [
         _trace(rule, answers, covered, with_clauses=with_clauses)
         for rule in (document.rules if with_clauses else matched)
+    ]
+    trace += [
+        _of_floor(_trace(rule, answers, {}, with_clauses=with_clauses))
+        for rule in (document.floor_rules if with_clauses else floor)
     ]
     return Evaluation(
         verdict=verdict,
@@ -241,7 +261,16 @@ def _evaluate(
         standing=tuple(rule.id for rule in standing),
         step_up=cell.step_up,
         sign_off=cell.sign_off,
+        floor=document.floor_label,
     )
+
+
+FLOOR = "floor."
+"""What the ids of a floor's rules begin with, where they stand beside a version's."""
+
+
+def _of_floor(trace: RuleTrace) -> RuleTrace:
+    return replace(trace, rule=f"{FLOOR}{trace.rule}")
 
 
 def _trace(
@@ -251,14 +280,20 @@ def _trace(
     reason = rule.reason
     if matched and rule.id in covered:
         reason = f"{reason} Covered by standing approval {covered[rule.id]}."
-    clauses = tuple(map(answers.of, rule.when)) if with_clauses else ()
+    clauses = tuple(map(answers.of, _asked(rule, answers))) if with_clauses else ()
     return RuleTrace(rule.id, rule.owner, reason, rule.effect, matched, clauses)
 
 
 def _errors(answers: Answers, rules: Iterable[Rule | TierRule]) -> tuple[Clause, ...]:
     """Every clause of these rules that came to an error."""
-    texts = (text for rule in rules for text in rule.when)
+    texts = dict.fromkeys(text for rule in rules for text in _asked(rule, answers))
     return tuple(answers.errors[text] for text in texts if text in answers.errors)
+
+
+def _asked(rule: Rule | TierRule, answers: Answers) -> tuple[str, ...]:
+    """Its clauses; of a rule about other types of action, only the one that says so."""
+    is_elsewhere = isinstance(rule, Rule) and rule.on and not answers.hold(rule.when[:1])
+    return rule.when[:1] if is_elsewhere else rule.when
 
 
 def _tier(document: Document, answers: Answers, matched: list[Rule]) -> _Tier:
@@ -269,7 +304,9 @@ def _tier(document: Document, answers: Answers, matched: list[Rule]) -> _Tier:
             number, reason = rule.tier, rule.reason
     if number < 0:
         return _Tier(HIGHEST_TIER, "")
-    for floor in matched:
+    at_least: list[Rule | TierRule] = [*matched]
+    at_least += [one for one in document.floor_tiers if answers.hold(one.when)]
+    for floor in at_least:
         if floor.tier > number:
             number, reason = floor.tier, floor.reason
     return _Tier(number, reason)
@@ -286,7 +323,9 @@ def _failure(
 ) -> str:
     """Why policy cannot know, in one sentence; empty when it can."""
     if answers.errors:
-        broken = [rule.id for rule in document.rules if _errors(answers, [rule])]
+        rules = [(rule.id, rule) for rule in document.rules]
+        rules += [(f"{FLOOR}{rule.id}", rule) for rule in document.floor_rules]
+        broken = [name for name, rule in rules if _errors(answers, [rule])]
         if broken:
             return f"A condition of {', '.join(broken)} could not be evaluated."
         return "A condition that decides the tier could not be evaluated."
@@ -301,9 +340,9 @@ def _failure(
     return ""
 
 
-def _standing(matched: list[Rule], cell: Cell) -> tuple[Rule, ...]:
+def _standing(matched: list[Rule], floor: list[Rule], cell: Cell) -> tuple[Rule, ...]:
     """The standing approvals that count: none against a denial, none where people always decide."""
-    if cell.always_people or _strictest(matched) == Verdict.DENY:
+    if cell.always_people or _strictest([*matched, *floor]) == Verdict.DENY:
         return ()
     return tuple(rule for rule in matched if rule.standing)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import date
 from functools import cache
 from typing import Any, TypeAlias, cast, get_args, get_origin, get_type_hints
 
@@ -42,9 +43,16 @@ class ActionFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequesterFacts:
+    """On whose behalf it was proposed. Somebody unknown, or nobody, has no authority to lend."""
+
     name: str = fact("On whose behalf it was proposed, as the agent named them.", "")
     known: bool = fact("They have an account here.", False)
-    over_ceiling: bool = fact("The amount is above what they could approve themselves.", False)
+    over_ceiling: bool = fact(
+        "The amount is above what they could approve themselves. With nobody known named, above "
+        "the agent's own ceiling (one without a ceiling has no authority of its own), or above "
+        "what whoever it named before in the session could.",
+        False,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +70,15 @@ class AgentFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFacts:
+    """What the agent says produced the proposal: its word, never to be trusted."""
+
+    id: str = fact("The model it names; empty when it names none.", "")
+    prompt_version: str = fact("The version of its prompt; empty when it names none.", "")
+    differs: bool = fact("It names another model than the agent was registered with.", False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CustomerFacts:
     id: str = fact("The customer as the system of record names them; empty: unknown.", "")
     known: bool = fact("The target system knows the customer.", False)
@@ -72,7 +89,11 @@ class CustomerFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceFacts:
-    kinds: tuple[str, ...] = fact("Kinds of evidence present and fresh.", ())
+    kinds: tuple[str, ...] = fact("Kinds of evidence the system has read.", ())
+    from_people: tuple[str, ...] = fact("Kinds a colleague has supplied.", ())
+    supplied: tuple[str, ...] = fact(
+        "Kinds the agent has supplied: fresh, with something to read, nothing flagged in it.", ()
+    )
     missing_purchase_order: bool = fact("A payment whose invoice names no purchase order.", False)
     missing: tuple[str, ...] = fact("Kinds the policy in force asks for that are not there.", ())
     stale: tuple[str, ...] = fact("Kinds of the agent's sources older than 24 hours.", ())
@@ -128,12 +149,68 @@ class VelocityFacts:
     first_for_counterparty: bool = fact("No earlier request to this counterparty succeeded.", True)
 
 
+SOURCE_CLASSES = ("own", "authenticated", "public", "unknown")
+"""Where what an agent read came from, from the most trusted; what it does not say is unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionFacts:
+    """What the same agent did in the same session; a session ends for nobody who leaves it out.
+
+    Counts and sums include this request and leave out what ended without effect. Sources are the
+    agent's word: rules that ask about them may raise a tier, ask people or deny, never allow.
+    """
+
+    named: bool = fact("It belongs to a session.", False)
+    count: int = fact("Requests of the session.", 1)
+    sum_base: int = fact("Their amounts, in the base currency.", 0)
+    highest_tier: int = fact("The highest tier of the session's other requests; 0: none.", 0)
+    systems: tuple[str, ...] = fact("The systems the session's requests act on.", ())
+    goes_beyond: bool = fact(
+        "Others came before it in the session, and none that was approved or allowed acts on this "
+        "system. Reading, drafting and undoing go beyond nothing.",
+        False,
+    )
+    sources: tuple[str, ...] = fact(
+        "Classes of all the agent has read in the session, only ever added to: own, "
+        "authenticated, public, unknown.",
+        ("unknown",),
+    )
+    worst_source: str = fact("The least trusted of them, in that order.", "unknown")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeFacts:
     today: str = fact("The date where the policy's business hours are, such as 2026-11-20.", "")
+    month_ago: str = fact("The date 30 days before that.", "")
+    weekday: str = fact("The day of the week there: mon, tue, wed, thu, fri, sat or sun.", "mon")
+    hour: int = fact("The full hour there, 0 to 23.", 12)
     business_hours: bool = fact("Within the policy's business hours.", True)
     open_windows: tuple[str, ...] = fact("Names of the change windows open now.", ())
     freezes: tuple[str, ...] = fact("Names of the freezes that cover this action type now.", ())
+
+
+CASE = ("params", "before", "after", "target")
+"""What a rule that names its action types (`on`) may look into as well: `params.fields.stage`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """The case itself: JSON objects, whose fields differ from one action type to another.
+
+    None is not known; so is a field that is not there. Whoever asks for it all the same gets an
+    error, and people decide: rules ask `has(params.note)` first.
+    """
+
+    params: Mapping[str, Any] | None = None
+    before: Mapping[str, Any] | None = None
+    after: Mapping[str, Any] | None = None
+    target: Mapping[str, Any] | None = None
+    """The facts that the operation itself declares."""
+
+    def known(self) -> dict[str, Mapping[str, Any]]:
+        """What is known of it, by name."""
+        return {name: part for name in CASE if (part := getattr(self, name)) is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,14 +220,17 @@ class Facts:
     action: ActionFacts = field(default_factory=ActionFacts)
     requester: RequesterFacts = field(default_factory=RequesterFacts)
     agent: AgentFacts = field(default_factory=AgentFacts)
+    model: ModelFacts = field(default_factory=ModelFacts)
     customer: CustomerFacts = field(default_factory=CustomerFacts)
     evidence: EvidenceFacts = field(default_factory=EvidenceFacts)
     velocity: VelocityFacts = field(default_factory=VelocityFacts)
+    session: SessionFacts = field(default_factory=SessionFacts)
     time: TimeFacts = field(default_factory=TimeFacts)
+    case: Case = field(default_factory=Case)
 
-    def flat(self) -> dict[str, bool | int | float | str | list[str]]:
+    def flat(self) -> dict[str, Any]:
         """The facts by CEL name, as CEL and canonical JSON take them."""
-        result: dict[str, bool | int | float | str | list[str]] = {}
+        result: dict[str, Any] = dict(self.case.known())
         for name in declared():
             group, _, item = name.partition(".")
             value = getattr(getattr(self, group), item)
@@ -166,12 +246,32 @@ class Facts:
         known = declared()
         groups: dict[str, dict[str, object]] = {item.name: {} for item in fields(cls)}
         for name, value in values.items():
+            if name in CASE:
+                groups["case"][name] = _part(name, value)
+                continue
             if name not in known:
                 raise FactError(name, f"'{name}' is not a fact.")
             group, _, item_name = name.partition(".")
             groups[group][item_name] = known[name].accept(value)
         kinds = get_type_hints(cls)
         return cls(**{name: kinds[name](**given) for name, given in groups.items()})
+
+
+def _part(name: str, value: object) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise FactError(name, f"{name} is an object with fields, not {value!r}.")
+    return value
+
+
+def weekday_of(today: object, otherwise: str) -> str:
+    """The weekday of a stored `time.today`; `otherwise` where that is no date."""
+    try:
+        return WEEKDAYS[date.fromisoformat(str(today)).weekday()]
+    except ValueError:
+        return otherwise
+
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 class FactError(ValueError):
@@ -224,6 +324,8 @@ def declared() -> dict[str, Declaration]:
     """Every fact by its CEL name, in order of declaration."""
     result: dict[str, Declaration] = {}
     for group, kind in get_type_hints(Facts).items():
+        if kind is Case:
+            continue
         hints = get_type_hints(kind)
         for item in fields(kind):
             hint = hints[item.name]

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from policies import patterns
+from policies.evidence import EvidenceDemand
 from policies.patterns import EVERY
 from policies.verdicts import HIGHEST_TIER, Deadlines, RequirementSpec
 
@@ -81,7 +82,7 @@ class Cell:
     """What one tier asks for."""
 
     requirements: tuple[RequirementSpec, ...]
-    evidence: tuple[str, ...]
+    evidence: tuple[EvidenceDemand, ...]
     deadlines: Deadlines
     reason_required: bool
     window: str
@@ -100,7 +101,7 @@ class Override:
     tier: int
     action_type: str
     requirements: tuple[RequirementSpec, ...] | None = None
-    evidence: tuple[str, ...] | None = None
+    evidence: tuple[EvidenceDemand, ...] | None = None
     deadlines: Deadlines | None = None
     reason_required: bool | None = None
     window: str | None = None

@@ -18,6 +18,8 @@ PROTECTED = (
         ),
     ),
     Protected("policies.delegation", (CHAIN, once("revoked_at", needs_event=True))),
+    Protected("policies.team", (CHAIN, moves("name", "escalates_to", "hours", needs_event=True))),
+    Protected("policies.ownership", (CHAIN, once("ended_at", needs_event=True))),
     Protected("policies.absence", (CHAIN, once("cancelled_at", needs_event=True))),
     Protected(
         "policies.authoritychange",
@@ -69,6 +71,7 @@ PROTECTED = (
             CHAIN,
             moves("last_login", "password", "username", "first_name", "last_name", "email"),
             moves("is_active", "is_staff", "is_superuser", "person"),
+            moves("line_manager", needs_event=True),
         ),
     ),
 )

@@ -275,7 +275,12 @@ def _both(first: RequirementSpec, second: RequirementSpec) -> RequirementSpec:
 
 
 def _higher(first: str, second: str) -> str:
-    """The one further up the ladder; the first where neither answers to the other."""
+    """The one further up the ladder; the first where neither answers to the other.
+
+    A team somebody named counts before the one above whoever will be asked.
+    """
+    if not first or not second:
+        return first or second
     above = first
     while above in ANSWERS_TO:
         above = ANSWERS_TO[above]

@@ -7,7 +7,7 @@ stops `sync_roles`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _RECORDS = tuple(
     f"approvals.view_{model}"
@@ -42,26 +42,39 @@ class Role:
     """The role above: where a requirement climbs when nobody's limit covers the amount."""
 
 
-def _reviewer(name: str, description: str, *inboxes: str, answers_to: str = "manager") -> Role:
-    seen = tuple(f"approvals.view_{inbox}inbox" for inbox in inboxes)
-    return Role(name, description, (*seen, *_RECORDS), decides=True, answers_to=answers_to)
+def _reviewer(name: str, description: str, answers_to: str = "manager") -> Role:
+    return Role(name, description, _RECORDS, decides=True, answers_to=answers_to)
+
+
+def role_of(team: str) -> Role:
+    """The role of a team that a company made: its members see what every team does."""
+    return _reviewer(team, "A team of this company.")
+
+
+def _with(role: Role, *permissions: str) -> Role:
+    return replace(role, permissions=(*role.permissions, *permissions))
 
 
 ROLES: tuple[Role, ...] = (
-    _reviewer("finance", "Decides refunds, credits and payments within its limit.", "finance"),
-    _reviewer("security", "Decides access, configuration and flagged content.", "security"),
-    _reviewer("support", "Decides what customers are sent.", "support"),
-    _reviewer(
-        "operations", "Decides changes to records, orders, shipments, machines.", "operations"
+    _reviewer("finance", "Decides refunds, credits and payments within its limit."),
+    _with(
+        _reviewer(
+            "security", "Decides access, configuration and flagged content; writes the floor."
+        ),
+        "policies.view_policyversion",
+        "policies.add_policyversion",
+        "policies.change_policyversion",
+        "policies.view_backtest",
     ),
-    _reviewer("legal", "Decides contract clauses and regulated matters.", "legal"),
+    _reviewer("support", "Decides what customers are sent."),
+    _reviewer("operations", "Decides changes to records, orders, shipments, machines."),
+    _reviewer("legal", "Decides contract clauses and regulated matters."),
     _reviewer(
         "manager",
         "Decides above the other roles' limits and receives what they leave undecided.",
-        "manager",
         answers_to="executive",
     ),
-    _reviewer("executive", "Decides above every manager's limit.", "executive", answers_to=""),
+    _reviewer("executive", "Decides above every manager's limit.", answers_to=""),
     Role(
         "break-glass",
         "May approve alone in an emergency: loudly, for minutes, and reviewed afterwards.",
@@ -88,10 +101,17 @@ ROLES: tuple[Role, ...] = (
             "policies.change_user",
             "policies.add_approvallimit",
             "policies.change_approvallimit",
+            "policies.add_team",
+            "policies.change_team",
+            "policies.add_ownership",
+            "policies.change_ownership",
             "policies.add_exchangerate",
             "policies.add_policyversion",
             "policies.change_policyversion",
             "auth.view_group",
+            "connectors.view_connection",
+            "connectors.add_connection",
+            "connectors.change_connection",
             "approvals.view_breakglass",
             "approvals.view_agent",
             "approvals.add_agent",
@@ -114,7 +134,13 @@ ROLES: tuple[Role, ...] = (
     Role(
         "auditor",
         "Reads everything, changes nothing, exports evidence.",
-        ("approvals.view_*", "policies.view_*", "audit.view_*", "auth.view_group"),
+        (
+            "approvals.view_*",
+            "policies.view_*",
+            "connectors.view_connection",
+            "audit.view_*",
+            "auth.view_group",
+        ),
     ),
 )
 
@@ -126,6 +152,8 @@ BREAK_GLASS_REVIEWERS = ("manager", "executive", "security")
 AUDITOR = "auditor"
 MANAGER = "manager"
 RISK_OWNER = "risk owner"
+SECURITY = "security"
+"""Whose the floor is, below every version of the policy."""
 DECIDING_ROLES: tuple[str, ...] = tuple(role.name for role in ROLES if role.decides)
 ANSWERS_TO: dict[str, str] = {role.name: role.answers_to for role in ROLES if role.answers_to}
 """Role -> the role above it; the top of the ladder answers to nobody."""

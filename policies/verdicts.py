@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from policies.evidence import EvidenceDemand
+
 
 class Verdict(StrEnum):
     """Policy allows, requires approval, or denies. The strictest wins, in this order."""
@@ -22,11 +24,11 @@ HIGHEST_TIER = 5
 class RequirementSpec:
     """One thing people must say yes to: `quorum` distinct people of `group` or an alternative."""
 
-    group: str  # a role of policies.roles, by name
+    group: str  # a team by its code, or who is looked up: see policies.team_names
     quorum: int = 1
     stage: int = 1  # stage 2 opens when stage 1 is met
     within_limit: bool = False  # only people whose approval limit covers the amount count
-    escalates_to: str = "manager"  # who is asked when time runs out, or when the route is empty
+    escalates_to: str = "manager"  # the team asked next; "" for the one above whoever is asked
     alternatives: tuple[str, ...] = ()  # OR: members of these groups may answer as well
     excludes: tuple[str, ...] = ()  # whoever is in one of these groups never counts here
 
@@ -73,7 +75,7 @@ class Evaluation:
     tier: int
     requirements: tuple[RequirementSpec, ...]
     deadlines: Deadlines
-    evidence_required: tuple[str, ...]  # evidence kinds that must be there, fresh
+    evidence_required: tuple[EvidenceDemand, ...]
     reason_required: bool  # approving needs a written reason too
     window: str  # name of the change window execution waits for, "" for none
     trace: tuple[RuleTrace, ...]
@@ -86,6 +88,7 @@ class Evaluation:
     standing: tuple[str, ...] = ()  # ids of the standing approvals this verdict rests on
     step_up: bool = True  # deciding takes a fresh proof of identity
     sign_off: bool = True  # an accountable person closes the record
+    floor: str = ""  # label of the floor evaluated with it, "" for none
 
     @property
     def matched(self) -> tuple[RuleTrace, ...]:

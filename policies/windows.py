@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 from policies import patterns
 
 MINUTES_A_DAY = 24 * 60
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _HORIZON_DAYS = 15  # two weeks: a weekly window may fall into one clock change, never into two
 
 

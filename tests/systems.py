@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from pytest_django.fixtures import Settings
 
+from connectors.catalogue import ActionType, AtMostOnce, Proof
 from connectors.sandbox.server import Sandbox
 
 
@@ -22,15 +26,23 @@ def running_sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(autouse=True)
-def _no_memory_of_other_tests(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_memory_of_other_tests(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     """Every test has a database of its own; to a memory they shared it would look restored.
 
     What a process looks up every few seconds it looks up once a test, however slow: tests count.
     """
+    from connectors.connections import Known  # settings have been read by now
+
     name = f"newest-event-{uuid4().hex}.json"
     settings.NEWEST_EVENT_FILE = str(settings.VAR_DIR / "memories" / name)
     monkeypatch.setattr("policies.services.shadow._known", None)
     monkeypatch.setattr("policies.services.shadow.KNOWN_FOR", 600.0)
+    monkeypatch.setattr("connectors.connections._known_rows", (time.monotonic(), Known()))
+    monkeypatch.setattr("connectors.connections.KNOWN_FOR", 600.0)
+    if request.node.get_closest_marker("once"):  # there is no database to keep it in
+        monkeypatch.setattr("connectors.circuit.count_failure", lambda name: None)
 
 
 @pytest.fixture(autouse=True)
@@ -65,3 +77,18 @@ def sandbox(running_sandbox: Sandbox, settings: Settings) -> Sandbox:
     settings.CONNECTORS = running_sandbox.connectors
     settings.CONNECTOR_TIMEOUT = timedelta(seconds=5)
     return running_sandbox
+
+
+def declare(monkeypatch: pytest.MonkeyPatch, key: str, **changes: Any) -> ActionType:
+    """Let the action type be another one for this test, as if its system were different."""
+    from connectors import loading, registry  # settings have been read by now
+
+    kind = replace(registry.action_type(key), **changes)
+    found = loading.load(())
+    changed = replace(found, types={**found.types, key: kind})
+    monkeypatch.setattr(registry, "_registered", lambda: changed)
+    return kind
+
+
+WITHOUT_LOOK_UP = AtMostOnce(Proof.KEYED, window=timedelta(hours=24))
+"""As payments are, at a target that cannot be asked what became of a call."""

@@ -34,7 +34,7 @@ from audit.lib.money import Money, MoneyError
 from connectors.registry import action_types
 from policies.authority import is_ops_admin, roles_of
 from policies.models import User
-from policies.roles import DECIDING_ROLES
+from policies.teams import team_choices
 
 
 class BudgetForm(forms.Form):
@@ -85,14 +85,11 @@ def rows_of(agent: Agent) -> list[BudgetRow]:
     ]
 
 
-_TEAMS = [(role, role) for role in DECIDING_ROLES]
-
-
 class AgentForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable when run
     """What an agent is and may propose. The ceiling is typed as money is written."""
 
     team = forms.ChoiceField(
-        choices=_TEAMS,
+        choices=team_choices,
         widget=UnfoldAdminSelectWidget,
         help_text="The role group the agent works for.",
     )
@@ -169,7 +166,7 @@ class AgentAdmin(ObjectActionsAdmin):
     list_display = ("name", "owner", "team", "model", "ceiling", "trusted", "status")
     list_select_related = ("owner",)
     list_filter = (
-        one_of("team", "team", lambda: _TEAMS),
+        one_of("team", "team", team_choices),
         equal_to("owner", "owner__username", parameter="owner"),
     )
     list_filter_submit = True

@@ -20,7 +20,7 @@ from approvals.selectors.dashboard import (
     posture,
     today,
 )
-from approvals.selectors.inbox import MOST_COUNTED, teams_of
+from approvals.selectors.inbox import MOST_COUNTED, inbox_name, inboxes_of
 from approvals.selectors.pauses import current_pauses, stops_in_force
 from approvals.selectors.restores import freeze_in_force
 from approvals.selectors.watching import problems
@@ -39,6 +39,7 @@ from policies.models.versions import VersionStatus
 from policies.services.publishable import involvement_in
 from policies.services.rates import outdated_currencies
 from policies.services.upgrades import why_unreadable
+from policies.team_names import person_in
 
 _WIDTH, _HEIGHT, _FOOT = 720, 120, 18
 
@@ -71,14 +72,17 @@ def landing_context(request: HttpRequest) -> dict[str, Any]:
     if not isinstance(user, User):
         return {}
     at = db_clock.now_of_page()
-    teams = counts_of(teams_of(user), viewer=user, at=at)
+    inboxes = counts_of(inboxes_of(user), viewer=user, at=at)
+    shown = [one for one in inboxes if one.is_anything or not person_in(one.team)]
     roles = roles_of(user)
     hours = last_day(at=at)
     done = today(at=at)
     return {
         "at": at,
         "concerns": concerns_of(user, roles, at=at),
-        "inboxes": [{"team": counts.team, "tiles": _tiles(counts)} for counts in teams],
+        "inboxes": [
+            {"name": inbox_name(one.team, viewer=user), "tiles": _tiles(one)} for one in shown
+        ],
         "today": [
             Tile("Executed", _capped(done.executed), "", _tone(done.executed)),
             Tile("Allowed by policy alone", _capped(done.allowed), "", _tone(done.allowed)),
@@ -97,12 +101,12 @@ def landing_context(request: HttpRequest) -> dict[str, Any]:
         "posture": _posture(user, roles, at),
         "problems": problems() if user.is_active and watches_operations(roles) else [],
         "paused": current_pauses() if user.is_active and watches_operations(roles) else [],
-        "has_place": bool(teams) or bool(roles),
+        "has_place": bool(shown) or bool(roles),
     }
 
 
 def _tiles(counts: TeamCounts) -> list[Tile]:
-    url = reverse(f"admin:approvals_{counts.team}inbox_changelist")
+    url = reverse("admin:inbox", args=[counts.team])
     return [
         Tile("to decide", _capped(counts.to_decide), url, _tone(counts.to_decide)),
         Tile("due within the hour", _capped(counts.due_soon), url, _tone(counts.due_soon, "warn")),

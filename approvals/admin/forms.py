@@ -11,6 +11,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
 
 from approvals.choices import REASONS, DecisionVerdict
 from approvals.exceptions import FieldProblem
@@ -100,6 +101,39 @@ class BreakGlassForm(SnapshotForm):
         rows=4,
         hint="At least 40 characters. Everybody named above reads it, and so does the review.",
     )
+
+
+class SupplyForm(SnapshotForm):
+    """Evidence from a colleague; what kind is asked for, the policy says."""
+
+    kind = forms.CharField(
+        label="What it is",
+        max_length=40,
+        validators=[
+            RegexValidator(
+                r"\A[a-z][a-z0-9_]*\Z", "Small letters, digits and _, as in hazard_check."
+            )
+        ],
+        widget=forms.TextInput(attrs={"placeholder": "hazard_check"}),
+        error_messages={"required": "Say what kind of evidence it is."},
+    )
+    title = forms.CharField(
+        label="Title",
+        max_length=200,
+        error_messages={"required": "Give it a title."},
+    )
+    text = _text("What you found", rows=4, hint="Reviewers and the trail keep your words.")
+    uri = forms.CharField(
+        label="Address",
+        required=False,
+        max_length=500,
+        validators=[RegexValidator(r"\Ahttps://", "Only https:// addresses, or none.")],
+        help_text="Where it can be read. Countersign never fetches it.",
+    )
+
+
+class ReadAgainForm(SnapshotForm):
+    """Nothing to fill in."""
 
 
 class EmptyForm(ActionForm):

@@ -20,17 +20,7 @@ from django.utils.safestring import SafeString
 
 from approvals.admin.review_context import countdown
 from approvals.admin.review_page import ReviewPageAdmin
-from approvals.models import (
-    ActionRequest,
-    Agent,
-    ExecutiveInbox,
-    FinanceInbox,
-    LegalInbox,
-    ManagerInbox,
-    OperationsInbox,
-    SecurityInbox,
-    SupportInbox,
-)
+from approvals.models import ActionRequest, Agent, Inbox
 from approvals.selectors.inbox import (
     MOST_COUNTED,
     TO_DECIDE,
@@ -46,7 +36,8 @@ from audit.lib import db_clock
 from audit.lib.admin import FixedOrderChangeList
 from connectors.registry import action_types
 from policies.models import User
-from policies.roles import ROLES
+from policies.team_names import spoken
+from policies.teams import team_choices
 from policies.verdicts import HIGHEST_TIER
 
 Choices = list[tuple[str, str]]
@@ -122,7 +113,7 @@ class AgentTeamFilter(_ColumnFilter):
     column = "agent__team"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Choices:
-        return [(role.name, role.name.capitalize()) for role in ROLES if role.decides]
+        return team_choices()
 
     def queryset(self, request: HttpRequest, queryset: Requests) -> Requests:
         """By the agents' ids: of a team with none, or with few, the database then knows it."""
@@ -136,6 +127,7 @@ INBOX_FILTERS = (ViewFilter, TierFilter, ActionTypeFilter, AgentTeamFilter)
 _NARROWING = ("tier", "action_type", "agent_team", "q")
 
 
+@admin.register(Inbox)
 class InboxAdmin(ReviewPageAdmin):
     """One team's list. The rows and tabs are the template's own."""
 
@@ -210,7 +202,7 @@ class InboxAdmin(ReviewPageAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         response = super().changelist_view(
-            request, {"title": f"{self.team.capitalize()} inbox", **(extra_context or {})}
+            request, {"title": self.name_for(request), **(extra_context or {})}
         )
         context = response.context_data if isinstance(response, TemplateResponse) else None
         if context and "cl" in context:
@@ -226,7 +218,8 @@ class InboxAdmin(ReviewPageAdmin):
         # sliced, as more may have come since they were counted than one page shows
         rows = rows_of(list(changes.result_list[: self.list_per_page]), viewer=viewer, at=at)
         return {
-            "team": self.team,
+            "inbox_name": self.name_for(request),
+            "whom": spoken(self.team),
             "rows": [
                 {
                     "url": self.review_url(row.request.pk),
@@ -252,38 +245,3 @@ class InboxAdmin(ReviewPageAdmin):
 
 def _is_narrowed(request: HttpRequest) -> bool:
     return any(request.GET.get(name) for name in _NARROWING)
-
-
-@admin.register(FinanceInbox)
-class FinanceInboxAdmin(InboxAdmin):
-    team = "finance"
-
-
-@admin.register(SecurityInbox)
-class SecurityInboxAdmin(InboxAdmin):
-    team = "security"
-
-
-@admin.register(SupportInbox)
-class SupportInboxAdmin(InboxAdmin):
-    team = "support"
-
-
-@admin.register(OperationsInbox)
-class OperationsInboxAdmin(InboxAdmin):
-    team = "operations"
-
-
-@admin.register(LegalInbox)
-class LegalInboxAdmin(InboxAdmin):
-    team = "legal"
-
-
-@admin.register(ManagerInbox)
-class ManagerInboxAdmin(InboxAdmin):
-    team = "manager"
-
-
-@admin.register(ExecutiveInbox)
-class ExecutiveInboxAdmin(InboxAdmin):
-    team = "executive"

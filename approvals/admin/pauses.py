@@ -31,7 +31,7 @@ def _choices() -> list[tuple[str, Any]]:
         (_EVERYTHING, "Everything"),
         *(
             (scope.label.capitalize(), [(f"{scope.value}:{key}", key) for key in keys])
-            for scope in (PauseScope.CONNECTOR, PauseScope.ACTION_TYPE)
+            for scope in (PauseScope.CONNECTOR, PauseScope.CONNECTION, PauseScope.ACTION_TYPE)
             if (keys := pauses.keys_of(scope))
         ),
     ]

@@ -37,13 +37,9 @@ from approvals.models import (
 from approvals.selectors.evidence_view import stored_json
 from audit.lib.admin_filters import between, equal_to, one_of
 from audit.lib.canonical import canonical
-from policies.roles import DECIDING_ROLES
 from policies.services.traces import rules_in
+from policies.teams import team_choices
 from policies.verdicts import HIGHEST_TIER, Verdict
-
-
-def _roles() -> list[tuple[str, str]]:
-    return [(role, role) for role in DECIDING_ROLES]
 
 
 @admin.register(Decision)
@@ -54,7 +50,7 @@ class DecisionAdmin(ScopedRecords):
     list_select_related = ("request", "decider")
     list_filter = (
         one_of("verdict", "verdict", lambda: list(DecisionVerdict.choices)),
-        one_of("role", "group", _roles),
+        one_of("role", "group", team_choices),
         equal_to("person", "person"),
         *between("created_at"),
     )
@@ -115,7 +111,7 @@ class RequirementAdmin(ScopedRecords):
     )
     list_display_links = ("version",)
     list_filter = (
-        one_of("role", "group", _roles),
+        one_of("role", "group", team_choices),
         one_of("open", "is_open", lambda: YES_OR_NO),
     )
     list_filter_submit = True
@@ -138,7 +134,7 @@ class PolicyDecisionAdmin(ScopedRecords):
     )
     list_filter_submit = True
     fields = readonly_fields = (
-        "request_link", "version", "purpose", "policy_version", "verdict", "tier",
+        "request_link", "version", "purpose", "policy_version", "floor", "verdict", "tier",
         "reason_required", "window", "evidence_required", "decide_within", "execute_within",
         "created_at", "pretty_trace", "pretty_facts",
     )  # fmt: skip
@@ -148,7 +144,8 @@ class PolicyDecisionAdmin(ScopedRecords):
         trace = stored_json(decision.trace)
         if not trace:
             return pretty(decision.trace)
-        return pretty(canonical({**trace, "rules": rules_in(trace, decision.policy_version)}))
+        rules = rules_in(trace, decision.policy_version, decision.floor)
+        return pretty(canonical({**trace, "rules": rules}))
 
     @display(description="facts")  # type: ignore[untyped-decorator]
     def pretty_facts(self, decision: PolicyDecision) -> SafeString | str:
@@ -192,7 +189,7 @@ class EscalationAdmin(ScopedRecords):
     list_select_related = ("request", "by")
     list_filter = (
         one_of("step", "step", lambda: list(EscalationStep.choices)),
-        one_of("escalated to", "to_group", _roles),
+        one_of("escalated to", "to_group", team_choices),
         *between("created_at"),
     )
     list_filter_submit = True

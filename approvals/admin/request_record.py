@@ -25,7 +25,7 @@ from approvals.inspection import reveal
 from approvals.models import ActionRequest, Requirement
 from approvals.selectors.break_glass import open_for_break_glass
 from approvals.selectors.case import amount_of
-from approvals.selectors.inbox import asked_now, requests_of, teams_of
+from approvals.selectors.inbox import asked_now, inboxes_of, requests_of
 from approvals.selectors.request_view import RequestView
 from approvals.selectors.search import SEARCHED_BY, matching, request_id_at
 from approvals.selectors.visibility import visible_requests
@@ -106,6 +106,7 @@ class ActionRequestAdmin(ScopedRecords):
         record = self.get_object(request, object_id)
         if not self.has_view_permission(request, record):
             raise PermissionDenied
+        view = RequestView(record)
         return TemplateResponse(
             request,
             "admin/approvals/record.html",
@@ -115,9 +116,9 @@ class ActionRequestAdmin(ScopedRecords):
                 "original": record,
                 "title": str(record),
                 "subtitle": "Record",
-                "view": RequestView(record),
+                "view": view,
                 "badges": _badges(record),
-                "facts": _facts(record),
+                "facts": _facts(view),
                 "tables": tables_of(record),
                 "review_page": self._review_page(request, record),
             },
@@ -155,7 +156,8 @@ def _badges(request: ActionRequest) -> tuple[Badge, ...]:
     )
 
 
-def _facts(request: ActionRequest) -> tuple[tuple[str, Any], ...]:
+def _facts(view: RequestView) -> tuple[tuple[str, Any], ...]:
+    request = view.request
     agent = format_html(
         '<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>',
         reverse("admin:approvals_agent_change", args=[request.agent_id]),
@@ -175,6 +177,8 @@ def _facts(request: ActionRequest) -> tuple[tuple[str, Any], ...]:
         ("Counterparty", reveal(request.counterparty)),
         ("Amount", str(amount_of(request) or "")),
         ("Policy's verdict", request.verdict.replace("_", " ")),
+        ("Policy version", view.policy.version if view.policy else ""),
+        ("Floor", (view.policy.decision.floor_id or "") if view.policy else ""),
         ("Proposed", format_record_moment(request.created_at)),
         ("Last change", format_record_moment(request.updated_at)),
         ("Decide by", format_record_moment(request.decide_by)),
@@ -204,9 +208,7 @@ def open_review(request: HttpRequest, request_id: UUID) -> HttpResponse:
     user = cast(User, request.user)
     team = team_for(user, request_id)
     if team:
-        return HttpResponseRedirect(
-            reverse(f"admin:approvals_{team}inbox_change", args=[request_id])
-        )
+        return HttpResponseRedirect(reverse("admin:inbox_request", args=[team, request_id]))
     if visible_requests(user).filter(pk=request_id).exists():
         return HttpResponseRedirect(
             reverse("admin:approvals_actionrequest_change", args=[request_id])
@@ -219,7 +221,7 @@ def team_for(user: User, request_id: UUID) -> str:
 
     Whoever may use break-glass is led to a team that is asked.
     """
-    teams = teams_of(user)
+    teams = inboxes_of(user)
     this = ActionRequest.objects.filter(pk=request_id)
     for team in teams:
         if asked_now(team, this).exists():

@@ -23,14 +23,17 @@ from approvals.admin.forms import (
     EditForm,
     EmptyForm,
     EscalateForm,
+    ReadAgainForm,
     ReassignForm,
     RejectForm,
     ResolveForm,
     SignOffForm,
     SnapshotForm,
+    SupplyForm,
     UndoForm,
 )
 from approvals.models import ActionRequest
+from approvals.proposal import SuppliedEvidence
 from approvals.selectors.requests import action_of, is_asked
 from approvals.selectors.review_snapshot import ReviewedSnapshot, read_token
 from approvals.services import claims
@@ -38,6 +41,7 @@ from approvals.services.break_glass import break_glass
 from approvals.services.close import resolve, sign_off, start
 from approvals.services.decide import approve, escalate, reject, request_changes
 from approvals.services.edit import approve_with_edits
+from approvals.services.evidence import read_again, supply_evidence
 from approvals.services.undo import propose_undo
 from audit.lib.dates import format_moment
 from connectors.registry import action_type
@@ -159,6 +163,25 @@ def _undo(request: ActionRequest, person: User, form: ActionForm) -> Outcome:
     )
 
 
+def _supply(request: ActionRequest, person: User, form: ActionForm) -> Outcome:
+    said = form.said()
+    evidence = SuppliedEvidence(
+        kind=said["kind"],
+        title=said["title"],
+        uri=said["uri"],
+        authority=person.get_username(),
+        excerpt=said["text"],
+    )
+    supply_evidence(request.pk, person=person, reviewed=_seen(form), evidence=evidence)
+    sentence = "Kept as evidence. Others decide now: whoever supplies evidence does not."
+    return Outcome(sentence, goes_on=False)
+
+
+def _read_again(request: ActionRequest, person: User, form: ActionForm) -> Outcome:
+    read_again(request.pk, person=person, reviewed=_seen(form))
+    return Outcome("The target was read again, and policy asked about it.", goes_on=False)
+
+
 def _claim(request: ActionRequest, person: User, form: ActionForm) -> Outcome:
     requirement = claims.claim(request.pk, person=person)
     assert requirement.claimed_until is not None  # noqa: S101 - narrows for the type checker
@@ -194,13 +217,16 @@ START = ReviewAction("start", EmptyForm, _start, StepUp.BY_TIER)
 SIGN_OFF = ReviewAction("sign_off", SignOffForm, _sign_off, StepUp.BY_TIER)
 RESOLVE = ReviewAction("resolve", ResolveForm, _resolve)
 UNDO = ReviewAction("undo", UndoForm, _undo)
+SUPPLY = ReviewAction("supply", SupplyForm, _supply)
+READ_AGAIN = ReviewAction("read_again", ReadAgainForm, _read_again, keeps_form=False)
 CLAIM = ReviewAction("claim", EmptyForm, _claim, keeps_form=False)
 RELEASE = ReviewAction("release", EmptyForm, _release, keeps_form=False)
 REASSIGN = ReviewAction("reassign", ReassignForm, _reassign, keeps_form=False)
 
 DECISIONS = (APPROVE, EDIT, ASK, ESCALATE, REJECT)
 CLAIMS = (CLAIM, RELEASE, REASSIGN)
-REVIEW_ACTIONS = (*DECISIONS, BREAK_GLASS, START, SIGN_OFF, RESOLVE, UNDO, *CLAIMS)
+EVIDENCE = (SUPPLY, READ_AGAIN)
+REVIEW_ACTIONS = (*DECISIONS, BREAK_GLASS, *EVIDENCE, START, SIGN_OFF, RESOLVE, UNDO, *CLAIMS)
 
 
 _KEPT = "proof-of-identity"

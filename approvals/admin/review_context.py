@@ -17,27 +17,32 @@ from approvals.admin.review_actions import (
     DECISIONS,
     EDIT,
     ESCALATE,
+    READ_AGAIN,
     REJECT,
     RESOLVE,
     SIGN_OFF,
     START,
+    SUPPLY,
     UNDO,
     ReviewAction,
     asks_password,
     show_password,
 )
 from approvals.choices import INCIDENTS, DecisionVerdict, State
-from approvals.models import ActionRequest
+from approvals.models import ActionRequest, PolicyDecision
 from approvals.selectors.break_glass import may_break
+from approvals.selectors.causes import began_with
 from approvals.selectors.claims import claims_of
 from approvals.selectors.pauses import stop_of
 from approvals.selectors.request_view import RequestView
+from approvals.selectors.requests import policy_decision_of
 from approvals.selectors.review_snapshot import sign_token, snapshot_of
 from approvals.selectors.viewer_permissions import ViewerPermissions, permissions_of
 from audit.lib import db_clock
 from audit.lib.dates import format_moment
 from connectors.catalogue import Reversibility
 from policies.authority import read_together
+from policies.evidence import Supplier
 from policies.models import User
 
 _REVERSIBILITY = {
@@ -45,6 +50,11 @@ _REVERSIBILITY = {
     Reversibility.REVERSIBLE: ("Can be undone", "calm"),
     Reversibility.EXTERNALLY_REVERSIBLE: ("Can be undone only with others' help", "warn"),
     Reversibility.IRREVERSIBLE: ("Cannot be undone", "loud"),
+}
+_NEW_VERSION: dict[str, str] = {
+    PolicyDecision.Purpose.EDIT: "edited",
+    PolicyDecision.Purpose.EXECUTION: "sent back",
+    PolicyDecision.Purpose.EVIDENCE: "with new evidence",
 }
 _DECIDED = {
     DecisionVerdict.APPROVE: "approved",
@@ -89,7 +99,7 @@ def review_context(
     at = db_clock.now_of_page()
     person = cast(User, request.user)
     view = RequestView(action_request)
-    policy = view.policy.decision if view.policy else None
+    policy = policy_decision_of(action_request)
     read_together(person.pk, _groups_asked(view), at)
     permissions = permissions_of(action_request, person, policy=policy, kind=view.kind, at=at)
     token = sign_token(action_request, snapshot_of(action_request), user=person, at=at)
@@ -112,6 +122,7 @@ def review_context(
         "tier_words": _TIERS[tier] if tier is not None else "not classified yet",
         "reversibility": _REVERSIBILITY[Reversibility(action_request.reversibility)],
         "state": _state(State(action_request.state)),
+        "version_words": _version_words(view),
         "clock": _running_clock(action_request, at),
         "consequence": _consequence(view, permissions, at),
         "offered": offered,
@@ -135,7 +146,7 @@ def _offered(
     view: RequestView, permissions: ViewerPermissions, *, may_break: bool
 ) -> Iterator[ReviewAction]:
     """The actions open to the viewer, in the page's order."""
-    may_approve = permissions.may_approve and not permissions.missing
+    may_approve = permissions.may_approve and not permissions.gaps
     if may_break and not (may_approve and permissions.is_last):
         yield BREAK_GLASS
     if may_approve:
@@ -148,6 +159,10 @@ def _offered(
         yield REJECT
         if permissions.escalates_to:
             yield ESCALATE
+    if any(gap.by != Supplier.SYSTEM for gap in permissions.gaps):
+        yield SUPPLY
+    if any(gap.can_be_read_again for gap in permissions.gaps):
+        yield READ_AGAIN
     if permissions.may_start:
         yield START
     if permissions.may_sign_off:
@@ -200,6 +215,12 @@ def _typed(offered: dict[str, Any], answered: Answered | None) -> list[tuple[str
 def _state(state: State) -> dict[str, str]:
     """The state in words, with a tone."""
     return {"word": str(state.label).capitalize(), "tone": _TONES.get(state, "calm")}
+
+
+def _version_words(view: RequestView) -> str:
+    """What made it the version it is; an answer of the agent makes one without changing it."""
+    policy = began_with(view.request, view.policies)
+    return _NEW_VERSION.get(policy.decision.purpose if policy else "", "looked at again")
 
 
 def _running_clock(action_request: ActionRequest, at: datetime) -> dict[str, Any] | None:

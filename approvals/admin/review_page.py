@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any, ClassVar, cast
+from collections.abc import Callable
+from copy import copy
+from typing import Any, Self, cast
 from uuid import UUID
 
 from django.contrib import messages
@@ -15,6 +16,7 @@ from django.shortcuts import render
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
 
 from approvals.admin.forms import ActionForm, EditForm
 from approvals.admin.review_actions import (
@@ -30,7 +32,7 @@ from approvals.domain import integrity
 from approvals.exceptions import ApprovalError, IntegrityBroken, InvalidProposal
 from approvals.models import ActionRequest, IntegrityIncident
 from approvals.selectors.break_glass import open_for_break_glass
-from approvals.selectors.inbox import next_to_decide, requests_of, teams_of
+from approvals.selectors.inbox import inbox_name, inboxes_of, next_to_decide, requests_of
 from approvals.selectors.inbox_counts import forget_counts
 from approvals.selectors.request_view import for_review
 from audit.actors import Actor
@@ -46,7 +48,17 @@ class ReviewPageAdmin(ReadOnlyAdmin):
     so that neither a prefetch nor a link ever decides.
     """
 
-    team: ClassVar[str]
+    team = ""
+    """Whose inbox; the page that is registered is nobody's, `of` makes it a team's."""
+
+    def of(self, team: str) -> Self:
+        """The same page as this team's inbox."""
+        inbox = copy(self)
+        inbox.team = team
+        return inbox
+
+    def name_for(self, request: HttpRequest) -> str:
+        return inbox_name(self.team, viewer=cast(User, request.user))
 
     # --- Who comes in ---------------------------------------------------------------------------
 
@@ -55,7 +67,7 @@ class ReviewPageAdmin(ReadOnlyAdmin):
         teams = getattr(request, "countersign_teams", None)
         if teams is None:
             user = request.user
-            teams = teams_of(user) if isinstance(user, User) else ()
+            teams = inboxes_of(user) if isinstance(user, User) else ()
             request.countersign_teams = teams  # type: ignore[attr-defined]
         return self.team in teams
 
@@ -95,23 +107,61 @@ class ReviewPageAdmin(ReadOnlyAdmin):
     # --- Addresses ------------------------------------------------------------------------------
 
     def get_urls(self) -> list[URLPattern]:
+        """To the reader's first inbox; each has its own, where the site puts `team_urls`."""
+        to_first = self.admin_site.admin_view(require_safe(self.to_first_inbox))
+        return [path("", to_first, name="approvals_inbox_changelist")]
+
+    def team_urls(self) -> list[URLPattern]:
+        """The addresses of a team's inbox, under one that names the `team`."""
+
+        def page(name: str) -> Callable[..., HttpResponseBase]:
+            return self.admin_site.admin_view(require_safe(self._view_of_team(name)))
+
         actions = [
             path(
                 f"<path:object_id>/{action.slug}/",
-                never_cache(partial(self.action_view, action=action)),
-                name=f"{self.opts.app_label}_{self.opts.model_name}_{action.name}",
+                never_cache(self._view_of_team("action_view", action=action)),
+                name=f"inbox_{action.name}",
             )
             for action in REVIEW_ACTIONS
         ]
-        return [*actions, *super().get_urls()]
+        return [
+            path("", page("changelist_view"), name="inbox"),
+            *actions,
+            path("<path:object_id>/change/", page("change_view"), name="inbox_request"),
+            path("<path:object_id>/", page("to_change_view")),
+        ]
+
+    def _view_of_team(self, name: str, **options: Any) -> Callable[..., HttpResponseBase]:
+        def view(request: HttpRequest, team: str, **parts: str) -> HttpResponseBase:
+            answer: HttpResponseBase = getattr(self.of(team), name)(request, **parts, **options)
+            return answer
+
+        return view
+
+    def to_first_inbox(self, request: HttpRequest) -> HttpResponse:
+        inboxes = inboxes_of(cast(User, request.user))
+        if not inboxes:
+            raise PermissionDenied
+        return HttpResponseRedirect(self.of(inboxes[0]).list_url)
+
+    def to_change_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The row's address without a page, as Django's admin has it."""
+        if as_uuid(object_id) is None:
+            raise Http404
+        return HttpResponseRedirect(f"{request.path}change/")
+
+    @property
+    def list_url(self) -> str:
+        return reverse("admin:inbox", args=[self.team])
 
     def review_url(self, request_id: UUID) -> str:
-        return reverse(f"admin:approvals_{self.opts.model_name}_change", args=[request_id])
+        return reverse("admin:inbox_request", args=[self.team, request_id])
 
     def _action_urls(self, request_id: UUID) -> dict[str, str]:
-        prefix = f"admin:approvals_{self.opts.model_name}"
+        own = [self.team, request_id]
         return {
-            action.name: reverse(f"{prefix}_{action.name}", args=[request_id])
+            action.name: reverse(f"admin:inbox_{action.name}", args=own)
             for action in REVIEW_ACTIONS
         }
 
@@ -198,7 +248,7 @@ class ReviewPageAdmin(ReadOnlyAdmin):
         following = next_to_decide(self.team, person, after=action_request)
         if following is not None:
             return self.review_url(following.pk)
-        return reverse(f"admin:approvals_{self.opts.model_name}_changelist")
+        return self.list_url
 
     # --- The page -------------------------------------------------------------------------------
 
@@ -213,13 +263,13 @@ class ReviewPageAdmin(ReadOnlyAdmin):
         person = cast(User, request.user)
         # whoever uses break-glass opens requests of teams they are not in, and never their inboxes
         has_inbox = self.has_view_permission(request)
-        opts = self.opts if has_inbox else ActionRequest._meta
+        records = reverse("admin:approvals_actionrequest_changelist")
         context: dict[str, Any] = {
             **self.admin_site.each_context(request),
-            "title": f"{self.team.capitalize()} inbox",
-            "opts": opts,
-            "inbox_url": reverse(f"admin:approvals_{opts.model_name}_changelist"),
-            "team": self.team,
+            "title": self.name_for(request),
+            "opts": self.opts if has_inbox else ActionRequest._meta,
+            "inbox_url": self.list_url if has_inbox else records,
+            "inbox_name": self.name_for(request),
             "has_inbox": has_inbox,
             "next_url": self._next_url(person, action_request) if has_inbox else "",
             "action_request": action_request,

@@ -14,10 +14,17 @@ from rest_framework import serializers
 
 from approvals.choices import DecisionVerdict, ExecutionState, State
 from approvals.models import Decision, Execution
+from approvals.selectors.causes import problem_of
+from approvals.selectors.evidence_gaps import Gap, Problem
+from approvals.selectors.impact import Impact
 from approvals.selectors.request_view import RequestView
 from approvals.services.dry_run import Foreseen
+from audit.lib.canonical import JsonObject
+from connectors.base import Preview
 from connectors.catalogue import ActionType
+from policies.evidence import Supplier
 from policies.verdicts import Verdict
+from policies.windows import Freeze
 
 VERDICTS = [(v.value, v.value) for v in Verdict]
 
@@ -39,32 +46,45 @@ class StoredJson(serializers.DictField):
         return json.loads(value) if value else None
 
 
-def moment(source: str, *, allow_null: bool = True) -> serializers.DateTimeField:
+def moment(
+    source: str, *, allow_null: bool = True, help_text: str | None = None
+) -> serializers.DateTimeField:
     """A time in UTC, as in 2026-03-01T09:30:00Z (RFC 3339)."""
     return serializers.DateTimeField(
-        source=source, allow_null=allow_null, default_timezone=UTC, read_only=True
+        source=source,
+        allow_null=allow_null,
+        default_timezone=UTC,
+        read_only=True,
+        help_text=help_text,
     )
 
 
 @extend_schema_serializer(component_name="Requirement")
 class RequirementOutput(serializers.Serializer[Any]):
-    group = serializers.CharField()
+    group = serializers.CharField(
+        help_text="A team's code, or who was looked up as policy has it, such as owner:data."
+    )
     quorum = serializers.IntegerField()
     minimum = serializers.CharField(
         allow_null=True, help_text='Amount a limit must cover, "2000.00 EUR".'
     )
     met = serializers.BooleanField()
+    alarm = BlankIsNull(
+        help_text="Why too few people may decide it; those who can put that right are told."
+    )
 
 
 @extend_schema_serializer(component_name="MatchedRule")
 class MatchedRuleOutput(serializers.Serializer[Any]):
     rule = serializers.CharField()
     reason = serializers.CharField()
+    effect = serializers.ChoiceField(choices=VERDICTS)
 
 
 @extend_schema_serializer(component_name="Policy")
 class PolicyOutput(serializers.Serializer[Any]):
     version = serializers.CharField()
+    verdict = serializers.ChoiceField(choices=VERDICTS)
     matched = MatchedRuleOutput(many=True)
 
 
@@ -83,10 +103,42 @@ class ExecutionOutput(serializers.Serializer[Execution]):
     state = serializers.ChoiceField(choices=ExecutionState.choices)
     receipt = BlankIsNull(source="receipt_reference")
     verified = serializers.SerializerMethodField()
+    problem = serializers.SerializerMethodField(
+        help_text="What went wrong, in words for people; null where nothing did."
+    )
 
     def get_verified(self, execution: Execution) -> bool | None:
         newest = max(execution.verifications.all(), key=lambda v: v.pk, default=None)
         return newest.matches if newest else None
+
+    def get_problem(self, execution: Execution) -> str | None:
+        return problem_of(execution) or None
+
+
+@extend_schema_serializer(component_name="Gap")
+class GapOutput(serializers.Serializer[Gap]):
+    """One thing that keeps people from approving it."""
+
+    kind = serializers.CharField(help_text='A kind of evidence, or "target".')
+    problem = serializers.ChoiceField(choices=[(p.value, p.value) for p in Problem])
+    by = serializers.ChoiceField(
+        choices=[(s.value, s.value) for s in Supplier],
+        help_text='Who may supply it; "anyone" includes the agent, by answer/.',
+    )
+    message = serializers.CharField(source="sentence")
+
+
+@extend_schema_serializer(component_name="Impact")
+class ImpactOutput(serializers.Serializer[Impact]):
+    """What it would do and what a mistake would cost: an estimate from the facts of the case."""
+
+    summary = serializers.CharField()
+    cost_of_error = serializers.CharField()
+    money_at_risk = serializers.SerializerMethodField(help_text='As in "1200.00 EUR".')
+
+    def get_money_at_risk(self, impact: Impact) -> str | None:
+        money = impact.money_at_risk
+        return f"{money.decimal} {money.currency}" if money else None
 
 
 @extend_schema_serializer(component_name="Action")
@@ -107,6 +159,10 @@ class ActionOutput(serializers.Serializer[RequestView]):
     verdict = serializers.ChoiceField(choices=VERDICTS, allow_null=True)
     requirements = RequirementOutput(many=True)
     policy = PolicyOutput(allow_null=True)
+    evidence_gaps = GapOutput(
+        source="gaps", many=True, help_text="What keeps people from approving it, as read last."
+    )
+    impact = ImpactOutput(allow_null=True)
     decide_by = moment("request.decide_by")
     answer_by = moment("request.answer_by")
     execute_by = moment("request.execute_by")
@@ -142,18 +198,107 @@ class TracedRuleOutput(serializers.Serializer[Any]):
     clauses = TracedClauseOutput(many=True)
 
 
+@extend_schema_serializer(component_name="ForeseenRequirement")
+class ForeseenRequirementOutput(RequirementOutput):
+    stage = serializers.IntegerField(help_text="Stage 2 opens when stage 1 is met.")
+    alternatives = serializers.ListField(
+        child=serializers.CharField(), help_text="Groups whose members may answer as well."
+    )
+    excludes = serializers.ListField(
+        child=serializers.CharField(), help_text="Whoever is in one of these groups never counts."
+    )
+    within_limit = serializers.BooleanField(
+        help_text="Only people whose approval limit covers the amount count."
+    )
+
+
+@extend_schema_serializer(component_name="ForeseenMatchedRule")
+class ForeseenMatchedRuleOutput(MatchedRuleOutput):
+    effect = serializers.ChoiceField(source="effect.value", choices=VERDICTS)
+
+
+@extend_schema_serializer(component_name="ForeseenPolicy")
+class ForeseenPolicyOutput(PolicyOutput):
+    matched = ForeseenMatchedRuleOutput(many=True)
+
+
+@extend_schema_serializer(component_name="Preview")
+class PreviewOutput(serializers.Serializer[Preview]):
+    """The target as it is and as it would be."""
+
+    before = serializers.DictField()
+    after = serializers.SerializerMethodField()
+    unavailable = BlankIsNull(help_text="Why there is no preview; null when there is one.")
+    problem = serializers.SerializerMethodField(
+        help_text="Why the target would refuse it, as far as can be seen; null when nothing is."
+    )
+
+    @extend_schema_field(OpenApiTypes.OBJECT)
+    def get_after(self, preview: Preview) -> JsonObject:
+        return {name: value for name, value in preview.after.items() if name != "problem"}
+
+    def get_problem(self, preview: Preview) -> str | None:
+        return str(preview.after["problem"]) if "problem" in preview.after else None
+
+
+@extend_schema_serializer(component_name="ForeseenEvidence")
+class ForeseenEvidenceOutput(serializers.Serializer[Foreseen]):
+    required = serializers.SerializerMethodField()  # type: ignore[assignment]
+    missing = serializers.SerializerMethodField(
+        help_text="Required kinds that are not there; nobody can approve without."
+    )
+
+    def get_required(self, foreseen: Foreseen) -> list[str]:
+        return [demand.kind for demand in foreseen.evaluation.evidence_required]
+
+    def get_missing(self, foreseen: Foreseen) -> list[str]:
+        required = self.get_required(foreseen)
+        return [gap.kind for gap in foreseen.evidence_gaps if gap.kind in required]
+
+
+@extend_schema_serializer(component_name="Freeze")
+class FreezeOutput(serializers.Serializer[Freeze]):
+    name = serializers.CharField()
+    reason = serializers.CharField()
+    ends_at = serializers.DateTimeField(default_timezone=UTC)
+
+
 @extend_schema_serializer(component_name="Foreseen")
 class ForeseenOutput(serializers.Serializer[Foreseen]):
-    """What would happen to a proposal now."""
+    """What would happen to a proposal now. What is paused is refused, as a proposal would be."""
 
     action_type = serializers.CharField(source="candidate.type.key")
     digest = serializers.CharField(source="candidate.digest")
     effect = serializers.CharField(source="candidate.effect")
+    target = serializers.CharField(source="candidate.target")
     reversibility = serializers.CharField(source="candidate.type.reversibility.value")
     risk_tier = serializers.IntegerField(source="evaluation.tier", min_value=0, max_value=5)
     verdict = serializers.ChoiceField(source="evaluation.verdict.value", choices=VERDICTS)
-    requirements = RequirementOutput(many=True)
-    policy = PolicyOutput(source="evaluation")
+    requirements = ForeseenRequirementOutput(many=True)
+    policy = ForeseenPolicyOutput(source="evaluation")
+    preview = PreviewOutput()
+    evidence = ForeseenEvidenceOutput(source="*")
+    evidence_gaps = GapOutput(
+        many=True, help_text="Whatever would keep people from approving it, and what to do."
+    )
+    impact = ImpactOutput(allow_null=True)
+    decide_by = moment("deadlines.decide_by")
+    execute_by = moment(
+        "deadlines.execute_by",
+        help_text="At the latest: as if people decided in their last moment.",
+    )
+    may_begin_at = moment(
+        "deadlines.may_begin_at",
+        help_text="The earliest moment change windows and freezes leave, if it were decided now.",
+    )
+    window = BlankIsNull(source="evaluation.window", help_text="Change window it waits for.")
+    freezes = FreezeOutput(many=True)
+    already_open = serializers.BooleanField(
+        help_text="The same has been proposed, by this agent or another, and has not ended."
+    )
+    duplicate_of = serializers.UUIDField(
+        allow_null=True, help_text="This agent's newest request for the same that has not ended."
+    )
     trace = TracedRuleOutput(source="evaluation.trace", many=True)
 
 

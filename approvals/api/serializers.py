@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ from django.core.validators import RegexValidator
 from rest_framework import serializers
 
 from approvals.api.datetime_fields import MomentField
-from approvals.proposal import Proposal, SuppliedEvidence
+from approvals.proposal import Proposal, ReadableParts, SuppliedEvidence
 from audit.lib import db_clock
 
 _ASCII_ID = r"\A[\x21-\x7e]*\Z"
@@ -143,6 +144,14 @@ class ProposalSerializer(StrictSerializer):
         max_length=500, required=False, default="", allow_blank=True
     )
     decide_by = MomentField(required=False, allow_null=True, default=None)
+
+    def readable(self) -> ReadableParts:
+        """What there is to check further of a message that is not valid."""
+        sent = self.initial_data if isinstance(self.initial_data, dict) else {}
+        parts = (part.name for part in dataclasses.fields(ReadableParts))
+        sound = {name: sent[name] for name in parts if name in sent and name not in self.errors}
+        again = ProposalSerializer(data=sound, partial=True)
+        return ReadableParts(**again.validated_data) if again.is_valid() else ReadableParts()
 
     def proposal(self) -> Proposal:
         """The validated message as the value services take; `body` as it was sent."""

@@ -20,6 +20,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from approvals.api.datetime_fields import MomentFilter
+from approvals.api.field_problems import field_problems
 from approvals.api.output import PROBLEMS, ActionOutput, ActionTypesOutput, ForeseenOutput
 from approvals.api.serializers import (
     AnswerSerializer,
@@ -31,14 +32,15 @@ from approvals.api.serializers import (
 from approvals.api.waiting import LONGEST_WAIT, NOT_WAITED, wait_for_change
 from approvals.choices import ENDED, State
 from approvals.models import ActionRequest, Agent
+from approvals.proposal import Proposal
 from approvals.selectors.request_view import RequestView, prefetched
 from approvals.selectors.requests import request_of_agent
 from approvals.services import agent_replies as answering
 from approvals.services.dry_run import check
+from approvals.services.malformed import refuse_malformed
 from approvals.services.propose import Proposed, propose
 from approvals.services.undo import propose_undo
-from connectors.registry import action_type
-from connectors.systems import is_configured
+from connectors.registry import action_type, is_offered
 
 
 class ActionFilter(filters.FilterSet):  # type: ignore[misc]
@@ -135,8 +137,8 @@ class ActionsView(AgentView, ListAPIView[ActionRequest]):
     )
     def post(self, request: Request) -> Response:
         key = _idempotency_key(request)
-        body = valid(ProposalSerializer, request)
-        return _proposed(propose(body.proposal(), agent=agent_of(request), idempotency_key=key))
+        proposal = _proposal_of(request)
+        return _proposed(propose(proposal, agent=agent_of(request), idempotency_key=key))
 
 
 class CheckView(AgentView):
@@ -148,8 +150,8 @@ class CheckView(AgentView):
         responses={200: ForeseenOutput, **PROBLEMS},
     )
     def post(self, request: Request) -> Response:
-        body = valid(ProposalSerializer, request)
-        return Response(ForeseenOutput(check(body.proposal(), agent=agent_of(request))).data)
+        proposal = _proposal_of(request)
+        return Response(ForeseenOutput(check(proposal, agent=agent_of(request))).data)
 
 
 class ActionView(AgentView):
@@ -237,7 +239,7 @@ class ActionTypesView(AgentView):
     )
     def get(self, request: Request) -> Response:
         own = [action_type(key) for key in agent_of(request).action_types]
-        offered = [kind for kind in own if is_configured(kind.system)]
+        offered = [kind for kind in own if is_offered(kind)]
         return Response(ActionTypesOutput({"results": offered}).data)
 
 
@@ -252,6 +254,19 @@ def valid(kind: type[S], request: Request) -> S:
     serializer = kind(data=request.data)
     serializer.is_valid(raise_exception=True)
     return serializer
+
+
+def _proposal_of(request: Request) -> Proposal:
+    """The proposal, or everything that is wrong with it at once, whoever finds it."""
+    message = ProposalSerializer(data=request.data)
+    if not message.is_valid():
+        refuse_malformed(
+            field_problems(message.errors),
+            message.readable(),
+            body=request.data if isinstance(request.data, dict) else {},
+            agent=agent_of(request),
+        )
+    return message.proposal()
 
 
 def _proposed(proposed: Proposed) -> Response:

@@ -22,7 +22,9 @@ from approvals.demo.world import (
     PASSWORD,
     PEOPLE,
     RATES,
+    TEAMS,
     DemoAgent,
+    DemoTeam,
     Person,
 )
 from approvals.models import Agent
@@ -30,13 +32,16 @@ from approvals.services.agents import issue_key, register_agent
 from audit.actors import Actor
 from audit.lib import db_clock
 from audit.lib.money import Money
-from policies.models import ApprovalLimit, ExchangeRate, PolicyVersion, User
+from policies.models import ApprovalLimit, ExchangeRate, PolicyVersion, Team, User
 from policies.services.limits import set_limit
+from policies.services.ownership import OwnerRow, set_owners
 from policies.services.people import create_user
 from policies.services.publishable import in_force
 from policies.services.rates import set_rate
 from policies.services.shadow import start_shadow
+from policies.services.teams import create_team
 from policies.services.versions import draft_version
+from policies.team_names import OwnerKind
 
 DEMO = Actor.system("demo")
 _KEY_LIFETIME = timedelta(days=90)
@@ -49,6 +54,8 @@ def load_demo(path: Path, *, base_url: str, sandbox: dict[str, str]) -> dict[str
     gone, the agents get new keys and the old ones stay valid until they expire.
     """
     with transaction.atomic():
+        for team in TEAMS:
+            _team(team)
         for person in PEOPLE:
             _person(person)
         for role, each in GROUP_LIMITS.items():
@@ -76,6 +83,21 @@ def load_demo(path: Path, *, base_url: str, sandbox: dict[str, str]) -> dict[str
     }
     _write(path, summary)
     return summary
+
+
+def _team(team: DemoTeam) -> None:
+    """A team beside the built-in ones, and what it owns: data, as an ops admin would enter it."""
+    if Team.objects.filter(code=team.code).exists():
+        return
+    create_team(
+        actor=DEMO,
+        code=team.code,
+        name=team.name,
+        escalates_to=team.escalates_to,
+        hours=team.hours,
+    )
+    owned = OwnerRow(team.system, team.target, OwnerKind.SERVICE, team=team.code)
+    set_owners([owned], actor=DEMO, reason="demo")
 
 
 def _person(person: Person) -> None:

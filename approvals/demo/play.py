@@ -26,6 +26,15 @@ _PAUSE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
+class Breakdown:
+    """The next write of that kind to a system fails in that way."""
+
+    system: str
+    mode: str
+    path: str = "/"
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """What a colleague does with a case that stands where they can."""
 
@@ -33,6 +42,8 @@ class Step:
     person: str
     what: str  # the form they send
     fields: dict[str, str]
+    breaks: tuple[Breakdown, ...] = ()
+    """What fails next at an outside system, before they do it."""
 
 
 COLLEAGUES: tuple[Step, ...] = (
@@ -51,13 +62,37 @@ COLLEAGUES: tuple[Step, ...] = (
         "ask",
         {"question": "The order says 1 and the customer bought 1 before. Who said twelve?"},
     ),
+    Step(
+        "demo-robot",
+        "olive",
+        "supply",
+        {
+            "kind": "hazard_check",
+            "title": "Zone B looked at",
+            "text": "Nobody is in zone B, the emergency exit stays usable, the barrier is closed.",
+            "uri": "",
+        },
+    ),
     Step("demo-robot", "omar", "approve", {"reason_code": "as_proposed", "comment": ""}),
     Step("demo-robot", "max", "approve", {"reason_code": "as_proposed", "comment": ""}),
     Step("demo-failed", "felix", "approve", {"reason_code": "as_proposed", "comment": ""}),
-    Step("demo-failed", "max", "approve", {"reason_code": "as_proposed", "comment": ""}),
+    Step(
+        "demo-failed",
+        "max",
+        "approve",
+        {"reason_code": "as_proposed", "comment": ""},
+        breaks=(Breakdown("payments", "refuse", "/v1/transfers"),),
+    ),
     Step("demo-signed-off-next", "sara", "approve", {"reason_code": "as_proposed", "comment": ""}),
     Step("demo-signed-off-next", "olive", "approve", {"reason_code": "as_proposed", "comment": ""}),
-    Step("demo-unknown", "olive", "approve", {"reason_code": "as_proposed", "comment": ""}),
+    # the write fails in a way that tells nothing, and its repeat is refused
+    Step(
+        "demo-unknown",
+        "olive",
+        "approve",
+        {"reason_code": "as_proposed", "comment": ""},
+        breaks=(Breakdown("logistics", "error_500"), Breakdown("logistics", "refuse")),
+    ),
 )
 
 
@@ -106,8 +141,8 @@ class Day:
         story = self._story(step.case)
         if story["state"] != "pending_approval":
             return
-        if step.case == "demo-unknown":
-            self._break_down("logistics")
+        for breakdown in step.breaks:
+            self._break_down(breakdown)
         person = self._person(step.person)
         try:
             person.decide(self._ids[step.case], step.what, step.fields)
@@ -125,15 +160,13 @@ class Day:
         if self._state(key) == "audited":
             self._agent_of(key).post(self._ids[key], "undo", {"reason": "Signed up by mistake."})
 
-    def _break_down(self, system: str) -> None:
-        """The next write there fails in a way that tells nothing, and its repeat is refused."""
-        for mode in ("error_500", "refuse"):
-            httpx.post(
-                f"{self._sandbox[system]}/_faults",
-                json={"mode": mode, "method": "POST", "times": 1},
-                timeout=5.0,
-                trust_env=False,
-            ).raise_for_status()
+    def _break_down(self, planned: Breakdown) -> None:
+        httpx.post(
+            f"{self._sandbox[planned.system]}/_faults",
+            json={"mode": planned.mode, "method": "POST", "path": planned.path, "times": 1},
+            timeout=5.0,
+            trust_env=False,
+        ).raise_for_status()
 
     def _person(self, username: str) -> PersonClient:
         if username not in self._people:

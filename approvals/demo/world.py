@@ -58,6 +58,25 @@ DRAFT = DemoDraft(
     "See for a week what it would have let through.",
 )
 
+
+@dataclass(frozen=True, slots=True)
+class DemoTeam:
+    """A team of the retailer, and the targets it answers for."""
+
+    code: str
+    name: str
+    escalates_to: str
+    hours: str
+    system: str
+    target: str
+
+
+TEAMS = (
+    DemoTeam(
+        "dispatch", "Dispatch", "operations", "Mon-Sun 00:00-23:59", "logistics", "shipment *"
+    ),
+)
+
 PEOPLE = (
     Person("fiona", "Fiona", "Finance", ("finance",)),
     Person("felix", "Felix", "Finance", ("finance",)),
@@ -67,6 +86,7 @@ PEOPLE = (
     Person("sam", "Sam", "Support", ("support",)),
     Person("omar", "Omar", "Operations", ("operations",)),
     Person("olive", "Olive", "Operations", ("operations",)),
+    Person("dora", "Dora", "Dispatcher", ("dispatch",)),
     Person("lea", "Lea", "Legal", ("legal",)),
     Person("mona", "Mona", "Manager", ("manager",), limit="1000.00"),
     # the one person who may use break-glass
@@ -94,7 +114,14 @@ AGENTS = (
         ceiling="5000.00",
     ),
     DemoAgent("sales-bot", "anton", "support", "sales-llm 2026-07", ("crm.update", "crm.tag")),
-    DemoAgent("invoice-bot", "anton", "finance", "invoice-llm 3.1", ("vendor.pay",)),
+    DemoAgent(
+        "invoice-bot",
+        "anton",
+        "finance",
+        "invoice-llm 3.1",
+        ("vendor.pay", "vendor.bank_account"),
+        ceiling="50000.00",
+    ),
     DemoAgent(
         "platform-bot",
         "anton",
@@ -107,7 +134,7 @@ AGENTS = (
         "anton",
         "operations",
         "logistics-llm 2.0",
-        ("order.correct", "shipment.reroute", "robot.run"),
+        ("order.correct", "shipment.report", "shipment.reroute", "robot.run"),
     ),
 )
 

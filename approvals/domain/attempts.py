@@ -15,15 +15,23 @@ from uuid import UUID
 from django.conf import settings
 
 from approvals.choices import AttemptOutcome, ExecutionState
+from approvals.domain.derivation import as_defined_now
 from approvals.domain.transitions import EXECUTOR, Moves
 from approvals.models import ActionRequest, Attempt, Execution, Grant
-from approvals.selectors.pauses import stopped_since
-from approvals.selectors.requests import action_in, action_of, contents_of
+from approvals.selectors.pauses import stopped_since, stops_asked
+from approvals.selectors.requests import action_in, action_of, content_of, contents_of
 from audit.events import AuditCode
-from audit.lib.canonical import JsonObject, digest_of
+from audit.lib.canonical import JsonObject, digest, digest_of
+from audit.lib.db import insert_one
+from audit.lib.prepared import Given, Prepared, Question, asked_together
+from audit.lib.writes import Update, write_together
 from audit.services import Entry
-from connectors.base import Action, Connector, ConnectorError, OutcomeUnknown, Receipt
+from connectors.base import Action, ConnectorError, OutcomeUnknown, Preview, Receipt
+from connectors.catalogue import AtMostOnce
+from connectors.circuit import reference_of
 from connectors.registry import action_type, connector_for
+
+ANOTHER_CONNECTION = "The connection it would go through is not the one it was approved for."
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,8 @@ class Possible:
 
     action: Action
     provider_key: str
+    connection: str = ""
+    """The reference of the one it may have been made through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +54,14 @@ class Claim:
     action: Action
     provider_key: str
     granted_at: datetime
+    guard: str = ""
+    """The approved version of the target, for the write to carry."""
+    connection: str = ""
+    """The reference of the one it was approved for."""
     may_be_done: tuple[Possible, ...] = ()
     """What the target is asked for first; the call is made only when it shows none of it."""
+    stops: tuple[Question, ...] = ()
+    """What is asked about pauses just before the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +70,7 @@ class Refused:
 
     reason: str
     permanent: bool
+    retry_after: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,26 +102,31 @@ Outcome = Receipt | Found | Refused | Unasked | Lost
 
 
 def begin(
-    request: ActionRequest,
+    moves: Moves,
     grant: Grant,
     action: Action,
     *,
-    at: datetime,
-    before: JsonObject,
+    preview: Preview,
     possible: tuple[Possible, ...] = (),
 ) -> Claim:
     """Consume the grant and write the first attempt, on a locked request that may run."""
+    request, at = moves.request, moves.at
     grant.consumed_at = at
-    grant.save(update_fields=["consumed_at"])
+    write_together(Update.of(grant, "consumed_at"))
     execution = Execution(
         request=request,
         grant=grant,
         state=ExecutionState.RUNNING,
         provider_key=provider_key(request, request.version, request.digest),
+        guard=preview.guard,
+        connection=preview.connection or grant.connection,
         started_at=at,
     )
-    claim = open_attempt(request, execution, action, at=at, possible=possible)
-    moves = Moves(request, at)
+    execution.fence, execution.lease_until = 1, at + settings.EXECUTION_LEASE
+    insert_one(execution)
+    attempt = _new_attempt(execution, at=at)
+    moves.store(attempt)
+    claim = _claim_of(request, attempt, action, possible)
     used: JsonObject = {"grant": grant.pk, "attempt": claim.fence}
     moves.also(Entry(AuditCode.GRANT_CONSUMED, EXECUTOR, request.state, used))
     moves.take(
@@ -115,7 +137,7 @@ def begin(
             "attempt": claim.fence,
             "digest": request.digest,
             "provider_key": claim.provider_key,
-            "pre_image_digest": digest_of(before),
+            "pre_image_digest": digest_of(preview.before),
         },
     )
     moves.write()
@@ -130,28 +152,35 @@ def open_attempt(
     at: datetime,
     possible: tuple[Possible, ...] = (),
 ) -> Claim:
-    """Write the next attempt: a higher fence than anyone before, and a lease on it.
-
-    The execution is stored with it when this is its first.
-    """
+    """Write a further attempt: a higher fence than anyone before, and a lease on it."""
     execution.fence += 1
     execution.lease_until = at + settings.EXECUTION_LEASE
-    is_first = execution._state.adding
-    execution.save(update_fields=None if is_first else ["fence", "lease_until"])
-    Attempt.objects.create(
-        execution=execution,
-        fence=execution.fence,
-        outcome=AttemptOutcome.RUNNING,
-        started_at=at,
+    execution.save(update_fields=["fence", "lease_until"])
+    attempt = insert_one(_new_attempt(execution, at=at))
+    return _claim_of(request, attempt, action, possible)
+
+
+def _new_attempt(execution: Execution, *, at: datetime) -> Attempt:
+    return Attempt(
+        execution=execution, fence=execution.fence, outcome=AttemptOutcome.RUNNING, started_at=at
     )
+
+
+def _claim_of(
+    request: ActionRequest, attempt: Attempt, action: Action, possible: tuple[Possible, ...]
+) -> Claim:
+    execution, granted_at = attempt.execution, attempt.execution.grant.created_at
     return Claim(
         request.pk,
         execution.pk,
-        execution.fence,
+        attempt.fence,
         action,
         execution.provider_key,
-        execution.grant.created_at,
+        granted_at,
+        execution.guard,
+        execution.connection,
         possible,
+        tuple(stops_asked(request, granted_at)),
     )
 
 
@@ -170,19 +199,28 @@ def call(claim: Claim) -> Outcome:
             return Found(found.receipt)
         if found is not None:
             return Lost(f"Not sent: an earlier version was done. {found.receipt.summary}", True)
-    request = ActionRequest.objects.select_related("agent").get(pk=claim.request_id)
-    stop = stopped_since(request, claim.granted_at)
+    asked = _REQUEST.asking(pk=claim.request_id)
+    with asked_together(asked, *claim.stops):
+        (request,) = asked.all()
+        stop = stopped_since(request, claim.granted_at)
     if stop is not None:
         if stop.is_restore:  # nothing was sent by this worker; nobody knows what was sent before
             return Lost(f"Not sent: restored from a backup. {stop.for_agents}", is_final=True)
         return Refused(f"Nothing was sent. {stop.for_agents}", permanent=True)
     connector = connector_for(action_type(claim.action.type))
+    if claim.connection and reference_of(connector) not in {"", claim.connection}:
+        return Refused(f"Nothing was sent. {ANOTHER_CONNECTION}", permanent=False)
     try:
-        return connector.execute(claim.action, idempotency_key=claim.provider_key)
+        return connector.execute(
+            claim.action, idempotency_key=claim.provider_key, guard=claim.guard
+        )
     except ConnectorError as error:
-        return Refused(str(error), error.permanent)
+        return Refused(str(error), error.permanent, error.retry_after)
     except OutcomeUnknown as error:
         return Lost(str(error))
+
+
+_REQUEST = Prepared(lambda: ActionRequest.objects.select_related("agent").filter(pk=Given("pk")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +234,7 @@ class Done:
 def look_up(calls: Iterable[Possible]) -> Done | None:
     """The first of the calls that the target shows. Raises what the connector raises."""
     for possible in calls:
-        connector = connector_for(action_type(possible.action.type))
+        connector = connector_for(action_type(possible.action.type), possible.connection)
         receipt = connector.look_up(possible.action, idempotency_key=possible.provider_key)
         if receipt is not None:
             return Done(possible, receipt)
@@ -238,17 +276,26 @@ ASK_AGAIN_AFTER = (
 """The same before a target that could not be asked is asked again: nothing has been sent yet."""
 
 
+LONGEST_PAUSE = timedelta(hours=1)
+"""A target that asks for more is asked again anyway: the approval does not hold for ever."""
+
+
 def pause_before_next(
-    execution: Execution, *, after: AttemptOutcome = AttemptOutcome.UNKNOWN
+    execution: Execution,
+    *,
+    after: AttemptOutcome = AttemptOutcome.UNKNOWN,
+    asked_for: timedelta | None = None,
 ) -> timedelta:
     """How long the target is left alone after the execution's newest attempt, which ended so.
 
-    Nothing is waited for after the last one: then people are told.
+    At least as long as it `asked_for`. Nothing is waited for after the last one: then people are
+    told.
     """
     if execution.fence >= settings.EXECUTION_MAX_ATTEMPTS:
         return timedelta(0)
     pauses = ASK_AGAIN_AFTER if after == AttemptOutcome.UNASKED else CALL_AGAIN_AFTER
-    return pauses[min(execution.fence, len(pauses)) - 1]
+    pause = pauses[min(execution.fence, len(pauses)) - 1]
+    return max(pause, min(asked_for or pause, LONGEST_PAUSE))
 
 
 def provider_key(request: ActionRequest, version: int, digest: str) -> str:
@@ -256,44 +303,52 @@ def provider_key(request: ActionRequest, version: int, digest: str) -> str:
     return digest_of({"request": str(request.pk), "version": version, "digest": digest})
 
 
-def may_be_done(request: ActionRequest, at: datetime, *, restored: bool) -> tuple[Possible, ...]:
+def may_be_done(
+    request: ActionRequest, connection: str, at: datetime, *, restored: bool
+) -> tuple[Possible, ...]:
     """What the target is asked for before even the first call; nothing where a key vouches for it.
 
     A target that remembers keys answers a repeated call for itself; one that keeps none, or may
     have forgotten one as old as the request, is asked. So is every target when the database was
     `restored` since, and about every request that was sent back to people or edited: a new
     version has a new key, which says nothing of what an unnoticed restore made it forget.
+    `connection` is the reference of the one its call goes through.
     """
-    connector = connector_for(action_type(request.action_type))
-    if not connector.can_look_up:
+    promise = action_type(request.action_type).at_most_once
+    if not promise.can_look_up:
         return ()
     if restored or request.version > 1:
         return calls_of_every_version(request)
-    if connector.idempotent and key_still_known(connector, request.created_at, at):
+    if promise.may_repeat and key_still_known(promise, request.created_at, at):
         return ()
-    return (this_call(request),)
+    return (this_call(request, connection),)
 
 
-def this_call(request: ActionRequest) -> Possible:
+def this_call(request: ActionRequest, connection: str) -> Possible:
     """Carrying out the current version. Raises IntegrityBroken."""
     key = provider_key(request, request.version, request.digest)
-    return Possible(action_of(request), key)
+    return Possible(action_of(request), key, connection)
 
 
 def calls_of_every_version(request: ActionRequest) -> tuple[Possible, ...]:
     """Every call for the request that may have been made and forgotten, the next version's too.
 
-    Sending the same action back to people makes a new version of it. Raises IntegrityBroken.
+    Sending the same action back to people makes a new version of it. Each is looked for where its
+    grant says it went. Raises IntegrityBroken.
     """
     current = action_of(request)
-    calls = [this_call(request)]
+    went = dict(request.grants.order_by("id").values_list("version", "connection"))
+    calls = [this_call(request, went.get(request.version, ""))]
     for content in reversed(contents_of(request)):
         if content.version == request.version:
             continue
         key = provider_key(request, content.version, content.digest)
-        calls.append(Possible(action_in(content), key))
-    following = provider_key(request, request.version + 1, request.digest)
-    return (*calls, Possible(current, following))
+        calls.append(Possible(action_in(content), key, went.get(content.version, "")))
+    redefined = digest(as_defined_now(content_of(request).action))
+    for following in dict.fromkeys((request.digest, redefined)):
+        key = provider_key(request, request.version + 1, following)
+        calls.append(Possible(current, key))
+    return tuple(calls)
 
 
 def nothing_happened(execution_id: int, *, before: int | None = None) -> bool:
@@ -307,11 +362,10 @@ def nothing_happened(execution_id: int, *, before: int | None = None) -> bool:
     return not attempts.exclude(outcome__in=_WITHOUT_EFFECT).exists()
 
 
-def key_still_known(connector: Connector, first_used: datetime, at: datetime) -> bool:
+def key_still_known(promise: AtMostOnce, first_used: datetime, at: datetime) -> bool:
     """Does the target still know a key used at `first_used`, until a call begun at `at` is over?"""
-    window = connector.key_window_seconds
     until = at + settings.EXECUTION_LEASE
-    return window == 0 or until - first_used < timedelta(seconds=window)
+    return promise.window is None or until - first_used < promise.window
 
 
 def may_repeat(request: ActionRequest, execution: Execution, at: datetime) -> bool:
@@ -319,10 +373,10 @@ def may_repeat(request: ActionRequest, execution: Execution, at: datetime) -> bo
 
     Only where a second one has no second effect; not for ever, and not after a pause.
     """
-    connector = connector_for(action_type(request.action_type))
+    promise = action_type(request.action_type).at_most_once
     return (
-        connector.idempotent
+        promise.may_repeat
         and execution.fence < settings.EXECUTION_MAX_ATTEMPTS
-        and key_still_known(connector, execution.started_at, at + pause_before_next(execution))
+        and key_still_known(promise, execution.started_at, at + pause_before_next(execution))
         and stopped_since(request, execution.grant.created_at) is None
     )

@@ -14,7 +14,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from approvals.choices import FINAL_VERDICTS, DecisionVerdict, ReasonCode, State
 from approvals.domain import integrity, notifications
@@ -39,14 +39,17 @@ from approvals.models import (
     ShownContent,
 )
 from approvals.selectors.authority import authorise, people_decided
-from approvals.selectors.pauses import stop_of
+from approvals.selectors.case import day_asked, ownership_asked
+from approvals.selectors.pauses import stop_asked, stop_of
 from approvals.selectors.requests import (
     agent_locked,
+    agent_locked_asked,
     decisions_of,
     forget_read,
     is_asked,
     policy_decision_of,
     read_at_once,
+    rows_of,
 )
 from approvals.selectors.review_snapshot import ReviewedSnapshot, ReviewSnapshot, snapshot_of
 from audit.actors import Actor
@@ -54,9 +57,12 @@ from audit.events import AuditCode
 from audit.lib import db_clock
 from audit.lib.canonical import JsonObject
 from audit.lib.dates import format_moment
+from audit.lib.db import insert_one, is_postgres
 from audit.lib.money import Money
+from audit.lib.prepared import Given, Prepared, asked_together
+from audit.lib.writes import Insert
 from audit.services import Entry, record
-from policies.authority import Authority
+from policies.authority import Authority, account_asked
 from policies.models import Delegation, Reauthentication, User
 from policies.services.passwords import current_proof
 
@@ -156,9 +162,14 @@ def begin_decision(
     `amount` is the amount an edit leads to: the person must have authority over that as well.
     """
     request, decider, shown, at = lock_and_check(request_id, decider, reviewed)
-    requirement, authority = authorise(
-        decider, request, needs_limit=needs_limit, at=at, amount=amount
-    )
+    with asked_together(
+        ownership_asked(request),
+        *account_asked(decider),
+        *day_asked(decider.person, request, at=at),
+    ):
+        requirement, authority = authorise(
+            decider, request, needs_limit=needs_limit, at=at, amount=amount
+        )
     policy = policy_decision_of(request)
     if policy is None:
         raise WrongState("This request has no policy decision; it cannot be decided.")
@@ -175,12 +186,12 @@ def lock_and_check(
     """
     request = ActionRequest.objects.locked(request_id)
     decider = _locked_account(decider)
-    at = db_clock.now()
+    with asked_together(*rows_of(request.pk)) as at:
+        read_at_once(request)
     if request.state != State.PENDING_APPROVAL:
         raise WrongState(_moved_on(request))
     if reviewed.request_id != request.pk or reviewed.user_id != decider.pk:
         raise StalePage("This form belongs to another page. Reload it and look again.")
-    read_at_once(request)
     if any(decision.nonce == reviewed.nonce for decision in decisions_of(request)):
         raise AlreadyDecided("This page has been used already. Your first answer counts.")
     if decider.person in people_decided(request):
@@ -206,7 +217,7 @@ def record_decision(
     edits: str = "",
     proof: Reauthentication | None = None,
 ) -> Decision:
-    """Store the decision with what was shown, and note its event; the caller writes the moves.
+    """Store the decision, note its event and what was shown; the caller writes the moves.
 
     What was read of the request before is not in hand any more.
     """
@@ -214,29 +225,31 @@ def record_decision(
     request, decider, at = context.request, context.decider, context.moves.at
     authority, shown = context.authority, context.shown
     content = ShownContent(digest=shown.digest, body=shown.body, created_at=at)
-    ShownContent.objects.bulk_create([content], ignore_conflicts=True)  # others saw the same
-    decision = Decision.objects.create(
-        request=request,
-        version=request.version,
-        requirement=context.requirement,
-        decider=decider,
-        person=decider.person,
-        group=authority.group,
-        on_behalf_of=authority.on_behalf_of,
-        delegation_id=authority.delegation_id,
-        verdict=verdict,
-        reason_code=reason_code,
-        comment=comment,
-        edits=edits,
-        authentication=proof,
-        limit_minor=authority.limit_minor,
-        amount_minor=request.amount_minor,
-        currency=request.currency,
-        digest=request.digest,
-        shown_id=shown.digest,
-        nonce=reviewed.nonce,
-        opened_at=reviewed.opened_at,
-        created_at=at,
+    context.moves.together(Insert([content], unless_there=True))  # others saw the same
+    decision = insert_one(
+        Decision(
+            request=request,
+            version=request.version,
+            requirement=context.requirement,
+            decider=decider,
+            person=decider.person,
+            group=authority.group,
+            on_behalf_of=authority.on_behalf_of,
+            delegation_id=authority.delegation_id,
+            verdict=verdict,
+            reason_code=reason_code,
+            comment=comment,
+            edits=edits,
+            authentication=proof,
+            limit_minor=authority.limit_minor,
+            amount_minor=request.amount_minor,
+            currency=request.currency,
+            digest=request.digest,
+            shown_id=shown.digest,
+            nonce=reviewed.nonce,
+            opened_at=reviewed.opened_at,
+            created_at=at,
+        )
     )
     data: JsonObject = {
         "decision": decision.pk,
@@ -276,12 +289,20 @@ def _locked_account(decider: User) -> User:
     NO KEY: rows that merely point at an account (a colleague's notices) do not wait for it, so
     two people who notify each other cannot deadlock.
     """
-    lenders = Delegation.objects.in_force(db_clock.now_in_query()).filter(delegate=decider.pk)
-    people = User.objects.filter(Q(pk=decider.pk) | Q(pk__in=lenders.values("lender")))
-    accounts = User.objects.select_for_update(no_key=True).filter(
-        person__in=people.values("person")
-    )
-    return {account.pk: account for account in accounts.order_by("pk")}[decider.pk]
+    at = None if is_postgres() else db_clock.now()
+    accounts = _THEIR_ACCOUNTS.all(decider=decider.pk, at=at)
+    return {account.pk: account for account in accounts}[decider.pk]
+
+
+def _their_accounts() -> QuerySet[User]:
+    at = db_clock.now_in_query() if is_postgres() else Given("at")  # SQLite has no clock of its own
+    lenders = Delegation.objects.in_force(at).filter(delegate=Given("decider"))
+    people = User.objects.filter(Q(pk=Given("decider")) | Q(pk__in=lenders.values("lender")))
+    accounts = User.objects.filter(person__in=people.values("person")).order_by("pk")
+    return accounts.select_for_update(no_key=True)
+
+
+_THEIR_ACCOUNTS = Prepared(_their_accounts)
 
 
 def demand_running_agent(request: ActionRequest) -> None:
@@ -290,8 +311,9 @@ def demand_running_agent(request: ActionRequest) -> None:
     A pause of anything else that we cannot see yet ends later than the grant we issue begins, and
     such grants never run (`pauses.stopped_since`).
     """
-    request.agent = agent_locked(request)
-    stop = stop_of(request)
+    with asked_together(agent_locked_asked(request), stop_asked(request)):
+        request.agent = agent_locked(request)
+        stop = stop_of(request)
     if stop is not None:
         raise Paused(stop.for_people)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
 from approvals.choices import Origin
@@ -13,6 +14,8 @@ from approvals.inspection import Flag, contradicts, inspect_all, strings_in
 from approvals.models import ActionRequest, Agent, EvidenceItem, RequestContent
 from approvals.proposal import Proposal, SuppliedEvidence
 from approvals.selectors.case import amount_of
+from approvals.selectors.chains import chain_key
+from approvals.selectors.evidence_gaps import CLARIFICATION, counts
 from approvals.selectors.requests import (
     action_of,
     content_of,
@@ -44,7 +47,15 @@ class Candidate:
     flags: tuple[Flag, ...]
     sources: tuple[SuppliedEvidence, ...] = ()
     """What the agent points to."""
+    supplied: Mapping[str, datetime | None] = field(default_factory=dict)
+    """The kinds of these that may be what policy demands, and from when; None: from now."""
+    from_people: Mapping[str, datetime | None] = field(default_factory=dict)
+    """The same of what colleagues supplied."""
+    model: Mapping[str, str] = field(default_factory=dict)
+    """Which model and prompt the agent says it used."""
     on_behalf_of: str = ""
+    chain: str = ""
+    """Which requests it is judged together with; empty: it named no session."""
     request_id: UUID | None = None
     is_undo: bool = False
 
@@ -55,13 +66,13 @@ class Candidate:
     @property
     def canonical_action(self) -> str:
         """The bytes everything later refers to by digest."""
-        return canonical(
-            {
-                "action_type": self.type.key,
-                "action_type_version": self.type.version,
-                "params": self.params,
-            }
-        )
+        action: JsonObject = {
+            "action_type": self.type.key,
+            "action_type_version": self.type.version,
+            "params": self.params,
+        }
+        definition = self.type.definition
+        return canonical({**action, "definition": definition} if definition else action)
 
     @property
     def digest(self) -> str:
@@ -89,20 +100,21 @@ def derive(proposal: Proposal, *, agent: Agent, undoes: ActionRequest | None = N
     Raises InvalidProposal with every bad field, and NotAllowedForAgent when the type is not
     among the agent's.
     """
-    kind = _offered(proposal.action_type)
-    # undoing one's own action needs no right to the undoing type: the catalogue chose it
-    if undoes is None and kind.key not in agent.action_types:
-        raise NotAllowedForAgent(
-            f"This agent may not propose {kind.key}.", code="action_not_allowed"
-        )
-    problems = list(_unregistered(proposal.callback_url))
+    problems = list(unregistered(proposal.callback_url))
     try:
+        kind = offered(proposal.action_type)
+        # undoing one's own action needs no right to the undoing type: the catalogue chose it
+        if undoes is None and kind.key not in agent.action_types:
+            raise NotAllowedForAgent(
+                f"This agent may not propose {kind.key}.", code="action_not_allowed"
+            )
         checked = check_params(kind, proposal.params)
     except InvalidProposal as error:
         raise InvalidProposal([*error.problems, *problems]) from None
     if problems:
         raise InvalidProposal(problems)
-    flags = set(inspect_all(text for source in proposal.evidence for text in source.texts))
+    found = [(source, inspect_all(source.texts)) for source in proposal.evidence]
+    flags = {flag for _, flags_of_one in found for flag in flags_of_one}
     flags.update(
         _flags(
             proposal.intent,
@@ -118,9 +130,16 @@ def derive(proposal: Proposal, *, agent: Agent, undoes: ActionRequest | None = N
         params=proposal.params,
         agent=agent,
         confidence=proposal.confidence,
+        model=proposal.model,
         flags=tuple(sorted(flags)),
         sources=proposal.evidence,
+        supplied={
+            source.kind: source.retrieved_at
+            for source, odd in found
+            if not odd and (source.excerpt or source.uri) and source.kind != CLARIFICATION
+        },
         on_behalf_of=proposal.on_behalf_of,
+        chain=chain_key(agent, proposal.session),
         is_undo=undoes is not None,
         amount=checked.amount,
         target=checked.target,
@@ -129,7 +148,7 @@ def derive(proposal: Proposal, *, agent: Agent, undoes: ActionRequest | None = N
     )
 
 
-def _unregistered(callback_url: str) -> Iterator[FieldProblem]:
+def unregistered(callback_url: str) -> Iterator[FieldProblem]:
     """An agent is called at its registered endpoints only, and so far no agent has any."""
     if callback_url:
         yield FieldProblem("callback_url", "This is not one of your registered endpoints.")
@@ -148,6 +167,13 @@ def as_stored(request: ActionRequest) -> Candidate:
     content = content_of(request)
     checked = _Checked(amount_of(request), request.target, request.counterparty, request.effect)
     return _candidate(request, content, _params(content), checked)
+
+
+def as_defined_now(action: str) -> str:
+    """The stored action, under today's definition of its type: what sending it back makes of it."""
+    stored: JsonObject = json.loads(action)
+    definition = action_type(str(stored["action_type"])).definition
+    return canonical({**stored, "definition": definition}) if definition else action
 
 
 def demand_intact(request: ActionRequest) -> None:
@@ -173,7 +199,13 @@ def _candidate(
     request: ActionRequest, content: RequestContent, params: JsonObject, checked: _Checked
 ) -> Candidate:
     """With `params`, which may be another version's than `content`, the current one."""
-    items = [item for item in evidence_of_all_versions(request) if item.origin == Origin.AGENT]
+    all_items = evidence_of_all_versions(request)
+    current = [
+        item
+        for item in all_items
+        if item.version == request.version and counts(item, request=request)
+    ]
+    items = [item for item in all_items if item.origin == Origin.AGENT]
     sources = tuple(_source(item) for item in items if item.version == request.version)
     first = content if content.version == 1 else contents_of(request)[0]
     body = json.loads(first.proposal)
@@ -194,9 +226,13 @@ def _candidate(
         params=params,
         agent=request.agent,
         confidence=body.get("confidence"),
+        model=body.get("model") or {},
         flags=tuple(sorted(flags)),
         sources=sources,
+        supplied=_dated(item for item in current if item.origin == Origin.AGENT),
+        from_people=_dated(item for item in current if item.origin == Origin.PERSON),
         on_behalf_of=request.on_behalf_of,
+        chain=request.chain,
         request_id=request.pk,
         is_undo=request.compensates_id is not None,
         amount=checked.amount,
@@ -204,6 +240,14 @@ def _candidate(
         counterparty=checked.counterparty,
         effect=checked.effect,
     )
+
+
+def _dated(items: Iterable[EvidenceItem]) -> dict[str, datetime | None]:
+    dated: dict[str, datetime | None] = {}
+    for item in items:
+        when, known = item.retrieved_at or item.created_at, dated.get(item.kind)
+        dated[item.kind] = max(when, known) if known else when
+    return dated
 
 
 def _source(item: EvidenceItem) -> SuppliedEvidence:
@@ -280,14 +324,13 @@ def check_params(kind: ActionType, params: JsonObject) -> _Checked:
     problems = [FieldProblem(e.path, e.message) for e in validate_params(kind, params)]
     if problems:
         raise InvalidProposal(problems)
-    try:
-        amount = kind.amount(params)
-    except MoneyError as error:
-        raise InvalidProposal([FieldProblem("params.amount", str(error))]) from None
-    return _Checked(amount, kind.target(params), kind.counterparty(params), kind.effect(params))
+    return _Checked(
+        kind.amount(params), kind.target(params), kind.counterparty(params), kind.effect(params)
+    )
 
 
-def _offered(key: str) -> ActionType:
+def offered(key: str) -> ActionType:
+    """The action type of that key. Raises InvalidProposal where none is offered here."""
     try:
         return offered_action_type(key)
     except UnknownActionType:

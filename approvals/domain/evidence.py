@@ -13,7 +13,10 @@ from approvals.models import ActionRequest, EvidenceItem, TargetReading
 from approvals.proposal import SuppliedEvidence
 from audit.lib import db_clock
 from audit.lib.canonical import canonical, digest_of
-from connectors.base import Action, ConnectorError, OutcomeUnknown, Preview
+from audit.lib.cel_tree import is_cut
+from audit.lib.db import insert, insert_one
+from connectors.base import LONGEST_GUARD, Action, ConnectorError, OutcomeUnknown, Preview
+from connectors.circuit import Runner, reference_of, run_apart
 from connectors.registry import action_type, connector_for
 
 logger = logging.getLogger(__name__)
@@ -29,43 +32,56 @@ def read_target(action: Action) -> Preview:
     return replace(ask_target(action), read_at=at)
 
 
-def ask_target(action: Action) -> Preview:
-    """`read_target` without the time, and without the database: for a thread of its own."""
+def ask_target(action: Action, run: Runner | None = None) -> Preview:
+    """`read_target` without the time. `run` makes the call to the outside somewhere else."""
+    connection = ""
     try:
-        preview = connector_for(action_type(action.type)).preview(action)
+        connector = connector_for(action_type(action.type))
+        connection = reference_of(connector)
+        preview = (run_apart(connector, run) if run else connector).preview(action)
         if not isinstance(preview, Preview):
             raise TypeError("An adapter's preview() answers a Preview.")
-        return preview
+        if is_cut([preview.before, preview.after, preview.facts, preview.offered]):
+            raise ConnectorError("The target shows text no rule can read (NUL).", permanent=True)
+        if len(preview.guard) > LONGEST_GUARD:
+            raise ConnectorError("The target's version is longer than can be kept.", permanent=True)
+        return replace(preview, connection=connection)
     except ConnectorError as error:
-        return Preview(unavailable=str(error)[:300])
+        why = str(error)[:300]
     except OutcomeUnknown:
         logger.warning("target did not answer", extra={"action_type": action.type})
-        return Preview(unavailable="The target system did not answer in time.")
+        why = "The target system did not answer in time."
     except Exception:
         logger.exception("target could not be read", extra={"action_type": action.type})
-        return Preview(unavailable="The target system could not be read, by a mistake of ours.")
+        why = "The target system could not be read, by a mistake of ours."
+    return Preview(unavailable=why, connection=connection)
 
 
 def store_reading(request: ActionRequest, preview: Preview, *, at: datetime) -> None:
     """Keep what was read, with the system's evidence, for the request's current version."""
-    new_reading(request, preview, at=at).save()
+    insert_one(new_reading(request, preview, at=at))
     after = request.evidence.filter(version=request.version).count()
     keep_items(system_items(request, preview, after=after, at=at))
 
 
 def store_supplied(
-    request: ActionRequest, supplied: Sequence[SuppliedEvidence], *, at: datetime
+    request: ActionRequest,
+    supplied: Sequence[SuppliedEvidence],
+    *,
+    origin: Origin = Origin.AGENT,
+    at: datetime,
 ) -> list[EvidenceItem]:
-    """Keep what the agent points to, beside what there is of the request's current version."""
+    """Keep what somebody points to, beside what there is of the request's current version."""
     if not supplied:
         return []
     after = request.evidence.filter(version=request.version).count()
-    return keep_items(supplied_items(request, supplied, after=after, at=at))
+    return keep_items(supplied_items(request, supplied, after=after, origin=origin, at=at))
 
 
 def keep_items(items: Sequence[EvidenceItem]) -> list[EvidenceItem]:
     """Store them in one statement."""
-    return EvidenceItem.objects.bulk_create(items)
+    insert(items)
+    return list(items)
 
 
 def new_reading(request: ActionRequest, preview: Preview, *, at: datetime) -> TargetReading:
@@ -76,6 +92,8 @@ def new_reading(request: ActionRequest, preview: Preview, *, at: datetime) -> Ta
         before=canonical(preview.before),
         after=canonical(preview.after),
         target_version=preview.target_version,
+        connection=preview.connection,
+        guard=preview.guard,
         unavailable=preview.unavailable,
         read_at=preview.read_at or at,
     )
@@ -107,15 +125,16 @@ def supplied_items(
     supplied: Iterable[SuppliedEvidence],
     *,
     after: int = 0,
+    origin: Origin = Origin.AGENT,
     at: datetime,
 ) -> list[EvidenceItem]:
-    """What the agent points to, not stored yet: flagged by the detectors, marked as the agent's."""
+    """What somebody points to, not stored yet: flagged by the detectors, marked as theirs."""
     return [
         _item(
             request,
             after + offset,
             at,
-            origin=Origin.AGENT,
+            origin=origin,
             kind=source.kind,
             title=source.title,
             uri=source.uri,
@@ -128,8 +147,8 @@ def supplied_items(
 
 
 def carry_over(request: ActionRequest, *, to_version: int) -> None:
-    """An edited version keeps the agent's evidence; the system's is read again."""
-    kept = request.evidence.filter(version=request.version, origin=Origin.AGENT)
+    """The next version keeps what was supplied; what the system reads is read again."""
+    kept = request.evidence.filter(version=request.version).exclude(origin=Origin.SYSTEM)
     copies = list(kept.order_by("position"))
     for position, item in enumerate(copies):
         item.pk = None
@@ -151,7 +170,7 @@ def _item(
     retrieved_at: datetime | None,
     body: str,
 ) -> EvidenceItem:
-    flags = inspect_all([title, uri, authority, body]) if origin == Origin.AGENT else ()
+    flags = inspect_all([title, uri, authority, body]) if origin != Origin.SYSTEM else ()
     return EvidenceItem(
         request=request,
         version=request.version,

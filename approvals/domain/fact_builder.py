@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,22 +12,31 @@ from django.db.models import Q
 from django.utils.crypto import salted_hmac
 
 from approvals.domain.budgets import is_over_budget
+from approvals.domain.chains import session_facts, source_classes, with_sources
 from approvals.domain.derivation import Candidate
 from approvals.domain.usage import UsageCount
 from approvals.inspection import Flag
 from approvals.models import ActionRequest, CountedRequest
 from approvals.proposal import SuppliedEvidence
-from approvals.selectors.prior_requests import Earlier, earlier
+from approvals.selectors.chains import Links, links_of
+from approvals.selectors.evidence_gaps import Held, derived_kinds
+from approvals.selectors.prior_requests import NOBODY, Earlier, earlier, earlier_asked
 from approvals.selectors.requests import policy_decision_of
+from audit.lib.canonical import JsonObject, canonical
+from audit.lib.money import Money
+from audit.lib.prepared import Question
 from connectors.base import Preview
 from policies.authority import limit_for
 from policies.facts import (
     ActionFacts,
     AgentFacts,
+    Case,
     CustomerFacts,
     EvidenceFacts,
     Facts,
+    ModelFacts,
     RequesterFacts,
+    SessionFacts,
     TimeFacts,
     VelocityFacts,
 )
@@ -55,13 +64,29 @@ def compute_facts(
     """Everything rules may ask about this candidate, at this time."""
     return Facts(
         action=_action(candidate, now),
-        requester=_requester(candidate),
+        requester=_requester(candidate, before, now),
         agent=_agent(candidate, before, now),
+        model=_model(candidate),
         customer=_customer(preview),
         evidence=_evidence(candidate, preview, now),
         velocity=before.velocity,
+        session=before.session,
         time=time,
+        case=Case(
+            params=candidate.params,  # whole, whatever its size: or padding it would avoid a denial
+            before=None if preview.unavailable else _if_small(preview.before),
+            after=None if preview.unavailable else _if_small(preview.after),
+            target=None if preview.unavailable else _if_small(preview.offered),
+        ),
     )
+
+
+LARGEST_PART = 512 * 1024
+"""Bytes of JSON: twice what a whole proposal may have. What a target shows beyond it is unknown."""
+
+
+def _if_small(part: JsonObject) -> JsonObject | None:
+    return part if len(canonical(part).encode()) <= LARGEST_PART else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +97,27 @@ class Before:
     over_budget: bool
     overrides: int
     """How many of the agent's proposals of that kind people rejected or edited in 30 days."""
+    session: SessionFacts = field(default_factory=SessionFacts)
+    chain: str = ""
+    """The requests it is judged together with."""
+    subjects: frozenset[str] = frozenset()
+    """On whose behalf the agent proposed before in the same session."""
 
 
 def read_usage(candidate: Candidate, usage_count: UsageCount, *, now: datetime) -> Before:
     """What came before, by its counters and by the records."""
-    found = _earlier(candidate, now=now, asked_at=now)
-    own = usage_count.facts(amount_in_base(candidate, now) or 0)
-    return _before(candidate, replace(own, duplicates=found.duplicates), found, now=now)
+    found = earlier(before_asked(candidate, now=now))
+    own_base = amount_in_base(candidate, now) or 0
+    velocity = replace(usage_count.facts(own_base), duplicates=found.duplicates)
+    # what names no session goes on with the last one: nobody leaves one by leaving it out
+    chain = candidate.chain or ("" if candidate.is_undo else found.last_chain)
+    links = links_of(chain, but=candidate.request_id or NOBODY) if chain else Links()
+    return replace(
+        _before(candidate, velocity, found, now=now),
+        session=session_facts(candidate, links, named=bool(chain), own_base=own_base),
+        chain=chain,
+        subjects=links.subjects,
+    )
 
 
 def before_counted(request: ActionRequest, candidate: Candidate, *, now: datetime) -> Before | None:
@@ -95,25 +134,57 @@ def before_counted(request: ActionRequest, candidate: Candidate, *, now: datetim
         return None  # from before one of these facts was kept
     velocity = VelocityFacts(**{name: stored[f"velocity.{name}"] for name in names})
     # a rejection since then was given knowing of it, or to whoever answers for approving it
-    return _before(
+    before = _before(
         candidate,
         velocity,
-        _earlier(candidate, now=now, asked_at=request.created_at),
+        earlier(before_asked(candidate, now=now, rejected_until=request.created_at)),
         now=now,
         counted=request,
     )
+    return replace(before, session=_session_as_counted(candidate, stored))
 
 
-def _earlier(candidate: Candidate, *, now: datetime, asked_at: datetime) -> Earlier:
-    return earlier(
+def _session_as_counted(candidate: Candidate, stored: Mapping[str, Any]) -> SessionFacts:
+    """Its session as it was then, and what its agent says it has read since."""
+    kept = {
+        name: stored[f"session.{name}"] for name in _OF_A_SESSION if f"session.{name}" in stored
+    }
+    kept |= {name: tuple(kept[name]) for name in ("systems", "sources") if name in kept}
+    return with_sources(
+        SessionFacts(**kept), source_classes(source.authority for source in candidate.sources)
+    )
+
+
+_OF_A_SESSION = tuple(one.name for one in fields(SessionFacts))
+
+
+def before_asked(
+    candidate: Candidate, *, now: datetime, rejected_until: datetime | None = None
+) -> Question:
+    """What `read_usage` asks about others like a candidate."""
+    return earlier_asked(
         candidate.agent,
         candidate.type.key,
         business_key=candidate.business_key,
         digest=candidate.digest,
         counterparty=candidate.counterparty,
         at=now,
-        rejected_until=asked_at,
+        rejected_until=rejected_until or now,
         but=candidate.request_id,
+    )
+
+
+def before_counted_asked(request: ActionRequest, *, now: datetime) -> Question:
+    """What `before_counted` asks about a request that is as its columns say."""
+    return earlier_asked(
+        request.agent,
+        request.action_type,
+        business_key=request.business_key,
+        digest=request.digest,
+        counterparty=request.counterparty,
+        at=now,
+        rejected_until=request.created_at,
+        but=request.pk,
     )
 
 
@@ -199,22 +270,40 @@ def _sample(candidate: Candidate, now: datetime) -> int:
     )
 
 
-def _requester(candidate: Candidate) -> RequesterFacts:
+def _requester(candidate: Candidate, before: Before, now: datetime) -> RequesterFacts:
     """The person it is for, and whether they could approve that much themselves.
+
+    Nobody borrows authority by naming nobody, or somebody we do not know: then it must be within
+    the agent's own ceiling, and within what everybody could approve whom it named before in the
+    session. An agent without a ceiling has no authority of its own.
+    """
+    name, amount = candidate.on_behalf_of, candidate.amount
+    accounts = _accounts([name]) if name else []
+    if amount is None:
+        return RequesterFacts(name=name, known=bool(accounts))
+    lending = accounts or (_accounts(before.subjects) if before.subjects else [])
+    over = any(not _may_approve(account, candidate.type.key, amount) for account in lending)
+    if not accounts:
+        own = candidate.agent.ceiling
+        over = over or own is None or is_over_ceiling(candidate, now) is not False
+    return RequesterFacts(name=name, known=bool(accounts), over_ceiling=over)
+
+
+def _accounts(names: Iterable[str]) -> list[User]:
+    """Everybody these names may mean.
 
     Several accounts answer to one spelling when one's name is another's mail address; then every
     one of them must be allowed to.
     """
-    name, amount = candidate.on_behalf_of, candidate.amount
-    if not name:
-        return RequesterFacts()
-    accounts = list(User.objects.filter(Q(username__iexact=name) | Q(email__iexact=name)))
-    over = False
-    for account in accounts if amount else ():
-        limit = limit_for(account, candidate.type.key, amount.currency) if amount else None
-        covered = limit is not None and amount is not None and amount.minor <= limit.each_minor
-        over = over or not account.is_active or not covered
-    return RequesterFacts(name=name, known=bool(accounts), over_ceiling=over)
+    spelt = Q()
+    for name in names:
+        spelt |= Q(username__iexact=name) | Q(email__iexact=name)
+    return list(User.objects.filter(spelt))
+
+
+def _may_approve(account: User, action_type: str, amount: Money) -> bool:
+    limit = limit_for(account, action_type, amount.currency)
+    return account.is_active and limit is not None and amount.minor <= limit.each_minor
 
 
 def _agent(candidate: Candidate, before: Before, now: datetime) -> AgentFacts:
@@ -231,6 +320,15 @@ def _agent(candidate: Candidate, before: Before, now: datetime) -> AgentFacts:
         over_budget=before.over_budget,
         overrides_30d=before.overrides,
         confidence=-1.0 if candidate.confidence is None else float(candidate.confidence),
+    )
+
+
+def _model(candidate: Candidate) -> ModelFacts:
+    named, registered = candidate.model.get("id", ""), candidate.agent.model
+    return ModelFacts(
+        id=named,
+        prompt_version=candidate.model.get("prompt_version", ""),
+        differs=bool(named and registered) and named != registered,
     )
 
 
@@ -253,14 +351,32 @@ def _evidence(candidate: Candidate, preview: Preview, now: datetime) -> Evidence
         for source in candidate.sources
         if source.retrieved_at is not None and source.retrieved_at < now - STALE_AFTER
     }
+    derived = derived_kinds(
+        candidate.type,
+        after=preview.after,
+        unavailable=preview.unavailable,
+        rate_known=candidate.amount is None or amount_in_base(candidate, now) is not None,
+        is_undo=candidate.is_undo,
+    )
     return EvidenceFacts(
-        kinds=tuple(sorted({e.kind for e in preview.evidence})),
+        kinds=tuple(sorted({e.kind for e in preview.evidence} | derived)),
+        from_people=tuple(sorted(candidate.from_people)),
+        supplied=tuple(sorted(candidate.supplied)),
         missing_purchase_order=orderless,
         stale=tuple(sorted(stale)),
         conflicting=Flag.CONTRADICTION in candidate.flags,
         lowest_authority=_lowest(candidate.sources),
         preview_available=not preview.unavailable,
         flags=tuple(flag.value for flag in candidate.flags),
+    )
+
+
+def evidence_held(candidate: Candidate, facts: Facts, *, now: datetime) -> Held:
+    """The evidence there is for a candidate whose target has just been read."""
+    return Held(
+        read=dict.fromkeys(facts.evidence.kinds, now),
+        from_people={kind: when or now for kind, when in candidate.from_people.items()},
+        supplied={kind: when or now for kind, when in candidate.supplied.items()},
     )
 
 

@@ -10,6 +10,7 @@ from approvals.selectors.requests import usable_grant_of
 from audit.actors import Actor
 from audit.events import AuditCode
 from audit.lib.canonical import JsonObject
+from audit.lib.db import insert_one
 from audit.services import Entry, record
 from connectors.registry import action_type
 from policies.matrix import OperatingModel
@@ -33,6 +34,8 @@ def issue_grant(
     grant = new_grant(
         moves.request,
         target_version=reading.target_version if reading else "",
+        guard=reading.guard if reading else "",
+        connection=reading.connection if reading else "",
         approvers=approvers,
         window=window,
         expires_at=expires_at,
@@ -47,6 +50,8 @@ def new_grant(
     request: ActionRequest,
     *,
     target_version: str,
+    guard: str,
+    connection: str,
     approvers: list[str],
     window: str,
     expires_at: datetime,
@@ -58,22 +63,26 @@ def new_grant(
 
     What the agent only prepares, and what moves the physical world, waits for a person to start it.
     """
-    return Grant.objects.create(
-        request=request,
-        version=request.version,
-        action_type=request.action_type,
-        target=request.target,
-        digest=request.digest,
-        target_version=target_version,
-        ceiling_minor=request.amount_minor,
-        currency=request.currency,
-        approvers=approvers,
-        window=window,
-        expires_at=expires_at,
-        is_break_glass=is_break_glass,
-        needs_start=operating_model == OperatingModel.ASSISTED
-        or action_type(request.action_type).supervised,
-        created_at=at,
+    return insert_one(
+        Grant(
+            request=request,
+            version=request.version,
+            action_type=request.action_type,
+            target=request.target,
+            digest=request.digest,
+            target_version=target_version,
+            guard=guard,
+            connection=connection,
+            ceiling_minor=request.amount_minor,
+            currency=request.currency,
+            approvers=approvers,
+            window=window,
+            expires_at=expires_at,
+            is_break_glass=is_break_glass,
+            needs_start=operating_model == OperatingModel.ASSISTED
+            or action_type(request.action_type).supervised,
+            created_at=at,
+        )
     )
 
 

@@ -22,12 +22,13 @@ from django.db import DatabaseError, DataError, transaction
 from approvals.choices import State
 from approvals.domain import auto_pause, compensation, dispatch, notifications, reminders
 from approvals.domain.derivation import Candidate
-from approvals.domain.evidence import keep_items, new_reading, supplied_items, system_items
+from approvals.domain.evidence import new_reading, supplied_items, system_items
 from approvals.domain.grants import entry_of, new_grant
 from approvals.domain.policy_check import PolicyCheck, check_policy_and_count, check_policy_of
-from approvals.domain.routing import create_requirements, keep_policy_decision
+from approvals.domain.proposal_check import in_past
+from approvals.domain.routing import keep_policy_decision, new_requirements
 from approvals.domain.transitions import INTAKE, POLICY, Moves
-from approvals.exceptions import ApprovalError, FieldProblem, InvalidProposal, Paused
+from approvals.exceptions import ApprovalError, InvalidProposal, Paused
 from approvals.models import (
     ActionRequest,
     Agent,
@@ -42,6 +43,7 @@ from audit.actors import Actor
 from audit.events import AuditCode
 from audit.lib import db_clock
 from audit.lib.canonical import JsonObject, canonical, digest
+from audit.lib.prepared import Given, Prepared, asked_together
 from audit.services import Entry
 from connectors.base import Preview
 from policies.models import User
@@ -90,19 +92,19 @@ class NewRequest:
 
 def open_at_once(new: NewRequest, preview: Preview) -> Opened:
     """Store a proposal whose target has been read, in the state it comes to rest in."""
-    opened = _without_what_cannot_be_used(preview, partial(_open, new))
+    opened = without_what_cannot_be_used(preview, partial(_open, new))
     _stop_if_looping(opened.request)
     return opened
 
 
 def carry_on(request_id: UUID, preview: Preview) -> None:
     """Carry a stored request on from `requested`; does nothing to any other."""
-    opened = _without_what_cannot_be_used(preview, partial(_carry_on, request_id))
+    opened = without_what_cannot_be_used(preview, partial(_carry_on, request_id))
     if opened is not None:
         _stop_if_looping(opened.request)
 
 
-def _without_what_cannot_be_used(preview: Preview, take_in: Callable[[Preview], T]) -> T:
+def without_what_cannot_be_used(preview: Preview, take_in: Callable[[Preview], T]) -> T:
     """Take it in on that reading; on none at all when nothing can be made of it.
 
     What an adapter returns may be unfit to be stored or evaluated (a value that is no JSON, a
@@ -122,8 +124,9 @@ def _without_what_cannot_be_used(preview: Preview, take_in: Callable[[Preview], 
 
 @transaction.atomic
 def _open(new: NewRequest, preview: Preview) -> Opened:
-    at = db_clock.now()
-    agent = Agent.objects.select_related("owner").get(pk=new.candidate.agent.pk)
+    asked = _AGENT.asking(pk=new.candidate.agent.pk)
+    with asked_together(asked) as at:
+        (agent,) = asked.all()
     if agent.is_paused and new.requested_by is None:
         raise Paused(stop_of_agent(agent).for_agents)  # while its target was being read
     request, moves = begin(new, at)
@@ -131,10 +134,14 @@ def _open(new: NewRequest, preview: Preview) -> Opened:
     candidate = replace(new.candidate, agent=agent, request_id=request.pk)
     supplied = supplied_items(request, new.proposal.evidence, at=at)
     system = system_items(request, preview, after=len(supplied), at=at)
-    evidence = keep_items([*supplied, *system])
-    new_reading(request, preview, at=at).save()
+    evidence = [*supplied, *system]
+    moves.store(*evidence)
+    moves.store(new_reading(request, preview, at=at))
     evaluated = check_policy_and_count(request, candidate, preview, now=at)
     return _decide(moves, evaluated, preview, evidence)
+
+
+_AGENT = Prepared(lambda: Agent.objects.select_related("owner").filter(pk=Given("pk")))
 
 
 @transaction.atomic
@@ -143,12 +150,13 @@ def _carry_on(request_id: UUID, preview: Preview) -> Opened | None:
     request = found.select_related("agent__owner").get(pk=request_id)
     if request.state != State.REQUESTED:
         return None
-    at = db_clock.now()
+    moves = Moves(request, at := db_clock.now())
     supplied = list(request.evidence.filter(version=request.version).order_by("position"))
-    evidence = supplied + keep_items(system_items(request, preview, after=len(supplied), at=at))
-    new_reading(request, preview, at=at).save()
+    system = system_items(request, preview, after=len(supplied), at=at)
+    moves.store(*system)
+    moves.store(new_reading(request, preview, at=at))
     evaluated = check_policy_of(request, preview, now=at, counting=True)
-    return _decide(Moves(request, at), evaluated, preview, evidence)
+    return _decide(moves, evaluated, preview, [*supplied, *system])
 
 
 def _stop_if_looping(request: ActionRequest) -> None:
@@ -169,9 +177,9 @@ def _stop_if_looping(request: ActionRequest) -> None:
 
 
 def begin(new: NewRequest, at: datetime) -> tuple[ActionRequest, Moves]:
-    """The request in memory, its first event and history row noted, its content stored."""
+    """The request in memory, with its first event, history row and content noted."""
     candidate, proposal = new.candidate, new.proposal
-    demand_time_to_decide(proposal, at)
+    _demand_time_to_decide(proposal, at)
     kind, amount = candidate.type, candidate.amount
     body = canonical(proposal.body)
     request = ActionRequest(
@@ -179,6 +187,7 @@ def begin(new: NewRequest, at: datetime) -> tuple[ActionRequest, Moves]:
         on_behalf_of=proposal.on_behalf_of,
         requested_by=new.requested_by,
         session=proposal.session,
+        chain=candidate.chain,
         idempotency_key=new.idempotency_key,
         body_digest=digest(body),
         action_type=kind.key,
@@ -215,21 +224,23 @@ def begin(new: NewRequest, at: datetime) -> tuple[ActionRequest, Moves]:
         },
         kind="+",
     )
-    RequestContent.objects.create(
-        request=request,
-        version=1,
-        action=candidate.canonical_action,
-        digest=candidate.digest,
-        proposal=body,
-        created_at=at,
+    moves.store(
+        RequestContent(
+            request=request,
+            version=1,
+            action=candidate.canonical_action,
+            digest=candidate.digest,
+            proposal=body,
+            created_at=at,
+        )
     )
     return request, moves
 
 
-def demand_time_to_decide(proposal: Proposal, at: datetime) -> None:
+def _demand_time_to_decide(proposal: Proposal, at: datetime) -> None:
     """Raise InvalidProposal when the agent wants a decision by a moment that has passed."""
-    if proposal.decide_by is not None and proposal.decide_by <= at:
-        raise InvalidProposal([FieldProblem("decide_by", "Must lie in the future.")])
+    if problems := list(in_past(proposal.decide_by, at)):
+        raise InvalidProposal(problems)
 
 
 def _decide(
@@ -260,7 +271,12 @@ def _decide(
         request.classify,
         AuditCode.CLASSIFIED,
         INTAKE,
-        {"action_type": request.action_type, "target": request.target, "digest": request.digest},
+        {
+            "action_type": request.action_type,
+            "target": request.target,
+            "digest": request.digest,
+            **({"chain": request.chain} if request.chain else {}),
+        },
     )
     moves.take(
         request.collect,
@@ -284,6 +300,7 @@ def _decide(
             "verdict": evaluation.verdict.value,
             "tier": evaluation.tier,
             "matched": [rule.rule for rule in evaluation.matched],
+            **({"floor": evaluation.floor} if evaluation.floor else {}),
         },
     )
     request.intake_claimed_until = None
@@ -317,6 +334,8 @@ def _allow(
     grant = new_grant(
         request,
         target_version=preview.target_version,
+        guard=preview.guard,
+        connection=preview.connection,
         approvers=[],
         window=evaluation.window,
         expires_at=request.execute_by,
@@ -331,16 +350,22 @@ def _allow(
 
 def _route(moves: Moves, evaluation: Evaluation, decision: PolicyDecision) -> list[Requirement]:
     request, at = moves.request, moves.at
-    asked, ceiling = request.decide_by, at + evaluation.deadlines.decide_by
-    request.decide_by = min(asked, ceiling) if asked else ceiling
+    request.decide_by = decide_by_of(evaluation, asked=request.decide_by, at=at)
     reminders.start(request, at=at)
-    requirements = create_requirements(request, evaluation.requirements)
+    requirements = new_requirements(request, evaluation.requirements)
+    moves.store(*requirements)
     groups = sorted({r.group for r in requirements})
     moves.take(request.route, AuditCode.ROUTED, POLICY, {"groups": list(groups)})
     _note_standing(moves, evaluation, decision)
     moves.write()
     dispatch.announcement_of(request.pk)
     return sorted(requirements, key=lambda requirement: (requirement.stage, requirement.pk))
+
+
+def decide_by_of(evaluation: Evaluation, *, asked: datetime | None, at: datetime) -> datetime:
+    """Until when people have time: as policy says, or earlier where the agent asked for it."""
+    ceiling = at + evaluation.deadlines.decide_by
+    return min(asked, ceiling) if asked else ceiling
 
 
 def _note_standing(moves: Moves, evaluation: Evaluation, decision: PolicyDecision) -> None:

@@ -13,14 +13,18 @@ from django.db import transaction
 from approvals.choices import State
 from approvals.domain import compensation, notifications
 from approvals.domain.grants import revoke_grant
+from approvals.domain.policy_check import denied_by_engine
+from approvals.domain.routing import keep_policy_decision
 from approvals.domain.transitions import EXECUTOR, move
 from approvals.exceptions import IntegrityBroken
-from approvals.models import ActionRequest, IntegrityIncident
+from approvals.models import ActionRequest, IntegrityIncident, PolicyDecision
 from audit.actors import Actor
 from audit.events import AuditCode
 from audit.lib import db_clock
-from audit.lib.canonical import digest_of
+from audit.lib.canonical import JsonObject, digest_of
 from audit.services import record
+
+NOT_AS_APPROVED = "What is stored is no longer what was approved, so it is never carried out."
 
 
 @transaction.atomic
@@ -41,8 +45,15 @@ def end_approved(request_id: UUID, broken: IntegrityBroken) -> None:
     if request.state != State.APPROVED:
         return
     _keep(request, broken, found_by=IntegrityIncident.FoundBy.EXECUTION, actor=EXECUTOR)
-    revoke_grant(request, actor=EXECUTOR, reason=broken.code, at=db_clock.now())
-    move(request, request.deny, AuditCode.DENIED, actor=EXECUTOR, data={"reason": broken.code})
+    at = db_clock.now()
+    revoke_grant(request, actor=EXECUTOR, reason=broken.code, at=at)
+    evaluation = denied_by_engine("not-as-approved", NOT_AS_APPROVED, tier=request.effective_tier)
+    decision = keep_policy_decision(
+        request, None, evaluation, None, purpose=PolicyDecision.Purpose.EXECUTION, at=at
+    )
+    request.verdict = evaluation.verdict.value
+    data: JsonObject = {"reason": broken.code, "policy_decision": decision.pk}
+    move(request, request.deny, AuditCode.DENIED, actor=EXECUTOR, data=data)
     compensation.end_undo(request)
     notifications.ended(request)
 

@@ -5,6 +5,7 @@ Approvals count for the version they were given on. Whoever approved before look
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ from django.db.models import Model
 
 from approvals.choices import DecisionVerdict
 from approvals.domain import assignment, notifications, reminders, usage
+from approvals.domain.derivation import Candidate, as_defined_now, rederive
 from approvals.domain.drift import ExecutionCheck
 from approvals.domain.evidence import carry_over, store_reading
 from approvals.domain.policy_check import NOBODY_ASKED_BEFORE, with_engine_rule
@@ -20,14 +22,19 @@ from approvals.domain.routing import (
     case_for_all,
     create_requirements,
     keep_policy_decision,
+    open_again,
 )
 from approvals.domain.transitions import EXECUTOR, move
+from approvals.exceptions import InvalidProposal
 from approvals.models import ActionRequest, PolicyDecision, RequestContent, Requirement
 from approvals.selectors.authority import progress_of
 from approvals.selectors.requests import content_of, requirements_of
 from audit.events import AuditCode
+from audit.lib.canonical import digest
 from connectors.base import Preview
 from policies.verdicts import Verdict
+
+logger = logging.getLogger(__name__)
 
 
 def reopen(
@@ -42,6 +49,7 @@ def reopen(
     if check.drift is None:
         raise ValueError("Everything it was approved on still holds.")
     content = content_of(request)
+    action = as_defined_now(content.action)
     specs = (
         check.evaluation.requirements
         or tuple(r.spec for r in requirements_of(request))
@@ -55,17 +63,20 @@ def reopen(
         requirements=specs,
     )
     carry_over(request, to_version=request.version + 1)
+    if action != content.action:
+        _describe_anew(request)
+        request.digest = digest(action)
     request.version += 1
     RequestContent.objects.create(
         request=request,
         version=request.version,
-        action=content.action,
-        digest=content.digest,
+        action=action,
+        digest=request.digest,
         edited_by=content.edited_by,
         created_at=at,
     )
     store_reading(request, preview, at=at)
-    keep_policy_decision(
+    decision = keep_policy_decision(
         request,
         check.policy,
         evaluation,
@@ -88,10 +99,32 @@ def reopen(
         data={
             "reason": check.drift.for_people,
             "version": request.version,
+            "policy": evaluation.version,
+            "policy_decision": decision.pk,
             "groups": sorted({r.group for r in requirements}),
         },
     )
     route_to_people(request, requirements, at=at)
+
+
+def _describe_anew(request: ActionRequest) -> None:
+    """In the words of today's definition; one that takes these params no more leaves the old."""
+    try:
+        describe(request, rederive(request))
+    except InvalidProposal:
+        logger.warning("params no longer fit", extra={"action_id": str(request.pk)})
+
+
+def describe(request: ActionRequest, candidate: Candidate) -> None:
+    """Let the columns people look at say what the candidate says. The caller saves the request."""
+    amount = candidate.amount
+    request.digest = candidate.digest
+    request.business_key = candidate.business_key
+    request.target = candidate.target
+    request.counterparty = candidate.counterparty
+    request.amount_minor = amount.minor if amount else None
+    request.currency = amount.currency if amount else ""
+    request.effect = candidate.effect
 
 
 def route_to_people(
@@ -134,7 +167,7 @@ def void_approvals(request: ActionRequest, *, at: datetime) -> None:
         *request.policy_decisions.filter(version=version).order_by("id"),
     ):
         _copy(row, version=request.version)
-    new = create_requirements(request, tuple(requirement.spec for requirement in old))
+    new = open_again(request, old)
     for before, after in zip(old, new, strict=True):
         if before.escalated_to:
             after.escalated_to = before.escalated_to

@@ -16,13 +16,16 @@ from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 from django.db import transaction
+from django.db.models import Q
 
 from approvals.domain import dispatch
+from approvals.domain.transitions import Moves
 from approvals.models import ActionRequest, Notice, Requirement
 from audit.lib import db_clock
 from audit.lib.db import insert_all
 from policies.models import User
 from policies.roles import AUDITOR, BREAK_GLASS_REVIEWERS, CONFIGURING_ROLE
+from policies.team_names import persons_in
 
 logger = logging.getLogger(__name__)
 
@@ -53,10 +56,10 @@ def answered(request: ActionRequest) -> None:
     _tell(request, _members(set(open_groups)), "An agent answered; the request waits for you")
 
 
-def approved(request: ActionRequest) -> None:
-    """Everything required has been said, in the move that was just made."""
-    subject = "A request of your agent was approved"
-    _tell(request, [request.agent.owner], subject, at=request.updated_at)
+def approved(moves: Moves) -> None:
+    """Everything required has been said, in the move that was just made and is written next."""
+    owner, subject = moves.request.agent.owner, "A request of your agent was approved"
+    _tell(moves.request, [owner], subject, at=moves.at, moves=moves)
 
 
 def escalated(request: ActionRequest, requirement: Requirement) -> None:
@@ -126,13 +129,16 @@ def break_glass_not_justified(request: ActionRequest) -> None:
     _tell(request, [*everybody, request.agent.owner], "A break-glass approval was NOT justified")
 
 
-def ended(request: ActionRequest) -> None:
-    """The requester and the agent's owner learn how it ended, in the move that was just made."""
+def ended(request: ActionRequest, moves: Moves | None = None) -> None:
+    """The requester and the agent's owner learn how it ended, in the move that was just made.
+
+    With `moves` the notices are written with them.
+    """
     people = [request.agent.owner]
     if request.on_behalf_of:
         people += User.objects.filter(username=request.on_behalf_of, is_active=True)
     subject = f"A request of your agent is now {request.get_state_display()}"
-    _tell(request, people, subject, at=request.updated_at)
+    _tell(request, people, subject, at=request.updated_at, moves=moves)
 
 
 def ended_all(requests: Sequence[ActionRequest], *, at: datetime) -> None:
@@ -179,13 +185,19 @@ def _tell_groups(told: Sequence[tuple[ActionRequest, str]], subject: str, *, at:
 
 
 def _members(groups: set[str]) -> list[User]:
-    return list(User.objects.filter(groups__name__in=groups, is_active=True).distinct())
+    asked = Q(groups__name__in=groups) | Q(person__in=persons_in(groups))
+    return list(User.objects.filter(asked, is_active=True).distinct())
 
 
 def _tell(
-    request: ActionRequest, people: Iterable[User], subject: str, *, at: datetime | None = None
+    request: ActionRequest,
+    people: Iterable[User],
+    subject: str,
+    *,
+    at: datetime | None = None,
+    moves: Moves | None = None,
 ) -> None:
-    _keep(_notices(request, people, subject, at=at or db_clock.now()))
+    _keep(_notices(request, people, subject, at=at or db_clock.now()), moves)
 
 
 def _notices(
@@ -198,8 +210,11 @@ def _notices(
     ]
 
 
-def _keep(notices: Sequence[Notice]) -> None:
-    insert_all(notices)
+def _keep(notices: Sequence[Notice], moves: Moves | None = None) -> None:
+    if moves is None:
+        insert_all(notices)
+    else:
+        moves.store(*notices)
     if notices:
         dispatch.notices()
 

@@ -5,25 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from approvals.choices import State
 from approvals.domain import usage
 from approvals.domain.auto_pause import rejection_note_for
 from approvals.domain.derivation import Candidate, as_stored, rederive
 from approvals.domain.fact_builder import (
     Before,
     amount_in_base,
+    before_asked,
     before_counted,
     compute_facts,
+    evidence_held,
     is_over_ceiling,
     read_usage,
 )
 from approvals.exceptions import InvalidProposal
 from approvals.models import ActionRequest
+from audit.lib.prepared import asked_together
 from connectors.base import Preview
 from policies.document import time_facts
 from policies.evaluate import ENGINE, fail_closed
-from policies.facts import Facts, TimeFacts
+from policies.facts import EvidenceFacts, Facts, TimeFacts
 from policies.models import PolicyVersion
-from policies.services.evaluation import active_version, document_of, evaluate_version
+from policies.services.evaluation import (
+    document_of,
+    evaluate_together,
+    versions_asked,
+    versions_in_force,
+)
 from policies.services.rates import STALE_AFTER as RATES_STALE_AFTER
 from policies.services.rates import currencies_without_rate
 from policies.verdicts import Evaluation, RequirementSpec, RuleTrace, Verdict
@@ -50,17 +59,18 @@ def check_policy(
     """
     if before is None:
         before = read_usage(candidate, usage.usage_now(candidate, preview, at=now), now=now)
-    policy = active_version()
+    versions = versions_in_force()
+    policy = versions.policy
     document = document_of(policy) if policy else ""
     kind = candidate.type.key
     time = TimeFacts() if isinstance(document, str) else time_facts(document, kind, now)
     facts = compute_facts(candidate, preview, now=now, before=before, time=time)
-    evaluation = _evaluate(policy, facts)
-    missing = [k for k in evaluation.evidence_required if k not in facts.evidence.kinds]
-    if missing:  # which kinds it asks for is known only now
-        evidence = replace(facts.evidence, missing=tuple(missing))
-        facts = replace(facts, evidence=evidence)
-        evaluation = _evaluate(policy, facts)
+    evaluation = evaluate_together(versions, facts)
+    gaps = evidence_held(candidate, facts, now=now).gaps(evaluation.evidence_required, at=now)
+    if gaps:  # which kinds it asks for, and how fresh, is known only now
+        missing = tuple(gap.kind for gap in gaps)
+        facts = replace(facts, evidence=_without(facts.evidence, missing))
+        evaluation = evaluate_together(versions, facts)
     if "problem" in preview.after and evaluation.verdict == Verdict.ALLOW:
         evaluation = with_engine_rule(
             evaluation,
@@ -73,6 +83,16 @@ def check_policy(
     return PolicyCheck(policy, _taught(evaluation, candidate, facts, now=now), facts)
 
 
+def _without(evidence: EvidenceFacts, missing: tuple[str, ...]) -> EvidenceFacts:
+    """With these kinds missing: what is too old is not there."""
+    return replace(
+        evidence,
+        missing=missing,
+        from_people=tuple(kind for kind in evidence.from_people if kind not in missing),
+        supplied=tuple(kind for kind in evidence.supplied if kind not in missing),
+    )
+
+
 def check_policy_and_count(
     request: ActionRequest, candidate: Candidate, preview: Preview, *, now: datetime
 ) -> PolicyCheck:
@@ -80,15 +100,18 @@ def check_policy_and_count(
 
     Nobody who shares a counter is evaluated until the caller's transaction ends. Undoing is not
     counted, nor is what policy denies; what an earlier version added is taken out. Fills
-    `request.amount_base`, which the caller saves.
+    `request.amount_base`, and when it is evaluated first `request.chain`; the caller saves them.
     """
     request.amount_base = amount_in_base(candidate, now)
     if candidate.is_undo:
         return check_policy(candidate, preview, now=now)
-    usage_count = usage.hold(candidate, preview, at=now, request=request)
-    evaluated = check_policy(
-        candidate, preview, now=now, before=read_usage(candidate, usage_count, now=now)
-    )
+    held = usage.hold(candidate, preview, at=now, request=request)
+    with asked_together(held.asked(now), before_asked(candidate, now=now), versions_asked()):
+        usage_count = held.usage(now)
+        before = read_usage(candidate, usage_count, now=now)
+        if request.state == State.REQUESTED:
+            request.chain = before.chain
+        evaluated = check_policy(candidate, preview, now=now, before=before)
     if evaluated.evaluation.verdict != Verdict.DENY:
         usage.count(
             request,
@@ -98,12 +121,6 @@ def check_policy_and_count(
             at=now,
         )
     return evaluated
-
-
-def _evaluate(policy: PolicyVersion | None, facts: Facts) -> Evaluation:
-    if policy is None:
-        return fail_closed("No policy is published.")
-    return evaluate_version(policy, facts)
 
 
 def _taught(
@@ -143,12 +160,17 @@ def _naming_missing_rates(
 
 
 def check_policy_of(
-    request: ActionRequest, preview: Preview, *, now: datetime, counting: bool = False
+    request: ActionRequest,
+    preview: Preview,
+    *,
+    now: datetime,
+    counting: bool = False,
+    before: Before | None = None,
 ) -> PolicyCheck:
     """Evaluate policy for a stored request. One its action type no longer accepts is denied.
 
     `counting` is for the first time; after that it is in the counters, and what was counted
-    later takes nothing away from it.
+    later takes nothing away from it. `before` is what came before, where the caller knows it.
     """
     try:
         candidate, problem = rederive(request), ""
@@ -157,7 +179,7 @@ def check_policy_of(
         candidate, problem = as_stored(request), f"{first.field}: {first.message}"
     if counting and not problem:
         return check_policy_and_count(request, candidate, preview, now=now)
-    before = before_counted(request, candidate, now=now)
+    before = before or before_counted(request, candidate, now=now)
     evaluated = check_policy(candidate, preview, now=now, before=before)
     if not problem:
         return evaluated
@@ -169,6 +191,12 @@ def check_policy_of(
         requirements=(),
     )
     return replace(evaluated, evaluation=evaluation)
+
+
+def denied_by_engine(rule: str, reason: str, *, tier: int) -> Evaluation:
+    """What the engine denies by itself, without any policy, because nobody can evaluate it."""
+    denied = with_engine_rule(fail_closed(reason), rule, Verdict.DENY, reason, requirements=())
+    return replace(denied, tier=tier, trace=denied.trace[-1:])
 
 
 def with_engine_rule(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeAlias
@@ -11,19 +12,23 @@ from approvals.choices import EscalationStep
 from approvals.domain import notifications
 from approvals.domain.transitions import POLICY
 from approvals.models import ActionRequest, Escalation, PolicyDecision, Requirement
-from approvals.models.decision import column_of
+from approvals.models.decision import column_of, listed
 from approvals.selectors.case import approved_today_by_person, case_of
 from approvals.selectors.viewer_permissions import name_of
 from audit.events import AuditCode
 from audit.lib.canonical import canonical
+from audit.lib.db import insert, insert_one
 from audit.lib.money import Money
+from audit.lib.writes import Update, write_together
 from audit.services import record
 from policies.authority import Case, deciders_for, deciders_with_authority
 from policies.facts import Facts
 from policies.models import PolicyVersion
+from policies.owners import Asked, Concern, resolved
 from policies.quorum import unmeetable
-from policies.roles import ANSWERS_TO
 from policies.services.traces import stored_trace
+from policies.team_names import spoken
+from policies.teams import ladder
 from policies.verdicts import Evaluation, RequirementSpec
 
 
@@ -31,25 +36,44 @@ def keep_policy_decision(
     request: ActionRequest,
     policy: PolicyVersion | None,
     evaluation: Evaluation,
-    facts: Facts,
+    facts: Facts | None,
     *,
     purpose: PolicyDecision.Purpose,
     at: datetime,
 ) -> PolicyDecision:
-    """Store what policy said, on which facts and why, beside the request."""
-    return PolicyDecision.objects.create(
+    """Store what policy said, on which facts and why, beside the request.
+
+    There are no facts where the engine denies by itself what nobody could evaluate.
+    """
+    return insert_one(
+        new_policy_decision(request, policy, evaluation, facts, purpose=purpose, at=at)
+    )
+
+
+def new_policy_decision(
+    request: ActionRequest,
+    policy: PolicyVersion | None,
+    evaluation: Evaluation,
+    facts: Facts | None,
+    *,
+    purpose: PolicyDecision.Purpose,
+    at: datetime,
+) -> PolicyDecision:
+    """`keep_policy_decision` for who stores it with other rows, and needs no key of it before."""
+    return PolicyDecision(
         request=request,
         version=request.version,
         purpose=purpose,
         policy_version=policy,
+        floor_id=evaluation.floor or None,
         verdict=evaluation.verdict.value,
         tier=evaluation.tier,
         reason_required=evaluation.reason_required,
         window=evaluation.window,
-        evidence_required=list(evaluation.evidence_required),
+        evidence_required=[demand.stored() for demand in evaluation.evidence_required],
         decide_within=evaluation.deadlines.decide_by,
         execute_within=evaluation.deadlines.execute_by,
-        facts=canonical(facts.flat()),
+        facts=canonical(facts.flat() if facts else {}),
         trace=canonical(stored_trace(evaluation)),
         created_at=at,
     )
@@ -61,13 +85,43 @@ def operating_model_of(decision: PolicyDecision) -> str:
 
 
 def create_requirements(
-    request: ActionRequest, specs: tuple[RequirementSpec, ...]
+    request: ActionRequest, specs: Sequence[RequirementSpec]
 ) -> list[Requirement]:
-    """Open one requirement per spec, for the current version."""
-    return Requirement.objects.bulk_create(
+    """Open one requirement per team or person asked, for the current version.
+
+    Who is looked up is looked up now, and stays: another owner tomorrow changes nothing about it.
+    """
+    return list(insert(new_requirements(request, specs)))
+
+
+def new_requirements(request: ActionRequest, specs: Sequence[RequirementSpec]) -> list[Requirement]:
+    """The same, not stored yet."""
+    return _requirements(request, resolved(specs, concern_of(request)))
+
+
+def open_again(request: ActionRequest, before: Sequence[Requirement]) -> list[Requirement]:
+    """Open the same requirements for the current version, asking the same people."""
+    again = [Asked(one.spec, listed(one.looked_up), one.alarm) for one in before]
+    return list(insert(_requirements(request, again)))
+
+
+def concern_of(request: ActionRequest) -> Concern:
+    """What the request is about, as far as it says who is asked."""
+    return Concern(
+        system=request.system,
+        target=request.target,
+        subject=request.on_behalf_of,
+        team=request.agent.team,
+    )
+
+
+def _requirements(request: ActionRequest, asked: Sequence[Asked]) -> list[Requirement]:
+    return [
         Requirement(
             request=request,
             version=request.version,
+            looked_up=column_of(one.looked_up),
+            alarm=one.problem,
             group=spec.group,
             quorum=spec.quorum,
             stage=spec.stage,
@@ -76,8 +130,9 @@ def create_requirements(
             alternatives=column_of(spec.alternatives),
             excludes=column_of(spec.excludes),
         )
-        for spec in specs
-    )
+        for one in asked
+        for spec in [one.spec]
+    ]
 
 
 def case_for_all(request: ActionRequest, *, at: datetime) -> Case:
@@ -102,19 +157,42 @@ def alarm_empty_routes(
     fallback has it. People count, not accounts, and nobody for two requirements. Who is out of
     office may still decide. `case` is from `case_for_all`.
     """
-    candidates = _Candidates(
-        case,
-        [requirement.spec for requirement in requirements],
-        [_able(case, requirement.spec) for requirement in requirements],
-    )
+    specs, known = [r.spec for r in requirements], [r.alarm for r in requirements]
+    for reroute in _reroutes(case, specs, known):
+        requirement = requirements[reroute.index]
+        (_alarm if reroute.is_alarm else _send_up)(request, requirement, reroute, at=at)
+
+
+def alarms_foreseen(case: Case, asked: Sequence[Asked]) -> list[str]:
+    """Why too few people could answer each of these, were they routed now; "" where enough can."""
+    known = [one.problem for one in asked]
+    for reroute in _reroutes(case, [one.spec for one in asked], known):
+        if reroute.is_alarm:
+            known[reroute.index] = reroute.why
+    return known
+
+
+@dataclass(frozen=True, slots=True)
+class _Reroute:
+    """One requirement too few people may answer, and who has it as well."""
+
+    index: int
+    to: str
+    why: str
+    is_alarm: bool  # otherwise it is limits, and somebody above has a larger one
+
+
+def _reroutes(
+    case: Case, specs: Sequence[RequirementSpec], known: Sequence[str]
+) -> Iterator[_Reroute]:
+    """`known` says why of those nobody is on record for."""
+    candidates = _Candidates(case, list(specs), [_able(case, spec) for spec in specs])
     for index in candidates.short():
-        requirement = requirements[index]
         climb = _climb(candidates, index)
-        if climb is None:
-            _alarm(request, requirement, _fallback(candidates, index), at=at)
-        else:
-            _send_up(request, requirement, climb, at=at)
-        candidates = candidates.joined_by(index, requirement.escalated_to)
+        to = climb.to if climb else _fallback(candidates, index)
+        why = climb.because if climb else known[index] or _why_too_few(candidates, index)
+        yield _Reroute(index, to, why, is_alarm=climb is None)
+        candidates = candidates.joined_by(index, to)
 
 
 People: TypeAlias = dict[str, set[str]]
@@ -161,12 +239,9 @@ def _able(case: Case, spec: RequirementSpec) -> People:
 def _climb(candidates: _Candidates, index: int) -> _Climb | None:
     """The first role above whose people make it enough, if it is limits that fall short."""
     spec, amount = candidates.specs[index], candidates.case.amount
-    if not spec.within_limit or amount is None:
+    if amount is None or not _is_about_limits(candidates, index):
         return None
-    unlimited = _able(candidates.case, replace(spec, within_limit=False))
-    if index in candidates.with_people(index, unlimited).short():
-        return None  # there are too few people, whatever their limits
-    for role in _ladder(spec.group):
+    for role in ladder(spec.group):
         if index in candidates.joined_by(index, role).short():
             continue
         above = deciders_with_authority(candidates.case, replace(spec, group=role, alternatives=()))
@@ -181,51 +256,57 @@ def _climb(candidates: _Candidates, index: int) -> _Climb | None:
     return None
 
 
-def _ladder(group: str) -> list[str]:
-    """The roles above, from the next one up."""
-    result: list[str] = []
-    while (group := ANSWERS_TO.get(group, "")) and group not in result:
-        result.append(group)
-    return result
+def _is_about_limits(candidates: _Candidates, index: int) -> bool:
+    """Whether there would be enough people if their limits covered the amount."""
+    spec = candidates.specs[index]
+    if not spec.within_limit or candidates.case.amount is None:
+        return False
+    unlimited = _able(candidates.case, replace(spec, within_limit=False))
+    return index not in candidates.with_people(index, unlimited).short()
+
+
+def _why_too_few(candidates: _Candidates, index: int) -> str:
+    if _is_about_limits(candidates, index):
+        who = " or ".join(map(spoken, candidates.specs[index].groups))
+        return f"No approval limit in {who} covers {candidates.case.amount}."
+    return "Too few people may decide this."
 
 
 def _fallback(candidates: _Candidates, index: int) -> str:
     """The named fallback, or the first role above it whose people make it enough."""
     named = candidates.specs[index].escalates_to
-    for role in (named, *_ladder(named)):
+    for role in (named, *ladder(named)):
         if index not in candidates.joined_by(index, role).short():
             return role
     return named
 
 
 def _alarm(
-    request: ActionRequest, requirement: Requirement, fallback: str, *, at: datetime
+    request: ActionRequest, requirement: Requirement, reroute: _Reroute, *, at: datetime
 ) -> None:
-    requirement.escalated_to = fallback
-    requirement.save(update_fields=["escalated_to"])
-    _keep_step(
-        request, requirement, EscalationStep.NOBODY, "Too few people may decide this.", at=at
-    )
+    requirement.escalated_to, requirement.alarm = reroute.to, reroute.why[:300]
+    requirement.save(update_fields=["escalated_to", "alarm"])
+    _keep_step(request, requirement, EscalationStep.NOBODY, reroute.why, at=at)
     record(
         AuditCode.ROUTE_EMPTY,
         actor=POLICY,
         subject=request,
-        data={"group": requirement.group, "fallback": fallback},
+        data={"group": requirement.group, "fallback": reroute.to},
     )
     notifications.nobody(request, requirement)
 
 
 def _send_up(
-    request: ActionRequest, requirement: Requirement, climb: _Climb, *, at: datetime
+    request: ActionRequest, requirement: Requirement, reroute: _Reroute, *, at: datetime
 ) -> None:
-    requirement.escalated_to = climb.to
+    requirement.escalated_to = reroute.to
     requirement.save(update_fields=["escalated_to"])
-    _keep_step(request, requirement, EscalationStep.CLIMBED, climb.because, at=at)
+    _keep_step(request, requirement, EscalationStep.CLIMBED, reroute.why, at=at)
     record(
         AuditCode.CLIMBED,
         actor=POLICY,
         subject=request,
-        data={"group": requirement.group, "to": climb.to, "because": "above_limits"},
+        data={"group": requirement.group, "to": reroute.to, "because": "above_limits"},
     )
 
 
@@ -252,4 +333,10 @@ def _keep_step(
 
 def close_requirements(request: ActionRequest) -> None:
     """Take the request out of every inbox."""
-    request.requirements.filter(is_open=True).update(is_open=False)
+    write_together(closing_of(request))
+
+
+def closing_of(request: ActionRequest) -> Update:
+    """`close_requirements`, to be written with the request's moves."""
+    theirs = {"request": request.pk, "is_open": True}
+    return Update(Requirement, theirs, {"is_open": False}, may_miss=True)

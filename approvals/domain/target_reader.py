@@ -10,7 +10,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 
 from django.conf import settings
@@ -18,6 +19,7 @@ from django.conf import settings
 from approvals.domain.evidence import ask_target
 from audit.lib import db_clock
 from connectors.base import Action, Preview
+from connectors.circuit import GaveUpWaiting
 from connectors.registry import action_type
 
 READ_SECONDS = 3.0
@@ -96,11 +98,34 @@ def _within_bounds(action: Action) -> Preview | None:
     if waiting_place is None:
         share.free(reading_place)
         return None
+    read = _Read(share, reading_place)
     try:
-        reading = _readers.submit(ask_target, action)
-        reading.add_done_callback(lambda done: share.free(reading_place))
-        return reading.result(timeout=READ_SECONDS)
-    except TimeoutError:
-        return None
+        preview = ask_target(action, read)
+        return None if read.is_too_slow else preview
     finally:
         _waiting.free(waiting_place)
+        read.end_unless_begun()
+
+
+class _Read:
+    """The call to the outside, in a thread of its own; whoever made it waits `READ_SECONDS`."""
+
+    def __init__(self, share: _Places, place: object) -> None:
+        self._share, self._place = share, place
+        self._has_begun = False
+        self.is_too_slow = False
+
+    def __call__(self, call: Callable[..., Preview], *args: object) -> Preview:
+        reading = _readers.submit(call, *args)
+        self._has_begun = True
+        reading.add_done_callback(lambda done: self._share.free(self._place))
+        done, _ = wait([reading], timeout=READ_SECONDS)
+        if not done:
+            self.is_too_slow = True
+            raise GaveUpWaiting(_NO_ANSWER)
+        return reading.result()
+
+    def end_unless_begun(self) -> None:
+        """Give the place back, if nothing was sent that will."""
+        if not self._has_begun:
+            self._share.free(self._place)

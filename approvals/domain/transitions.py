@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.db.models import Model
+from django_fsm import ConcurrentTransition
 
 from approvals.choices import ENDED_WITHOUT_EFFECT
 from approvals.domain import usage
@@ -16,13 +17,13 @@ from audit.actors import Actor
 from audit.events import AuditCode
 from audit.lib import db_clock
 from audit.lib.canonical import JsonObject
+from audit.lib.writes import Insert, Update, Write, write_together
 from audit.services import (
     Entry,
     history_row,
     keep_history_of,
     record_all,
     record_for_many,
-    save_without_history,
 )
 
 POLICY = Actor.system("policy")
@@ -48,8 +49,14 @@ class Moves:
 
     request: ActionRequest
     at: datetime
+    _found_in: str = field(init=False)
+    """The state as it is stored."""
     _entries: list[Entry] = field(default_factory=list)
     _history: list[Model] = field(default_factory=list)
+    _with_them: list[Write] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._found_in = self.request.state
 
     def take(
         self,
@@ -83,17 +90,43 @@ class Moves:
         """Note an event that is no move."""
         self._entries.append(entry)
 
-    def write(self) -> None:
-        """One statement each: the events, the request, its history.
+    def store(self, *rows: Model) -> None:
+        """Note new rows that are written with the moves; they know their keys afterwards."""
+        self._with_them += [Insert(rows)]
 
-        The events go first: the database refuses a state that is not on record.
+    def change(self, row: Model, *fields: str) -> None:
+        """Note fields of a stored row that are written with the moves.
+
+        What the database demands an event for is saved before: it looks for the next one.
         """
-        has_moved = bool(self._history)
-        record_all(self._entries, subject=self.request, at=self.at, saves_subject=has_moved)
-        if has_moved:
-            save_without_history(self.request)
-            type(self.request).history.model.objects.bulk_create(self._history)
-        self._entries, self._history = [], []
+        self._with_them += [Update.of(row, *fields)]
+
+    def together(self, write: Write) -> None:
+        """Note something else that is written with the moves."""
+        self._with_them += [write]
+
+    def write(self) -> None:
+        """Two statements: the events, then the request, its history and what goes with them.
+
+        The events go first: the database refuses a state that is not on record. Raises
+        ConcurrentTransition when the request has left the state it was found in.
+        """
+        request, has_moved = self.request, bool(self._history)
+        record_all(self._entries, subject=request, at=self.at, saves_subject=has_moved)
+        try:
+            write_together(*self._of_request(), Insert(self._history), *self._with_them)
+        except LookupError as error:
+            raise ConcurrentTransition(str(error)) from None
+        request._update_initial_state()
+        self._found_in = request.state
+        self._entries, self._history, self._with_them = [], [], []
+
+    def _of_request(self) -> list[Write]:
+        if not self._history:
+            return []
+        if self.request._state.adding:
+            return [Insert([self.request])]
+        return [Update.of(self.request, state=self._found_in)]
 
 
 def move(

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache, reduce
+from operator import or_
 
 from django.db import connection, models
 from django.db.models import F, Q, Sum
@@ -23,6 +25,8 @@ from approvals.models import ActionRequest, CountedRequest, VelocityBucket, Velo
 from approvals.models.usage import VelocityScope
 from audit.lib import db
 from audit.lib.canonical import digest_of
+from audit.lib.prepared import Given, Prepared, Question
+from audit.lib.writes import Insert, write_together
 from connectors.base import Preview
 from policies.facts import VelocityFacts
 
@@ -117,6 +121,30 @@ def keys_of(candidate: Candidate, preview: Preview) -> dict[VelocityScope, str]:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class HeldCounters:
+    """The locked counters of one candidate, and of what it was in an earlier version."""
+
+    keys: Mapping[VelocityScope, str]
+    counters: Mapping[int, VelocityCounter]
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The candidate's own."""
+        own = (
+            (pk, self.keys.get(VelocityScope(c.scope)) == c.key) for pk, c in self.counters.items()
+        )
+        return tuple(sorted(pk for pk, is_own in own if is_own))
+
+    def asked(self, at: datetime) -> Question:
+        """What `usage` asks."""
+        return _sums_asked(self.counters, at)
+
+    def usage(self, at: datetime) -> UsageCount:
+        """What they hold without what the request itself added before."""
+        return UsageCount(_windows(self.counters, self.keys, at), self.ids)
+
+
 def usage_now(candidate: Candidate, preview: Preview, *, at: datetime) -> UsageCount:
     """The counters as they stand, locking and changing nothing."""
     keys = keys_of(candidate, preview)
@@ -126,25 +154,22 @@ def usage_now(candidate: Candidate, preview: Preview, *, at: datetime) -> UsageC
 
 def hold(
     candidate: Candidate, preview: Preview, *, at: datetime, request: ActionRequest
-) -> UsageCount:
-    """Lock the candidate's counters and read them without what the request itself added before.
+) -> HeldCounters:
+    """Lock the candidate's counters, to be read after that.
 
     The caller has locked the request; until its transaction ends nobody else is evaluated who
     shares a counter. What the request added in an earlier version is out from here on.
     """
     keys = keys_of(candidate, preview)
-    VelocityCounter.objects.bulk_create(
-        [VelocityCounter(scope=scope, key=keys[scope]) for scope in sorted(keys)],
-        ignore_conflicts=True,
-    )
+    rows = [VelocityCounter(scope=scope, key=keys[scope]) for scope in sorted(keys)]
+    write_together(Insert(rows, unless_there=True))
     before = _counted(request) if request.state != State.REQUESTED else None
-    held = _locked(_any_of(keys) | Q(pk__in=before.counters if before else []))
-    if before is not None:
+    if before is None:
+        held = {counter.pk: counter for counter in _HELD.all(**keys)}
+    else:
+        held = _locked(_any_of(keys) | Q(pk__in=before.counters))
         _take_out(before, at)
-    return UsageCount(
-        _windows(held, keys, at),
-        tuple(sorted(pk for pk, c in held.items() if keys.get(VelocityScope(c.scope)) == c.key)),
-    )
+    return HeldCounters(keys, held)
 
 
 def count(
@@ -237,42 +262,65 @@ def _of(counted: CountedRequest) -> models.QuerySet[VelocityBucket]:
     return VelocityBucket.objects.filter(counter__in=counted.counters, hour=counted.hour)
 
 
-def _any_of(keys: Mapping[VelocityScope, str]) -> Q:
+def _any_of(keys: Mapping[VelocityScope, str | Given]) -> Q:
     which = Q()
     for scope, key in keys.items():
         which |= Q(scope=scope, key=key)
     return which
 
 
-def _locked(which: Q) -> dict[int, VelocityCounter]:
-    """The counters, locked in the one order everybody uses."""
+def _lock(which: Q) -> models.QuerySet[VelocityCounter]:
+    """The counters, to be locked in the one order everybody uses."""
     found = VelocityCounter.objects.select_for_update(no_key=True).filter(which)
-    return {counter.pk: counter for counter in found.order_by("scope", "key")}
+    return found.order_by("scope", "key")
+
+
+def _locked(which: Q) -> dict[int, VelocityCounter]:
+    return {counter.pk: counter for counter in _lock(which)}
+
+
+_HELD = Prepared(lambda: _lock(_any_of({scope: Given(scope.value) for scope in VelocityScope})))
+"""The four of a candidate."""
 
 
 def _windows(
     counters: Mapping[int, VelocityCounter], keys: Mapping[VelocityScope, str], at: datetime
 ) -> dict[VelocityScope, Window]:
-    day = Q(hour__gte=since(DAY, at))
-    sums = (
-        VelocityBucket.objects.filter(counter__in=list(counters), hour__gte=since(MONTH, at))
-        .order_by()
-        .values_list("counter_id")
-        .annotate(
-            count_24h=Sum("count", filter=day, default=0),
-            sum_24h=Sum("sum_base", filter=day, default=0),
-            allowed_24h=Sum("allowed_base", filter=day, default=0),
-            count_30d=Sum("count", default=0),
-            sum_30d=Sum("sum_base", default=0),
-        )
-    )
+    if not counters:
+        return {}
     found = {}
-    for pk, *figures in sums:
+    for pk, *figures in _sums_asked(counters, at).all():
         counter = counters[pk]
         scope = VelocityScope(counter.scope)
         if keys.get(scope) == counter.key:
             found[scope] = Window(*(int(figure) for figure in figures))
     return found
+
+
+def _sums_asked(counters: Iterable[int], at: datetime) -> Question:
+    places = {f"counter{place}": pk for place, pk in enumerate(counters)}
+    return _sums(len(places)).asking(**places, day=since(DAY, at), month=since(MONTH, at))
+
+
+@cache
+def _sums(counters: int) -> Prepared[tuple[int, ...]]:
+    """What so many counters hold, a row each."""
+    any_of = reduce(or_, (Q(counter=Given(f"counter{place}")) for place in range(counters)))
+    day = Q(hour__gte=Given("day"))
+    return Prepared(
+        lambda: (
+            VelocityBucket.objects.filter(any_of, hour__gte=Given("month"))
+            .order_by()
+            .values_list("counter_id")
+            .annotate(
+                count_24h=Sum("count", filter=day, default=0),
+                sum_24h=Sum("sum_base", filter=day, default=0),
+                allowed_24h=Sum("allowed_base", filter=day, default=0),
+                count_30d=Sum("count", default=0),
+                sum_30d=Sum("sum_base", default=0),
+            )
+        )
+    )
 
 
 def _add(

@@ -13,18 +13,11 @@ from approvals.models.decision import (
 from approvals.models.escalation import Escalation
 from approvals.models.evidence import EvidenceItem, TargetReading
 from approvals.models.execution import Attempt, Compensation, Execution, Verification
-from approvals.models.inboxes import (
-    ExecutiveInbox,
-    FinanceInbox,
-    LegalInbox,
-    ManagerInbox,
-    OperationsInbox,
-    SecurityInbox,
-    SupportInbox,
-)
+from approvals.models.inboxes import Inbox
+from approvals.models.integrity import IntegrityIncident
 from approvals.models.notification import Notice
 from approvals.models.pause import Pause, RestoreCheck
-from approvals.models.request import ActionRequest, IntegrityIncident, RequestContent
+from approvals.models.request import ActionRequest, RequestContent
 from approvals.models.usage import CountedRequest, VelocityBucket, VelocityCounter
 from approvals.models.watching import Alarm, Heartbeat
 
@@ -42,23 +35,17 @@ __all__ = [
     "Escalation",
     "EvidenceItem",
     "Execution",
-    "ExecutiveInbox",
-    "FinanceInbox",
     "Grant",
     "Heartbeat",
+    "Inbox",
     "IntegrityIncident",
-    "LegalInbox",
-    "ManagerInbox",
     "Notice",
-    "OperationsInbox",
     "Pause",
     "PolicyDecision",
     "RequestContent",
     "Requirement",
     "RestoreCheck",
-    "SecurityInbox",
     "ShownContent",
-    "SupportInbox",
     "TargetReading",
     "ThreadEntry",
     "VelocityBucket",

@@ -13,7 +13,9 @@ from approvals.choices import FINAL_VERDICTS, DecisionVerdict, ReasonCode
 from approvals.models.request import ActionRequest
 from audit.actors import ActorKind
 from audit.lib.dates import format_moment
+from policies.evidence import EvidenceDemand
 from policies.models import Delegation, PolicyVersion, Reauthentication
+from policies.team_names import person_in, spoken
 from policies.verdicts import RequirementSpec, Verdict
 
 
@@ -34,6 +36,7 @@ class PolicyDecision(models.Model):
         INTAKE = "intake"
         EDIT = "edit"
         EXECUTION = "execution"
+        EVIDENCE = "evidence"
 
     request = models.ForeignKey(
         ActionRequest, on_delete=models.PROTECT, related_name="policy_decisions"
@@ -42,6 +45,15 @@ class PolicyDecision(models.Model):
     purpose = models.CharField(max_length=9, choices=Purpose.choices)
     policy_version = models.ForeignKey(
         PolicyVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    floor = models.ForeignKey(
+        PolicyVersion,
+        to_field="label",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="The floor it was evaluated with.",
     )
     verdict = models.CharField(max_length=16, choices=[(v.value, v.value) for v in Verdict])
     tier = models.PositiveSmallIntegerField()
@@ -62,6 +74,11 @@ class PolicyDecision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.verdict} at tier {self.tier}"
+
+    @property
+    def evidence_demanded(self) -> tuple[EvidenceDemand, ...]:
+        """What evidence must be there before anybody approves."""
+        return tuple(map(EvidenceDemand.from_stored, self.evidence_required))
 
     def asks(self, safeguard: str) -> bool:
         """Whether the matrix asked for that safeguard then; its names are `matrix.SWITCHES`."""
@@ -84,6 +101,14 @@ class Requirement(models.Model):
     escalates_to = models.CharField(max_length=40)
     escalated_to = models.CharField(
         max_length=40, blank=True, help_text="Who may answer it too, since it was escalated."
+    )
+    looked_up = models.CharField(
+        max_length=400,
+        blank=True,
+        help_text='What policy calls whom it asks, and who that was: "|owner:data=dispatch|".',
+    )
+    alarm = models.CharField(
+        max_length=300, blank=True, help_text="Why too few people may decide it."
     )
     is_open = models.BooleanField(default=True)
     alternatives = models.CharField(
@@ -148,6 +173,35 @@ class Requirement(models.Model):
 
     def __str__(self) -> str:
         return f"{self.quorum} of {self.group}"
+
+    @property
+    def found(self) -> dict[str, str]:
+        """What policy calls those who were looked up -> the team or person that was."""
+        return dict(pair.split("=", 1) for pair in listed(self.looked_up))
+
+    @property
+    def asked_as(self) -> str:
+        """What policy calls whom it asks first: "owner:data"; the team where it names that."""
+        return next((name for name, who in self.found.items() if who == self.group), self.group)
+
+    @property
+    def shown_to_agents(self) -> str:
+        """The team; of somebody who is asked by name, what policy calls them."""
+        return self.asked_as if person_in(self.group) else self.group
+
+    @property
+    def who(self) -> str:
+        """ "dispatch", "ana, data owner"."""
+        name, called = spoken(self.group), self.asked_as
+        return name if called == self.group else f"{name}, {spoken(called)}"
+
+    @property
+    def escalated_name(self) -> str:
+        return spoken(self.escalated_to)
+
+    @property
+    def alternative_names(self) -> tuple[str, ...]:
+        return tuple(map(spoken, listed(self.alternatives)))
 
     @property
     def spec(self) -> RequirementSpec:
@@ -269,6 +323,12 @@ class Grant(models.Model):
     target = models.CharField(max_length=200)
     digest = models.CharField(max_length=64)
     target_version = models.CharField(max_length=64, blank=True)
+    guard = models.CharField(
+        max_length=300, blank=True, help_text="The target's own mark of that version."
+    )
+    connection = models.CharField(
+        max_length=60, blank=True, help_text="Which one it may go through, as it was then."
+    )
     ceiling_minor = models.BigIntegerField(null=True, blank=True)
     currency = models.CharField(max_length=3, blank=True)
     approvers = models.JSONField(default=list, help_text="Persons; empty when policy allowed it.")

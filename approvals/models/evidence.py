@@ -22,8 +22,10 @@ class EvidenceItem(models.Model):
     uri = models.CharField(max_length=500, blank=True)
     authority = models.CharField(max_length=60, blank=True)
     retrieved_at = models.DateTimeField(null=True, blank=True)
-    body = models.TextField(help_text="Excerpt (agent) or canonical JSON (system).")
-    flags = models.JSONField(default=list, help_text="What the detectors found in agent text.")
+    body = models.TextField(help_text="Text (agent, person) or canonical JSON (system).")
+    flags = models.JSONField(
+        default=list, help_text="What the detectors found in text somebody wrote."
+    )
     sha256 = models.CharField(max_length=64)
     created_at = models.DateTimeField()
 
@@ -47,6 +49,12 @@ class TargetReading(models.Model):
     before = models.TextField(blank=True, help_text="Canonical JSON.")
     after = models.TextField(blank=True, help_text="Canonical JSON.")
     target_version = models.CharField(max_length=64, blank=True)
+    guard = models.CharField(
+        max_length=300, blank=True, help_text="The target's own mark of that version."
+    )
+    connection = models.CharField(
+        max_length=60, blank=True, help_text="Which one it was read through, as it was then."
+    )
     unavailable = models.CharField(max_length=300, blank=True)
     read_at = models.DateTimeField()
 

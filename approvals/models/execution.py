@@ -21,6 +21,12 @@ class Execution(models.Model):
     grant = models.OneToOneField(Grant, on_delete=models.PROTECT, related_name="execution")
     state = models.CharField(max_length=9, choices=ExecutionState.choices)
     provider_key = models.CharField(max_length=64, unique=True)
+    guard = models.CharField(
+        max_length=300, blank=True, help_text="The target's own mark of the approved version."
+    )
+    connection = models.CharField(
+        max_length=60, blank=True, help_text="Which one its calls go through."
+    )
     fence = models.PositiveIntegerField(default=0)
     lease_until = models.DateTimeField(null=True, blank=True, help_text="Database clock.")
     receipt_reference = models.CharField(max_length=200, blank=True)

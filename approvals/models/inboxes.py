@@ -1,47 +1,13 @@
-"""One proxy per team, so that each inbox is a page of the admin with its own queryset."""
+"""The inbox: requests as the people who decide them see them, one team's at a time."""
 
 from __future__ import annotations
 
 from approvals.models.request import ActionRequest
 
 
-class FinanceInbox(ActionRequest):
+class Inbox(ActionRequest):
+    """A proxy, so that inboxes have a page of their own. Which team's it is, its address says."""
+
     class Meta:
         proxy = True
-        verbose_name = verbose_name_plural = "finance inbox"
-
-
-class SecurityInbox(ActionRequest):
-    class Meta:
-        proxy = True
-        verbose_name = verbose_name_plural = "security inbox"
-
-
-class SupportInbox(ActionRequest):
-    class Meta:
-        proxy = True
-        verbose_name = verbose_name_plural = "support inbox"
-
-
-class OperationsInbox(ActionRequest):
-    class Meta:
-        proxy = True
-        verbose_name = verbose_name_plural = "operations inbox"
-
-
-class LegalInbox(ActionRequest):
-    class Meta:
-        proxy = True
-        verbose_name = verbose_name_plural = "legal inbox"
-
-
-class ManagerInbox(ActionRequest):
-    class Meta:
-        proxy = True
-        verbose_name = verbose_name_plural = "manager inbox"
-
-
-class ExecutiveInbox(ActionRequest):
-    class Meta:
-        proxy = True
-        verbose_name = verbose_name_plural = "executive inbox"
+        verbose_name = verbose_name_plural = "inbox"

@@ -16,7 +16,9 @@ class Pause(Chained):
 
     scope = models.CharField(max_length=11, choices=PauseScope.choices)
     key = models.CharField(
-        max_length=60, blank=True, help_text="The action type or the connector; empty: everything."
+        max_length=60,
+        blank=True,
+        help_text="The name of what is paused; empty: everything.",
     )
     reason = models.CharField(max_length=300)
     paused_by = models.CharField(max_length=150)

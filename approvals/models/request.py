@@ -15,6 +15,7 @@ from uuid6 import uuid7
 from approvals.choices import DONE, ENDED, OPEN, State
 from approvals.models.agents import Agent
 from audit.lib.canonical import digest
+from audit.lib.prepared import Given, Prepared
 from audit.models import Chained, kept_history
 from connectors.catalogue import Reversibility, Verb
 from policies.verdicts import HIGHEST_TIER, Verdict
@@ -40,9 +41,9 @@ class ActionRequestManager(models.Manager["ActionRequest"]):
 
     def locked(self, request_id: UUID) -> ActionRequest:
         """The row under FOR UPDATE. Lock first, then look."""
-        found: ActionRequest = (
-            self.select_for_update(of=("self",)).select_related("agent__owner").get(pk=request_id)
-        )
+        found = _LOCKED.first(pk=request_id)
+        if found is None:
+            raise ActionRequest.DoesNotExist(f"There is no request {request_id}.")
         return found
 
     def locked_together(self, request_ids: Sequence[UUID]) -> list[ActionRequest]:
@@ -75,6 +76,9 @@ class ActionRequest(Chained, ConcurrentTransitionMixin, models.Model):
         help_text="The person who opened it, when a person did (an undo from the admin).",
     )
     session = models.CharField(max_length=100, blank=True)
+    chain = models.CharField(  # the requests it is judged with: those of one session
+        max_length=64, blank=True, default="", db_default="", help_text="Fixed by us."
+    )
     idempotency_key = models.CharField(max_length=200)
     body_digest = models.CharField(max_length=64)
 
@@ -135,7 +139,8 @@ class ActionRequest(Chained, ConcurrentTransitionMixin, models.Model):
     objects: ClassVar[ActionRequestManager] = ActionRequestManager()
     history: ClassVar[Any] = kept_history(
         excluded_fields=[
-            *("audit_seq", "audit_head", "effect", "body_digest", "business_key", "next_step_at")
+            *("audit_seq", "audit_head", "effect", "body_digest", "business_key", "next_step_at"),
+            "chain",
         ]
     )
 
@@ -187,6 +192,15 @@ class ActionRequest(Chained, ConcurrentTransitionMixin, models.Model):
             models.Index(fields=["agent", "id"], name="approvals_request_agent"),
             models.Index(fields=["business_key", "id"], name="approvals_request_business"),
             models.Index(fields=["action_type", "target", "id"], name="approvals_request_target"),
+            *(
+                models.Index(
+                    fields=[column, "id"], name=f"approvals_request_{name}", condition=named
+                )
+                for column, name, named in (
+                    ("chain", "chain", ~models.Q(chain="")),
+                    ("agent", "in_session", ~models.Q(session="")),
+                )
+            ),
             # What people filter open requests by, each in the order of the inbox.
             *(
                 models.Index(
@@ -348,6 +362,14 @@ class RequestContent(models.Model):
     edited_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
+    supplied_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        help_text="Who supplied the evidence that made this version.",
+    )
     created_at = models.DateTimeField()
 
     class Meta:
@@ -366,35 +388,10 @@ class RequestContent(models.Model):
         return digest(self.action) == self.digest
 
 
-class IntegrityIncident(models.Model):
-    """One change of a request's stored content or columns that nobody made here. Never changes.
-
-    Found again unchanged it is the same incident; another change is another one.
-    """
-
-    class FoundBy(models.TextChoices):
-        REVIEW = "review", "somebody who opened the review page"
-        DECISION = "decision", "somebody who was about to decide"
-        EXECUTION = "execution", "the worker that was about to carry it out"
-
-    request = models.ForeignKey(
-        ActionRequest, on_delete=models.PROTECT, related_name="integrity_incidents"
+_LOCKED = Prepared(
+    lambda: (
+        ActionRequest.objects.select_for_update(of=("self",))
+        .select_related("agent__owner")
+        .filter(pk=Given("pk"))
     )
-    fingerprint = models.CharField(max_length=64, help_text="SHA-256 of what was found.")
-    problem = models.CharField(max_length=500)
-    found_by = models.CharField(max_length=9, choices=FoundBy.choices)
-    found_at = models.DateTimeField()
-
-    class Meta:
-        ordering: ClassVar[list[str]] = ["-id"]
-        constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(
-                fields=["request", "fingerprint"], name="approvals_integrity_incident_once"
-            ),
-        ]
-        indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["found_at"], name="approvals_integrity_found"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.request_id}: {self.problem}"
+)

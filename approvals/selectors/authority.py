@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from approvals.choices import FINAL_VERDICTS, DecisionVerdict, Origin
+from approvals.choices import FINAL_VERDICTS, DecisionVerdict
 from approvals.exceptions import NotAuthorised
-from approvals.models import ActionRequest, Decision, PolicyDecision, Requirement
+from approvals.models import ActionRequest, Decision, Requirement
 from approvals.selectors.case import case_of
-from approvals.selectors.requests import decisions_of, evidence_of, requirements_of
+from approvals.selectors.requests import decisions_of, requirements_of
 from audit.lib import db_clock
 from audit.lib.money import Money
 from audit.lib.one_look import once_a_page
@@ -20,8 +20,6 @@ from policies.quorum import Approval, Progress, all_met, progress
 from policies.verdicts import RequirementSpec
 
 MANAGER = "manager"
-FRESH_FOR = timedelta(hours=24)
-"""How old a reading may be when somebody approves on it."""
 
 
 def approval_of(decision: Decision, member_of: frozenset[str] = frozenset()) -> Approval:
@@ -212,19 +210,6 @@ def own_approval(requirement: Requirement, decider: User, authority: Authority) 
     """What the count would see if they said yes to this requirement on these grounds."""
     group = authority.group if authority.group in requirement.spec.groups else requirement.group
     return Approval(decider.person, group, on_behalf_of=authority.on_behalf_of)
-
-
-def missing_evidence(request: ActionRequest, policy: PolicyDecision, *, at: datetime) -> list[str]:
-    """Kinds of evidence policy demands that the system has not read, or read too long ago.
-
-    What an agent supplies never counts: it could call anything by any name.
-    """
-    fresh = {
-        item.kind
-        for item in evidence_of(request)
-        if item.origin == Origin.SYSTEM and item.retrieved_at and item.retrieved_at > at - FRESH_FOR
-    }
-    return [kind for kind in policy.evidence_required if kind not in fresh]
 
 
 def may_conclude(person: User, request: ActionRequest) -> bool:

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Set
 from datetime import datetime, timedelta
+from functools import cache, reduce
+from operator import or_
 from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet, Sum
 
 from approvals.choices import DecisionVerdict
-from approvals.models import ActionRequest, Decision
+from approvals.models import ActionRequest, Agent, Decision
 from approvals.selectors.requests import contents_of, policy_decisions_of
 from audit.events import AuditCode
 from audit.lib.money import Money
 from audit.lib.one_look import looks_once, once_a_page
-from audit.selectors import events_of
+from audit.lib.prepared import Given, Prepared, Question
+from audit.models import AuditEvent
+from audit.selectors import events_about
 from policies.authority import Case
-from policies.authorship import authored
+from policies.authorship import versions_behind, wrote_in
+from policies.evaluate import FLOOR
 from policies.models import Delegation, PolicyVersion, User
 from policies.models.people import person_key
 
@@ -70,15 +76,29 @@ def involved_in(request: ActionRequest) -> dict[str, str]:
 
     What it undoes or supersedes counts as well: whoever asked for that, it was for, or edited it.
     """
-    owners = _owners_since(request)
-    answerable = User.objects.filter(Q(pk__in=owners) | authored(_evaluated(request)))
-    people = set(answerable.order_by().values_list("pk", "person"))
+    owners, versions = _owners_since(request), versions_behind(_evaluated(request))
+    people = _owning_or_writing(owners, versions)
     involved = {person: "an author of the policy it falls under" for _, person in people}
     for earlier in _line_of(request):
         for person, role in _involved_directly(earlier).items():
             involved[person] = f"{role}, in the request this one follows"
     involved |= {person: "the agent's owner" for pk, person in people if pk in owners}
     return involved | _involved_directly(request)
+
+
+def _owning_or_writing(owners: Set[int], versions: Set[int]) -> set[tuple[int, str]]:
+    """The accounts among these owners, and those that wrote in these versions; with the persons."""
+    values = {f"owner{n}": pk for n, pk in enumerate(sorted(owners))}
+    values |= {f"version{n}": pk for n, pk in enumerate(sorted(versions))}
+    return set(_so_many(len(owners), len(versions)).all(**values))
+
+
+@cache
+def _so_many(owners: int, versions: int) -> Prepared[tuple[int, str]]:
+    owns = Q(pk__in=[Given(f"owner{n}") for n in range(owners)])
+    wrote = (wrote_in(Given(f"version{n}")) for n in range(versions))
+    people = User.objects.filter(reduce(or_, wrote, owns)).order_by()
+    return Prepared(lambda: people.values_list("pk", "person"))
 
 
 def _involved_directly(request: ActionRequest) -> dict[str, str]:
@@ -99,6 +119,8 @@ def _involved_directly(request: ActionRequest) -> dict[str, str]:
     for content in contents_of(request):
         if content.edited_by is not None:
             involved[content.edited_by.person] = "the person who edited it"
+        if content.supplied_by is not None:
+            involved[content.supplied_by.person] = "the person who supplied evidence for it"
     return involved
 
 
@@ -121,7 +143,9 @@ def _evaluated(request: ActionRequest) -> dict[PolicyVersion, set[str]]:
     for said in policy_decisions_of(request):
         if said.policy_version is not None:
             rules = json.loads(said.trace).get("rules", ())
-            matched = (rule["rule"] for rule in rules if rule.get("matched"))
+            named = (rule["rule"] for rule in rules if rule.get("matched"))
+            # whoever wrote the floor can only have asked for more people
+            matched = (rule for rule in named if not rule.startswith(FLOOR))
             evaluated.setdefault(said.policy_version, set()).update(matched)
     return evaluated
 
@@ -133,9 +157,7 @@ def _owners_since(request: ActionRequest) -> set[int]:
     clock can be wrong about it.
     """
     agent = request.agent
-    born = events_of(request).filter(code=AuditCode.REQUESTED)
-    changed = events_of(agent).filter(code=AuditCode.AGENT_CHANGED)
-    told = list((born | changed).values_list("code", "seq", "data"))
+    told = _OWNERSHIP.all(request=str(request.pk), agent=str(agent.pk))
     asked: dict[str, Any] = next(
         (json.loads(data) for code, _, data in told if code == AuditCode.REQUESTED), {}
     )
@@ -146,6 +168,26 @@ def _owners_since(request: ActionRequest) -> set[int]:
         if code == AuditCode.AGENT_CHANGED and seq > asked["agent_seq"]:
             owners.add(json.loads(data)["to"].get("owner_id", agent.owner_id))
     return owners
+
+
+def ownership_asked(request: ActionRequest) -> Question:
+    """What `involved_in` asks about the agent's owners."""
+    return _OWNERSHIP.asking(request=str(request.pk), agent=str(request.agent_id))
+
+
+def day_asked(person: str, request: ActionRequest, *, at: datetime) -> list[Question]:
+    """What `approved_today` asks about a person, to decide on this request."""
+    values = {"currency": request.currency, "since": at - _DAY, "excluding": request.pk}
+    return [_FORMER_NAMES.asking(person=person), _SPENT.asking(person=person, **values)]
+
+
+def _told_of_ownership() -> QuerySet[AuditEvent, Any]:
+    born = events_about(ActionRequest, Given("request")).filter(code=AuditCode.REQUESTED)
+    changed = events_about(Agent, Given("agent")).filter(code=AuditCode.AGENT_CHANGED)
+    return (born | changed).values_list("code", "seq", "data")
+
+
+_OWNERSHIP: Prepared[tuple[str, int, str]] = Prepared(_told_of_ownership)
 
 
 def _owners_by_time(request: ActionRequest) -> set[int]:
@@ -165,16 +207,37 @@ def approved_today(person: str, currency: str, *, now: datetime, excluding: Acti
     Their own approvals, and those others gave on their behalf; what they approved on somebody
     else's behalf is in that somebody's day.
     """
-    theirs = Q(person=person, on_behalf_of="") | Q(on_behalf_of=person)
-    known_as = User.history.filter(id__in=User.objects.filter(person=person).values("pk"))
-    former = set(known_as.exclude(person=person).order_by().values_list("id", "person"))
-    if former:  # another name does not begin another day
+    former = set(_FORMER_NAMES.all(person=person))
+    if not former:
+        values = {"currency": currency, "since": now - _DAY, "excluding": excluding.pk}
+        spent = _SPENT.all(person=person, **values)
+    else:  # another name does not begin another day
         accounts, names = zip(*former, strict=True)
         delegated = Delegation.objects.filter(lender__in=accounts)
+        theirs = _of_person(person)
         theirs |= Q(person__in=names, decider__in=accounts, on_behalf_of="")
         theirs |= Q(on_behalf_of__in=names, delegation__in=delegated)
-    spent = _approved(currency, now=now, excluding=excluding).filter(theirs)
-    return int(spent.aggregate(total=Sum("amount_minor"))["total"] or 0)
+        approved = _approved(currency, since=now - _DAY, excluding=excluding.pk)
+        spent = list(_in_all(approved.filter(theirs)))
+    return sum(int(total or 0) for _, total in spent)
+
+
+def _of_person(person: str | Given) -> Q:
+    return Q(person=person, on_behalf_of="") | Q(on_behalf_of=person)
+
+
+def _in_all(approved: QuerySet[Decision]) -> QuerySet[Decision, Any]:
+    """The currency and the sum; no row when nothing was approved."""
+    return approved.order_by().values_list("currency").annotate(total=Sum("amount_minor"))
+
+
+def _former_names() -> QuerySet[Any, Any]:
+    accounts = User.objects.filter(person=Given("person")).values("pk")
+    known_as = User.history.filter(id__in=accounts).exclude(person=Given("person"))
+    return known_as.order_by().values_list("id", "person")
+
+
+_FORMER_NAMES: Prepared[tuple[int, str]] = Prepared(_former_names)
 
 
 @once_a_page
@@ -183,7 +246,7 @@ def approved_today_by_person(
 ) -> dict[str, int]:
     """The same for everybody at once, minor units by person."""
     spent = (
-        _approved(currency, now=now, excluding=excluding)
+        _approved(currency, since=now - _DAY, excluding=excluding.pk)
         .order_by()
         .values_list("person", "on_behalf_of", "decider__person", "delegation__lender__person")
         .annotate(total=Sum("amount_minor"))
@@ -195,9 +258,19 @@ def approved_today_by_person(
     return result
 
 
-def _approved(currency: str, *, now: datetime, excluding: ActionRequest) -> QuerySet[Decision]:
+def _approved(
+    currency: str | Given, *, since: datetime | Given, excluding: UUID | Given
+) -> QuerySet[Decision]:
     return Decision.objects.filter(
         verdict__in=[DecisionVerdict.APPROVE, DecisionVerdict.BREAK_GLASS],
         currency=currency,
-        created_at__gte=now - _DAY,
+        created_at__gte=since,
     ).exclude(request=excluding)
+
+
+def _spent() -> QuerySet[Decision, Any]:
+    approved = _approved(Given("currency"), since=Given("since"), excluding=Given("excluding"))
+    return _in_all(approved.filter(_of_person(Given("person"))))
+
+
+_SPENT: Prepared[tuple[str, int | None]] = Prepared(_spent)

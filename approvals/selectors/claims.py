@@ -15,6 +15,7 @@ from approvals.selectors.viewer_permissions import name_of
 from audit.lib.dates import format_moment
 from policies.authority import deciders_for, is_manager, never_decides, roles_of
 from policies.models import User
+from policies.team_names import spoken
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ def why_not_give(
 def _assignment(requirement: Requirement, viewer: User, at: datetime) -> Assignment:
     holder = requirement.assignee
     return Assignment(
-        group=requirement.group,
+        group=spoken(requirement.group),
         name=name_of(holder) if holder else "",
         is_viewer=holder is not None and holder.person == viewer.person,
         claimed_until=requirement.claimed_until if claimant(requirement, at) else None,

@@ -31,7 +31,7 @@ from audit.models import AuditEvent
 from audit.selectors import events_since_hour
 from policies.models import AuthorityChange, PolicyVersion, User
 from policies.models.authority import ChangeStatus
-from policies.models.versions import VersionStatus
+from policies.models.versions import VersionKind, VersionStatus
 from policies.verdicts import HIGHEST_TIER
 
 _KEPT_SECONDS = 30
@@ -52,6 +52,10 @@ class TeamCounts:
     escalated: int
     waiting: int
     incidents: int
+
+    @property
+    def is_anything(self) -> bool:
+        return any((self.to_decide, self.escalated, self.waiting, self.incidents))
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +189,9 @@ def _oldest() -> list[Waiting]:
 
 
 def _posture() -> Posture:
-    published = PolicyVersion.objects.filter(status=VersionStatus.PUBLISHED)
+    published = PolicyVersion.objects.filter(
+        status=VersionStatus.PUBLISHED, kind=VersionKind.ORDINARY
+    )
     paused = Agent.objects.filter(paused_at__isnull=False).order_by("name")
     return Posture(
         policy=published.values_list("label", flat=True).first() or "",

@@ -18,8 +18,10 @@ from urllib.parse import urlsplit
 from approvals.choices import Origin
 from approvals.inspection import Flag, inspect, misleading_links, reveal, stated_amounts
 from approvals.models import EvidenceItem, PolicyDecision, TargetReading
+from approvals.selectors.connections import through
 from audit.lib.canonical import JsonObject, JsonValue, canonical
 from audit.lib.money import Money
+from policies.evaluate import ENGINE
 from policies.services.traces import rules_in
 
 DAMAGED = "What is stored of it is damaged: tell an auditor."
@@ -63,6 +65,8 @@ class Reading:
     """The target as the system read it, or why it could not."""
 
     read_at: datetime
+    through: str
+    """The connection it was read through, and would be carried out through."""
     unavailable: str
     problem: str
     """What the target says is in the way; then there is no "after" to speak of."""
@@ -71,9 +75,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One evidence item. `lines` hold what the system read, `text` what the agent wrote."""
+    """One evidence item. `lines` hold what the system read, `text` what somebody wrote."""
 
     is_system: bool
+    is_person: bool
     kind: str
     title: str
     link: str  # an https address, or ""
@@ -121,6 +126,7 @@ def reading_shown(reading: TargetReading | None) -> Reading | None:
     ]
     return Reading(
         read_at=reading.read_at,
+        through=through(reading.connection),
         unavailable=DAMAGED if is_damaged else reveal(reading.unavailable),
         problem=_shown(problem),
         changes=tuple(sorted(changes, key=lambda change: not change.is_changed)),
@@ -133,6 +139,7 @@ def source_shown(item: EvidenceItem) -> Source:
     link, host = _safe_link(item.uri)
     return Source(
         is_system=is_system,
+        is_person=item.origin == Origin.PERSON,
         kind=reveal(item.kind),
         title=reveal(item.title),
         link=link,
@@ -246,10 +253,14 @@ class RuleShown:
     rule: str
     owner: str
     reason: str
-    effect: str
+    effect: str  # a Verdict; "" where the policy can no longer be read
     matched: bool
     is_near_miss: bool
     clauses: tuple[ClauseShown, ...]
+
+    @property
+    def effect_words(self) -> str:
+        return self.effect.replace("_", " ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,11 +278,25 @@ class PolicyShown:
 
     @property
     def verdict(self) -> str:
-        return self.decision.verdict.replace("_", " ")
+        return self.decision.verdict
+
+    @property
+    def verdict_words(self) -> str:
+        return self.verdict.replace("_", " ")
 
     @property
     def matched(self) -> tuple[RuleShown, ...]:
         return tuple(rule for rule in self.rules if rule.matched)
+
+    @property
+    def reasons(self) -> tuple[RuleShown, ...]:
+        """The rules that matched, those that made the verdict first, the engine's own before them.
+
+        The engine speaks where policy alone would have said something else.
+        """
+        return tuple(
+            sorted(self.matched, key=lambda r: (r.effect != self.verdict, r.owner != ENGINE))
+        )
 
     @property
     def others(self) -> tuple[RuleShown, ...]:
@@ -293,10 +318,11 @@ class PolicyShown:
 def policy_shown(decision: PolicyDecision) -> PolicyShown:
     """The stored evaluation, whatever of it can still be read."""
     trace = stored_json(decision.trace)
+    rules = rules_in(trace, decision.policy_version, decision.floor)
     return PolicyShown(
         decision=decision,
         version=str(trace.get("version") or ""),
-        rules=tuple(_rule(rule) for rule in rules_in(trace, decision.policy_version)),
+        rules=tuple(_rule(rule) for rule in rules),
         problem=DAMAGED if is_damaged_json(decision.trace) else "",
     )
 
@@ -308,7 +334,7 @@ def _rule(rule: dict[str, Any]) -> RuleShown:
         rule=rule["rule"],
         owner=rule["owner"],
         reason=rule["reason"],
-        effect=str(rule["effect"]).replace("_", " "),
+        effect=str(rule["effect"]),
         matched=rule["matched"],
         is_near_miss=not rule["matched"] and failed == 1 and len(clauses) > 1,
         clauses=clauses,

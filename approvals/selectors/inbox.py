@@ -47,9 +47,11 @@ from approvals.selectors.requests import COUNTED_WITH
 from audit.actors import ActorKind
 from audit.lib import db_clock
 from audit.lib.one_look import once_a_page
-from policies.authority import deciding_roles, groups_delegated_to, roles_of
+from policies.authority import inboxes_at
 from policies.models import User
 from policies.quorum import progress
+from policies.team_names import person_in
+from policies.teams import name_of_team
 from policies.verdicts import Verdict
 
 MANAGER = "manager"
@@ -117,11 +119,22 @@ class Row:
 
 
 @once_a_page
+def inboxes_of(user: User) -> tuple[str, ...]:
+    """The account's teams and what it is asked by name, its own and on somebody's behalf."""
+    return inboxes_at(user, at=db_clock.now_of_page())
+
+
 def teams_of(user: User) -> tuple[str, ...]:
-    """The deciding roles the account is in now, or holds on somebody's behalf; nothing else."""
-    if not user.is_active:
-        return ()
-    return deciding_roles(roles_of(user) | groups_delegated_to(user, at=db_clock.now_of_page()))
+    """The teams among those inboxes."""
+    return tuple(one for one in inboxes_of(user) if not person_in(one))
+
+
+def inbox_name(team: str, *, viewer: User) -> str:
+    """What the inbox is called for whoever looks at it."""
+    person = person_in(team)
+    if person:
+        return "Asked of you" if person == viewer.person else f"Asked of {person}"
+    return f"{name_of_team(team)} inbox"
 
 
 def incidents(at: datetime, requests: QuerySet[ActionRequest]) -> QuerySet[ActionRequest]:

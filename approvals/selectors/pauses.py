@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
+from typing import Any, TypeVar
 
 from django.db.models import Case, F, Q, QuerySet, Value, When
 
@@ -14,7 +15,11 @@ from approvals.models import ActionRequest, Agent, Pause
 from audit.events import AuditCode
 from audit.lib.dates import format_moment
 from audit.lib.one_look import looks_once, once_a_page
-from audit.selectors import events_of
+from audit.lib.prepared import Given, Prepared, Question
+from audit.selectors import events_about, events_of
+from connectors.connections import route_of
+
+N = TypeVar("N", str, Given)
 
 _WIDEST = {PauseScope.RESTORED.value: 0, PauseScope.ALL.value: 1}
 _RESTORES_FIRST = Case(When(scope=PauseScope.RESTORED, then=0), default=1)
@@ -51,12 +56,26 @@ def what_stops(
     """The pause that covers such an action now, in one query.
 
     What a person opened (an undo, `by_person`) passes pauses of its agent and of its action type:
-    that is how one cleans up. Nothing passes a pause of its connector or of everything.
+    that is how one cleans up. Nothing passes a pause of its connector, of its connection or of
+    everything.
     """
     if agent.is_paused and not by_person:
         return _of_agent(agent)
-    pause = _covering(action_type, system, by_person=by_person).filter(lifted_at=None).first()
+    connection = _connection_of(action_type, system)
+    pause = _STANDING[by_person].first(
+        action_type=action_type, system=system, connection=connection
+    )
     return _of_pause(pause) if pause else None
+
+
+def stop_asked(request: ActionRequest) -> Question:
+    """What `stop_of` asks while the request's agent is not paused itself."""
+    by_person = request.requested_by_id is not None
+    return _STANDING[by_person].asking(
+        action_type=request.action_type,
+        system=request.system,
+        connection=_connection_of(request.action_type, request.system),
+    )
 
 
 def stop_of(request: ActionRequest) -> Stop | None:
@@ -76,7 +95,8 @@ def _stop_by_page(request: ActionRequest) -> Stop | None:
     by_person = request.requested_by_id is not None
     if request.agent.is_paused and not by_person:
         return _of_agent(request.agent)
-    covering = _covers(request.action_type, request.system, by_person=by_person)
+    connection = _connection_of(request.action_type, request.system)
+    covering = _covers(request.action_type, request.system, connection, by_person=by_person)
     pauses, _ = _pauses_and_agents()
     found = [pause for pause in pauses if (pause.scope, pause.key) in covering]
     oldest = min(found, key=lambda pause: (pause.paused_at, pause.pk), default=None)
@@ -106,12 +126,7 @@ class Stops:
 def stops_since(request: ActionRequest, at: datetime) -> Stops:
     """`stopped_since`, and what restores there were in the request's life, in the same query."""
     by_person = request.requested_by_id is not None
-    restored = Q(scope=PauseScope.RESTORED, paused_at__gte=request.created_at)
-    pauses = list(
-        _covering(request.action_type, request.system, by_person=by_person)
-        .filter(Q(lifted_at=None) | Q(lifted_at__gte=at) | restored)
-        .order_by(_RESTORES_FIRST, F("lifted_at").desc(nulls_first=True))
-    )
+    pauses = _SINCE[by_person].all(**_since_values(request, at))
     standing = [pause for pause in pauses if pause.lifted_at is None or pause.lifted_at >= at]
     return Stops(
         newest=_newest(request, standing, at, by_person=by_person),
@@ -120,6 +135,25 @@ def stops_since(request: ActionRequest, at: datetime) -> Stops:
             _is_restore(pause) and pause.paused_at >= request.created_at for pause in pauses
         ),
     )
+
+
+def stops_asked(request: ActionRequest, at: datetime) -> list[Question]:
+    """What `stops_since` asks while the request's agent is not paused itself."""
+    by_person = request.requested_by_id is not None
+    return [
+        _SINCE[by_person].asking(**_since_values(request, at)),
+        _RESUMED.asking(agent=str(request.agent_id), at=at),
+    ]
+
+
+def _since_values(request: ActionRequest, at: datetime) -> dict[str, Any]:
+    return {
+        "action_type": request.action_type,
+        "system": request.system,
+        "connection": _connection_of(request.action_type, request.system),
+        "at": at,
+        "born": request.created_at,
+    }
 
 
 def _newest(
@@ -193,31 +227,69 @@ def _width(pause: Pause) -> int:
     return _WIDEST.get(pause.scope, len(_WIDEST))
 
 
-def _covers(action_type: str, system: str, *, by_person: bool) -> set[tuple[str, str]]:
+def _connection_of(action_type: str, system: str) -> str:
+    """The name of the connection such an action goes through now; "" for none."""
+    route = route_of(action_type, system)
+    return route.name if route else ""
+
+
+def _covers(
+    action_type: N, system: N, connection: N, *, by_person: bool
+) -> set[tuple[str, str | N]]:
     """Scope and key of every pause that covers such an action."""
-    covers: set[tuple[str, str]] = {
+    covers: set[tuple[str, str | N]] = {
         (PauseScope.ALL, ""),
         (PauseScope.RESTORED, ""),
         (PauseScope.CONNECTOR, system),
+        (PauseScope.CONNECTION, connection),
     }
     return covers if by_person else covers | {(PauseScope.ACTION_TYPE, action_type)}
 
 
-def _covering(action_type: str, system: str, *, by_person: bool) -> QuerySet[Pause]:
-    covers = sorted(_covers(action_type, system, by_person=by_person))
-    named = reduce(or_, (Q(scope=scope, key=key) for scope, key in covers))
+def _covering(*, by_person: bool) -> QuerySet[Pause]:
+    places = (Given("action_type"), Given("system"), Given("connection"))
+    covers = _covers(*places, by_person=by_person)
+    in_order = sorted(covers, key=lambda cover: cover[0])
+    named = reduce(or_, (Q(scope=scope, key=key) for scope, key in in_order))
     return Pause.objects.filter(named).order_by("paused_at", "id")
+
+
+def _standing(*, by_person: bool) -> QuerySet[Pause]:
+    return _covering(by_person=by_person).filter(lifted_at=None)[:1]
+
+
+def _since(*, by_person: bool) -> QuerySet[Pause]:
+    """Those in force, or lifted since `at`, and restores since it was `born`."""
+    restored = Q(scope=PauseScope.RESTORED, paused_at__gte=Given("born"))
+    return (
+        _covering(by_person=by_person)
+        .filter(Q(lifted_at=None) | Q(lifted_at__gte=Given("at")) | restored)
+        .order_by(_RESTORES_FIRST, F("lifted_at").desc(nulls_first=True))
+    )
+
+
+_STANDING = {who: Prepared(partial(_standing, by_person=who)) for who in (False, True)}
+_SINCE = {who: Prepared(partial(_since, by_person=who)) for who in (False, True)}
 
 
 def _agent_stopped_since(agent: Agent, at: datetime) -> Stop | None:
     """By the trail: a pause since `at`, or before it, that is over by now was lifted since `at`."""
     if agent.is_paused:
         return _of_agent(agent)
-    if not events_of(agent).filter(code=AuditCode.AGENT_RESUMED, at__gte=at).exists():
+    if not _RESUMED.all(agent=str(agent.pk), at=at):
         return None
     earlier = agent.history.filter(paused_at__isnull=False).order_by("-history_id").first()
     since, reason = (earlier.paused_at, earlier.pause_reason) if earlier else (at, "")
     return Stop(f"Agent {agent.name}", "", since, reason, is_over=True)
+
+
+_RESUMED = Prepared(
+    lambda: (
+        events_about(Agent, Given("agent"))
+        .filter(code=AuditCode.AGENT_RESUMED, at__gte=Given("at"))
+        .values_list("pk")[:1]
+    )
+)
 
 
 def _of_agent(agent: Agent) -> Stop:

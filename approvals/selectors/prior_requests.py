@@ -9,14 +9,20 @@ from uuid import UUID
 
 from django.db.models import Exists, IntegerField, QuerySet, Subquery
 
-from approvals.choices import DONE, DecisionVerdict
+from approvals.choices import DONE, OPEN, DecisionVerdict
 from approvals.models import ActionRequest, Agent, AgentBudget, Decision
+from approvals.selectors.chains import LEFT_OUT, last_named
+from audit.lib.prepared import Given, Prepared, Question
 
 DAY = timedelta(hours=24)
 MONTH = timedelta(days=30)
 _LONGEST_OPEN = timedelta(days=15)
 """Nobody decides on what was proposed longer ago than that; keeps look-ups to a piece of an index.
 """
+
+
+NOBODY = UUID(int=0)
+"""Nothing has this id."""
 
 
 class CountOf(Subquery):
@@ -35,9 +41,18 @@ class Earlier:
     overrides: int
     has_succeeded: bool
     has_budgets: bool
+    last_chain: str
+    """That of the session its agent named last, not long ago; empty when it named none."""
 
 
-def earlier(
+def earlier(asked: Question) -> Earlier:
+    """What came before a candidate, in one statement (`earlier_asked`)."""
+    row: tuple[int, int, int, bool, bool, str | None] | None = asked.first()
+    assert row is not None  # noqa: S101 - agents are not deleted
+    return Earlier(*row[:-1], last_chain=row[-1] or "")
+
+
+def earlier_asked(
     agent: Agent,
     action_type: str,
     *,
@@ -47,52 +62,91 @@ def earlier(
     at: datetime,
     rejected_until: datetime,
     but: UUID | None,
-) -> Earlier:
-    """What came before a candidate, in one statement. `but` is the request itself, left out.
+) -> Question:
+    """What `earlier` asks. `but` is the request itself, left out.
 
     Duplicates are exact under the lock of their target's counter: of two equal ones the second
     sees the first. Rejections count up to `rejected_until`.
     """
-    row = (
-        Agent.objects.filter(pk=agent.pk)
-        .annotate(
-            duplicates=CountOf(_duplicates(business_key, at, but)),
-            rejections=CountOf(_rejections(business_key, digest, rejected_until).values("pk")),
-            overrides=CountOf(_overrides(agent, action_type, at)),
-            has_succeeded=Exists(_succeeded(counterparty, action_type)),
-            has_budgets=Exists(AgentBudget.objects.filter(agent=agent, valid=True)),
-        )
-        .values_list("duplicates", "rejections", "overrides", "has_succeeded", "has_budgets")
-        .get()
-    )
-    return Earlier(*row)
-
-
-def _duplicates(business_key: str, at: datetime, but: UUID | None) -> QuerySet[ActionRequest, Any]:
-    """Others with the same business key that were evaluated and have not ended without effect."""
-    others = ActionRequest.objects.filter(
+    return _EARLIER.asking(
+        agent=agent.pk,
+        action_type=action_type,
         business_key=business_key,
-        created_at__gte=at - DAY,
-        counted__isnull=False,
-        counted__taken_out_at=None,
+        digest=digest,
+        counterparty=counterparty,
+        day_ago=at - DAY,
+        month_ago=at - MONTH,
+        first_id=first_id_at(at - MONTH - _LONGEST_OPEN),
+        rejected_since=rejected_until - DAY,
+        rejected_until=rejected_until,
+        hour_ago_id=first_id_at(at - LEFT_OUT),
+        but=but or NOBODY,
     )
-    return (others.exclude(pk=but) if but else others).values("pk")
+
+
+def open_twins(business_key: str, *, but: UUID | None) -> QuerySet[ActionRequest]:
+    """Requests for the same thing that have not ended, whoever proposed them, the newest first."""
+    twins = ActionRequest.objects.filter(business_key=business_key, state__in=sorted(OPEN))
+    return twins.exclude(pk=but or NOBODY).order_by("-id")
 
 
 def last_rejection_of(business_key: str, digest: str, *, at: datetime) -> Decision | None:
     """The latest rejection of exactly this action in 24 hours, whoever proposed it."""
-    return _rejections(business_key, digest, at).select_related("request").last()
+    return _rejections(business_key, digest, at - DAY, at).select_related("request").last()
 
 
-def _overrides(agent: Agent, action_type: str, at: datetime) -> QuerySet[Decision, Any]:
+def _earlier() -> QuerySet[Agent, Any]:
+    """One row: the agent's, with what is counted and looked for beside it."""
+    return (
+        Agent.objects.filter(pk=Given("agent"))
+        .annotate(
+            duplicates=CountOf(_duplicates()),
+            rejections=CountOf(
+                _rejections(
+                    Given("business_key"),
+                    Given("digest"),
+                    Given("rejected_since"),
+                    Given("rejected_until"),
+                ).values("pk")
+            ),
+            overrides=CountOf(_overrides()),
+            has_succeeded=Exists(_succeeded()),
+            has_budgets=Exists(AgentBudget.objects.filter(agent=Given("agent"), valid=True)),
+            last_chain=Subquery(last_named().values("chain")[:1]),
+        )
+        .values_list(
+            *("duplicates", "rejections", "overrides", "has_succeeded", "has_budgets"),
+            "last_chain",
+        )
+    )
+
+
+_EARLIER: Prepared[tuple[int, int, int, bool, bool, str | None]] = Prepared(_earlier)
+
+
+def _duplicates() -> QuerySet[ActionRequest, Any]:
+    """Others with the same business key that were evaluated and have not ended without effect."""
+    return (
+        ActionRequest.objects.filter(
+            business_key=Given("business_key"),
+            created_at__gte=Given("day_ago"),
+            counted__isnull=False,
+            counted__taken_out_at=None,
+        )
+        .exclude(pk=Given("but"))
+        .values("pk")
+    )
+
+
+def _overrides() -> QuerySet[Decision, Any]:
     """The agent's proposals of that kind people rejected or edited in 30 days."""
     return (
         Decision.objects.filter(
-            request__agent=agent,
-            request__id__gte=first_id_at(at - MONTH - _LONGEST_OPEN),
-            request__action_type=action_type,
+            request__agent=Given("agent"),
+            request__id__gte=Given("first_id"),
+            request__action_type=Given("action_type"),
             verdict__in=[DecisionVerdict.REJECT, DecisionVerdict.EDIT],
-            created_at__gte=at - MONTH,
+            created_at__gte=Given("month_ago"),
         )
         .order_by()
         .values("request")
@@ -100,12 +154,12 @@ def _overrides(agent: Agent, action_type: str, at: datetime) -> QuerySet[Decisio
     )
 
 
-def _succeeded(counterparty: str, action_type: str) -> QuerySet[ActionRequest]:
+def _succeeded() -> QuerySet[ActionRequest]:
     """Requests of that kind to that counterparty that have been carried out."""
     return ActionRequest.objects.filter(
         # in the order of the index that holds only these
-        counterparty=counterparty,
-        action_type=action_type,
+        counterparty=Given("counterparty"),
+        action_type=Given("action_type"),
         state__in=sorted(DONE),
     )
 
@@ -115,11 +169,13 @@ def first_id_at(at: datetime) -> UUID:
     return UUID(int=int(at.timestamp() * 1000) << 80)
 
 
-def _rejections(business_key: str, digest: str, at: datetime) -> QuerySet[Decision]:
+def _rejections(
+    business_key: str | Given, digest: str | Given, since: datetime | Given, until: datetime | Given
+) -> QuerySet[Decision]:
     return Decision.objects.filter(
         request__business_key=business_key,
         digest=digest,
         verdict=DecisionVerdict.REJECT,
-        created_at__gte=at - DAY,
-        created_at__lte=at,
+        created_at__gte=since,
+        created_at__lte=until,
     ).order_by("id")

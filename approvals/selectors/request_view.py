@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import cached_property
 
 from django.db.models import QuerySet, prefetch_related_objects
@@ -17,7 +16,7 @@ from approvals.choices import (
     DecisionVerdict,
     State,
 )
-from approvals.inspection import inspect, inspect_all, reveal, strings_in
+from approvals.inspection import inspect_all, reveal, strings_in
 from approvals.models import (
     ActionRequest,
     Compensation,
@@ -26,10 +25,12 @@ from approvals.models import (
     PolicyDecision,
     RequestContent,
     Requirement,
-    ThreadEntry,
 )
+from approvals.selectors import causes
 from approvals.selectors.authority import approval_of, approvals_of
 from approvals.selectors.case import amount_of
+from approvals.selectors.chains import InSession, others_in_session
+from approvals.selectors.evidence_gaps import Gap, gaps_at_evaluation
 from approvals.selectors.evidence_view import (
     Line,
     PolicyShown,
@@ -43,6 +44,8 @@ from approvals.selectors.evidence_view import (
     source_shown,
     stored_json,
 )
+from approvals.selectors.impact import Impact, impact_of
+from approvals.selectors.lines import HistoryLine, ThreadLine, history_line, thread_line
 from approvals.selectors.requests import (
     action_of,
     evidence_of,
@@ -53,10 +56,8 @@ from approvals.selectors.requests import (
     thread_of,
 )
 from approvals.selectors.viewer_permissions import name_of, name_of_person
-from audit.actors import ActorKind
 from audit.lib.money import Money
-from audit.models import AuditEvent
-from audit.selectors import actor_of, describe, first_events_of
+from audit.selectors import first_events_of
 from connectors.catalogue import ActionType
 from connectors.registry import UnknownActionType, action_type
 from policies.quorum import progress
@@ -69,8 +70,9 @@ _SIMILAR = 5
 class RequirementShown:
     """One requirement, how far it is met, and by whom."""
 
-    group: str
+    group: str  # a team's code, or as policy has it: "owner:data"
     quorum: int
+    stage: int = 1
     minimum: str | None = None  # the amount a limit must cover, "2000.00 EUR"
     met: bool = False
     met_count: int = 0
@@ -80,6 +82,8 @@ class RequirementShown:
     given_by: tuple[str, ...] = ()
     alternatives: tuple[str, ...] = ()
     excludes: tuple[str, ...] = ()
+    alarm: str = ""
+    who: str = ""  # as people read it
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,22 +111,6 @@ class VersionShown:
     edited_by: str
     params: tuple[Line, ...]
     canonical: str
-
-
-@dataclass(frozen=True, slots=True)
-class ThreadLine:
-    by: str
-    is_agent: bool
-    body: str
-    flags: tuple[str, ...]
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryLine:
-    at: datetime
-    actor: str  # "" where the sentence begins with it
-    sentence: str
 
 
 def prefetched(requests: QuerySet[ActionRequest]) -> QuerySet[ActionRequest]:
@@ -208,9 +196,18 @@ class RequestView:
 
     @cached_property
     def policy(self) -> PolicyShown | None:
-        """What policy said last about the current version."""
-        current = (p for p in self.policies if p.decision.version == self.request.version)
-        return next(current, None)
+        """What policy said that led to the state the request is in."""
+        return causes.caused_by(self.request, self.policies)
+
+    @cached_property
+    def asked(self) -> PolicyShown | None:
+        """What policy said when people were asked, or nobody had to be: it stays what it was."""
+        return causes.asked_by(self.policies) or self.policy
+
+    @cached_property
+    def checks(self) -> tuple[causes.OtherCheck, ...]:
+        """Every other time policy was asked, the oldest first."""
+        return causes.other_checks(self.policies, but=self.asked)
 
     # --- What is known --------------------------------------------------------------------------
 
@@ -228,7 +225,23 @@ class RequestView:
 
     @property
     def from_agent(self) -> tuple[Source, ...]:
-        return tuple(source for source in self.sources if not source.is_system)
+        return tuple(s for s in self.sources if not (s.is_system or s.is_person))
+
+    @property
+    def from_people(self) -> tuple[Source, ...]:
+        return tuple(source for source in self.sources if source.is_person)
+
+    @cached_property
+    def gaps(self) -> tuple[Gap, ...]:
+        """What keeps it from being approved, as policy saw it last; nothing once it is decided."""
+        if self.policy is None or self.request.state not in WAITING_FOR_PEOPLE:
+            return ()
+        return gaps_at_evaluation(self.policy.decision)
+
+    @cached_property
+    def impact(self) -> Impact | None:
+        """What it would do and what a mistake would cost; None where policy was not asked."""
+        return impact_of(stored_json(self.asked.decision.facts)) if self.asked else None
 
     @cached_property
     def proposal(self) -> ProposalShown:
@@ -236,7 +249,7 @@ class RequestView:
 
     @cached_property
     def thread(self) -> tuple[ThreadLine, ...]:
-        return tuple(_thread_line(entry) for entry in thread_of(self.request))
+        return tuple(thread_line(entry) for entry in thread_of(self.request))
 
     # --- Who decides, and who did ---------------------------------------------------------------
 
@@ -262,16 +275,19 @@ class RequestView:
         names = {d.decider.person: _named(d) for d in approvals}
         return tuple(
             RequirementShown(
-                group=requirement.group,
+                group=requirement.shown_to_agents,
                 quorum=requirement.quorum,
+                stage=requirement.stage,
                 minimum=minimum_of(requirement.spec, self.amount),
                 met=state.met,
                 met_count=state.met_count,
                 is_open=state.open,
-                escalated_to=requirement.escalated_to,
+                escalated_to=requirement.escalated_name,
+                alarm=requirement.alarm,
+                who=requirement.who,
                 within_limit=requirement.within_limit,
                 given_by=tuple(names[person] for person in state.by if person in names),
-                alternatives=requirement.spec.alternatives,
+                alternatives=requirement.alternative_names,
                 excludes=requirement.spec.excludes,
             )
             for requirement, state in zip(
@@ -298,6 +314,17 @@ class RequestView:
         ).exclude(request=self.request)
         return tuple(decided.select_related("request", "decider").order_by("-id")[:_SIMILAR])
 
+    @cached_property
+    def session(self) -> tuple[InSession, ...]:
+        """What else its agent did in the same session, what ran first."""
+        return others_in_session(self.request)
+
+    @cached_property
+    def read_in_session(self) -> tuple[str, ...]:
+        """Classes of what the agent says it had read there, when people were asked."""
+        facts = stored_json(self.asked.decision.facts) if self.asked else {}
+        return tuple(facts.get("session.sources", ()))
+
     # --- What came of it ------------------------------------------------------------------------
 
     @cached_property
@@ -306,6 +333,11 @@ class RequestView:
         if self.request.state in INTAKE | WAITING_FOR_PEOPLE:  # none has begun
             return None
         return max(self.request.executions.all(), key=lambda e: e.pk, default=None)
+
+    @cached_property
+    def cause(self) -> str:
+        """Why it was denied, sent back or did not go well, in a sentence; "" where all is well."""
+        return causes.cause_of(self.request, self.policy, lambda: self.execution)
 
     @cached_property
     def undo(self) -> ActionRequest | None:
@@ -318,7 +350,7 @@ class RequestView:
 
     @cached_property
     def history(self) -> tuple[HistoryLine, ...]:
-        return tuple(_history_line(event) for event in first_events_of(self.request))
+        return tuple(history_line(event) for event in first_events_of(self.request))
 
     def _version(self, content: RequestContent) -> VersionShown:
         action = stored_json(content.action)
@@ -344,10 +376,8 @@ def minimum_of(spec: RequirementSpec, amount: Money | None) -> str | None:
 
 
 def _named(decision: Decision) -> str:
-    name = name_of(decision.decider)
-    if not decision.on_behalf_of:
-        return name
-    return f"{name} on behalf of {name_of_person(decision.on_behalf_of)}"
+    name, delegator = name_of(decision.decider), decision.on_behalf_of
+    return f"{name} on behalf of {name_of_person(delegator)}" if delegator else name
 
 
 def _proposal(request: ActionRequest, amount: Money | None) -> ProposalShown:
@@ -367,19 +397,3 @@ def _proposal(request: ActionRequest, amount: Money | None) -> ProposalShown:
         model=tuple(Line(reveal(k), reveal(str(v))) for k, v in proposal.model.items()),
         callback_url=reveal(proposal.callback_url),
     )
-
-
-def _thread_line(entry: ThreadEntry) -> ThreadLine:
-    is_agent = entry.actor_kind == ActorKind.AGENT
-    return ThreadLine(
-        by=reveal(entry.actor_name),
-        is_agent=is_agent,
-        body=reveal(entry.body),
-        flags=flag_words(inspect(entry.body), entry.body) if is_agent else (),
-        at=entry.created_at,
-    )
-
-
-def _history_line(event: AuditEvent) -> HistoryLine:
-    actor, sentence = reveal(actor_of(event)), reveal(describe(event))
-    return HistoryLine(event.at, "" if sentence.startswith(actor) else actor, sentence)

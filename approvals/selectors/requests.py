@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db.models import Model, Prefetch, QuerySet, prefetch_related_objects
+from django.db.models import Model, Prefetch, QuerySet
 
 from approvals.choices import DecisionVerdict
 from approvals.exceptions import IntegrityBroken, NotFound
@@ -28,8 +29,8 @@ from approvals.models import (
     TargetReading,
     ThreadEntry,
 )
-from audit.lib import db
 from audit.lib.one_look import once_a_page
+from audit.lib.prepared import Given, Prepared, Question
 from connectors.base import Action
 from policies.matrix import SAFEGUARDS
 
@@ -38,10 +39,10 @@ M = TypeVar("M", bound=Model)
 COUNTED_WITH = ("requirement", "decider", "delegation__lender")
 """What is read with a decision that is counted."""
 
-_CONTENTS = RequestContent.objects.select_related("edited_by").order_by("version")
+_CONTENTS = RequestContent.objects.select_related("edited_by", "supplied_by").order_by("version")
 _EVALUATIONS = (
-    PolicyDecision.objects.select_related("policy_version")
-    .defer("policy_version__document")
+    PolicyDecision.objects.select_related("policy_version", "floor")
+    .defer("policy_version__document", "floor__document")
     .order_by("id")
 )
 _READINGS = TargetReading.objects.order_by("id")
@@ -60,44 +61,65 @@ _STORED: dict[str, QuerySet[Any]] = {
 }
 
 
+def _of_request(name: str) -> QuerySet[Any]:
+    return _STORED[name].filter(request=Given("request"))
+
+
+_OF_REQUEST = {name: Prepared(partial(_of_request, name)) for name in _STORED}
+
+
+_IN_HAND = "_read_at_once"
+"""Where a request keeps what was read of it at once."""
+
+
 def stored(*relations: str) -> list[Prefetch[Any]]:
     """What is stored of requests, to be read with them: then the selectors find it there."""
     return [Prefetch(name, _STORED[name].all()) for name in relations]
 
 
-def read_at_once(request: ActionRequest) -> None:
-    """Read all that is stored of a locked request, one statement a table.
+def rows_of(request_id: UUID, *relations: str) -> list[Question]:
+    """What `read_at_once` asks."""
+    return [_OF_REQUEST[name].asking(request=request_id) for name in relations or _OF_REQUEST]
+
+
+def read_at_once(request: ActionRequest, *relations: str) -> None:
+    """Read what is stored of a locked request, of these kinds or of every kind, for the selectors.
 
     It is what was stored then: whoever stores more calls `forget_read` first.
     """
-    prefetch_related_objects([request], *stored(*_STORED))
+    in_hand = {name: _OF_REQUEST[name].all(request=request.pk) for name in relations or _OF_REQUEST}
+    for rows in in_hand.values():
+        for row in rows:
+            row.request = request
+    vars(request)[_IN_HAND] = in_hand  # for the selectors alone: managers ask the database
 
 
 def forget_read(request: ActionRequest) -> None:
     """From here on selectors ask the database again."""
-    in_hand = getattr(request, "_prefetched_objects_cache", {})
+    vars(request).pop(_IN_HAND, None)
+    prefetched = getattr(request, "_prefetched_objects_cache", {})
     for name in _STORED:
-        in_hand.pop(name, None)
+        prefetched.pop(name, None)
 
 
 def prefetched_with(request: ActionRequest, relation: str) -> list[Any] | None:
     """The request's rows of that kind, if they were fetched with it; None if they were not."""
-    known: dict[str, Any] = getattr(request, "_prefetched_objects_cache", {})
-    return list(known[relation]) if relation in known else None
+    for known in (_IN_HAND, "_prefetched_objects_cache"):
+        found: dict[str, Any] = getattr(request, known, {})
+        if relation in found:
+            return list(found[relation])
+    return None
 
 
-def _all(request: ActionRequest, name: str, stored: QuerySet[M]) -> list[M]:
+def _all(request: ActionRequest, name: str) -> list[Any]:
     """Every version's rows: those in hand, or read now."""
-    in_hand: list[M] | None = prefetched_with(request, name)
-    return list(stored.filter(request=request)) if in_hand is None else in_hand
+    in_hand = prefetched_with(request, name)
+    return _OF_REQUEST[name].all(request=request.pk) if in_hand is None else in_hand
 
 
-def _current(request: ActionRequest, name: str, stored: QuerySet[M]) -> list[M]:
+def _current(request: ActionRequest, name: str) -> list[Any]:
     """The current version's rows: those in hand, or read now."""
-    in_hand: list[Any] | None = prefetched_with(request, name)
-    if in_hand is None:
-        return list(stored.filter(request=request, version=request.version))
-    return [row for row in in_hand if row.version == request.version]
+    return [row for row in _all(request, name) if row.version == request.version]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +152,13 @@ def content_of(request: ActionRequest) -> RequestContent:
 
 @once_a_page
 def _current_content(request: ActionRequest) -> RequestContent | None:
-    return next(iter(_current(request, "contents", _CONTENTS)), None)
+    return next(iter(_current(request, "contents")), None)
 
 
 @once_a_page
 def contents_of(request: ActionRequest) -> list[RequestContent]:
     """Every version's content with who edited it, the oldest first; not checked."""
-    return sorted(_all(request, "contents", _CONTENTS), key=lambda one: one.version)
+    return sorted(_all(request, "contents"), key=lambda one: one.version)
 
 
 def action_of(request: ActionRequest) -> Action:
@@ -166,14 +188,14 @@ def proposal_of(request: ActionRequest) -> ProposalText:
 @once_a_page
 def policy_decision_of(request: ActionRequest) -> PolicyDecision | None:
     """What policy said last about the current version."""
-    said = _current(request, "policy_decisions", _EVALUATIONS)
+    said = _current(request, "policy_decisions")
     return max(said, key=lambda one: one.pk, default=None)
 
 
 @once_a_page
 def policy_decisions_of(request: ActionRequest) -> list[PolicyDecision]:
     """Everything policy said about any of its versions, the oldest first."""
-    return sorted(_all(request, "policy_decisions", _EVALUATIONS), key=lambda one: one.pk)
+    return sorted(_all(request, "policy_decisions"), key=lambda one: one.pk)
 
 
 def is_asked(
@@ -193,25 +215,25 @@ def is_asked(
 @once_a_page
 def requirements_of(request: ActionRequest) -> list[Requirement]:
     """The current version's requirements, in order."""
-    found = _current(request, "requirements", _REQUIREMENTS)
+    found = _current(request, "requirements")
     return sorted(found, key=lambda one: (one.stage, one.pk))
 
 
 @once_a_page
 def decisions_of(request: ActionRequest) -> list[Decision]:
     """What people said about any of its versions, with who they are now, the oldest first."""
-    return sorted(_all(request, "decisions", _DECISIONS), key=lambda one: one.pk)
+    return sorted(_all(request, "decisions"), key=lambda one: one.pk)
 
 
 @once_a_page
 def evidence_of(request: ActionRequest) -> tuple[EvidenceItem, ...]:
     """The current version's evidence, in order."""
-    return tuple(_current(request, "evidence", _EVIDENCE))
+    return tuple(_current(request, "evidence"))
 
 
 def evidence_of_all_versions(request: ActionRequest) -> list[EvidenceItem]:
     """The evidence of every version, by position."""
-    return _all(request, "evidence", _EVIDENCE)
+    return _all(request, "evidence")
 
 
 @once_a_page
@@ -221,21 +243,33 @@ def thread_of(request: ActionRequest) -> tuple[ThreadEntry, ...]:
     is_in_hand = prefetched_with(request, "thread") is not None
     if not is_in_hand and said is not None:
         asked = [one for one in said if one.verdict == DecisionVerdict.REQUEST_CHANGES]
-        return tuple(_all(request, "thread", _THREAD)) if asked else ()
-    return tuple(_all(request, "thread", _THREAD))
+        return tuple(_all(request, "thread")) if asked else ()
+    return tuple(_all(request, "thread"))
 
 
 @once_a_page
 def reading_of(request: ActionRequest) -> TargetReading | None:
     """The target as it was last read for the current version."""
-    read = _current(request, "readings", _READINGS)
+    read = _current(request, "readings")
     return max(read, key=lambda one: one.pk, default=None)
 
 
 @once_a_page
 def usable_grant_of(request: ActionRequest) -> Grant | None:
     """The grant that has neither been used nor revoked."""
-    return request.grants.filter(consumed_at=None, revoked_at=None).first()
+    return _USABLE_GRANT.first(request=request.pk)
+
+
+def usable_grant_asked(request: ActionRequest) -> Question:
+    """What `usable_grant_of` asks."""
+    return _USABLE_GRANT.asking(request=request.pk)
+
+
+_USABLE_GRANT = Prepared(
+    lambda: Grant.objects.filter(
+        request=Given("request"), consumed_at=None, revoked_at=None
+    ).order_by("id")[:1]
+)
 
 
 def agent_locked(request: ActionRequest) -> Agent:
@@ -243,12 +277,18 @@ def agent_locked(request: ActionRequest) -> Agent:
 
     A shared lock: workers of one agent do not wait for each other.
     """
-    held = " FOR SHARE" if db.is_postgres() else ""
-    found = f"SELECT * FROM approvals_agent WHERE id = %s{held}"  # noqa: S608 - our own words
-    (agent,) = Agent.objects.raw(found, [request.agent_id])
+    (agent,) = _AGENT_HELD.all(pk=request.agent_id)
     if agent.owner_id == request.agent.owner_id:
         agent.owner = request.agent.owner  # read with the request
     return agent
+
+
+def agent_locked_asked(request: ActionRequest) -> Question:
+    """What `agent_locked` asks."""
+    return _AGENT_HELD.asking(pk=request.agent_id)
+
+
+_AGENT_HELD = Prepared(lambda: Agent.objects.filter(pk=Given("pk")).order_by(), shares=True)
 
 
 def active_undo_of(original: ActionRequest) -> ActionRequest | None:

@@ -12,19 +12,20 @@ from approvals.selectors.authority import (
     approvals_of,
     authorise,
     may_conclude,
-    missing_evidence,
     own_approval,
     people_decided,
     progress_of,
     ways_in,
 )
 from approvals.selectors.case import approved_today_by_person, case_of
+from approvals.selectors.evidence_gaps import Gap, evidence_gaps
 from approvals.selectors.requests import is_asked, requirements_of, usable_grant_of
 from audit.lib.money import Money
 from connectors.catalogue import ActionType
 from policies.authority import Authority, deciders_with_authority
 from policies.models import User
 from policies.quorum import progress
+from policies.team_names import spoken
 
 _MOST_NAMES = 5
 
@@ -41,7 +42,8 @@ class ViewerPermissions:
     group: str = ""
     limit: str = ""
     on_behalf_of: str = ""  # the name of whoever delegated the authority; "" for one's own
-    missing: tuple[str, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    """What keeps anybody from approving it now."""
     reason_needed: bool = False
     escalates_to: str = ""  # "" when it has been escalated already
     is_last: bool = False
@@ -75,15 +77,17 @@ def permissions_of(
         return ViewerPermissions(
             refusal="This request has no policy decision; it cannot be decided."
         )
+    gaps = evidence_gaps(request, policy, at=at)
     try:
         requirement, authority = authorise(viewer, request, needs_limit=False, at=at)
     except NotAuthorised as refusal:
-        return ViewerPermissions(refusal=refusal.message, could_decide=could_decide(request, at=at))
+        decide = could_decide(request, at=at)
+        return ViewerPermissions(refusal=refusal.message, could_decide=decide, gaps=gaps)
     shared = ViewerPermissions(
         may_answer=True,
         on_behalf_of=name_of_person(authority.on_behalf_of),
-        group=authority.group,
-        missing=tuple(missing_evidence(request, policy, at=at)),
+        group=spoken(authority.group),
+        gaps=gaps,
         reason_needed=is_asked(request, "reason_required", policy=policy),
         escalates_to=_further(requirement),
     )
@@ -96,7 +100,7 @@ def permissions_of(
     return replace(
         shared,
         may_approve=True,
-        group=authority.group,
+        group=spoken(authority.group),
         limit="" if limit is None else str(Money(limit, request.currency)),
         on_behalf_of=name_of_person(authority.on_behalf_of),
         escalates_to=_further(requirement),
@@ -127,7 +131,7 @@ def could_decide(request: ActionRequest, *, at: datetime) -> tuple[str, ...]:
 
 def _with_authority(user: User, held_authority: Authority, currency: str) -> str:
     """Such as "Max Director (manager, up to 20,000.00 EUR)"."""
-    words = [held_authority.group]
+    words = [spoken(held_authority.group)]
     if held_authority.on_behalf_of:
         words.append(f"on behalf of {name_of_person(held_authority.on_behalf_of)}")
     if held_authority.limit_minor is not None:
@@ -169,8 +173,8 @@ def _still_needed(
     """The groups that still have to say yes after this person did."""
     given = [*approvals_of(request), own_approval(requirement, viewer, authority)]
     specs = [r.spec for r in requirements_of(request)]
-    return tuple(one.spec.group for one in progress(specs, given) if not one.met)
+    return tuple(spoken(one.spec.group) for one in progress(specs, given) if not one.met)
 
 
 def _further(requirement: Requirement) -> str:
-    return "" if requirement.escalated_to else requirement.escalates_to
+    return "" if requirement.escalated_to else spoken(requirement.escalates_to)

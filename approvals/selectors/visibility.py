@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 
 from approvals.models import ActionRequest, Agent
 from approvals.selectors.break_glass import open_for_break_glass, open_to_reviewers
-from approvals.selectors.inbox import requests_of, teams_of
+from approvals.selectors.inbox import inboxes_of, requests_of, teams_of
 from policies.authority import is_agent_owner, is_auditor, is_ops_admin, roles_of
 from policies.models import User
 
@@ -26,7 +26,7 @@ def visible_requests(user: User) -> QuerySet[ActionRequest]:
     if sees_everything(user):
         return ActionRequest.objects.all()
     visible = ActionRequest.objects.none()
-    for team in teams_of(user):
+    for team in inboxes_of(user):
         visible |= requests_of(team)
     if user.is_active and is_agent_owner(roles_of(user)):
         visible |= ActionRequest.objects.filter(agent__owner=user)

@@ -21,9 +21,11 @@ from approvals.selectors.case import case_of
 from audit.lib import db_clock
 from audit.lib.db import refuses_writes
 from audit.services import TrailUnwritable, try_to_record
+from connectors.models import CircuitState, ConnectionState
 from policies.authority import deciders_for
 from policies.services.evaluation import may_begin
 from policies.services.upgrades import why_unreadable
+from policies.team_names import LOOKED_UP
 
 LATE = timedelta(minutes=1)
 """How long what is due at once may take before somebody is told."""
@@ -111,6 +113,20 @@ def _routes(at: datetime) -> Iterator[Problem]:
         )
 
 
+def _owners(at: datetime) -> Iterator[Problem]:
+    """Requests that ask somebody who is on no record."""
+    unknown = Requirement.objects.filter(
+        group__in=LOOKED_UP, is_open=True, request__state=State.PENDING_APPROVAL
+    ).order_by("pk")
+    if found := list(unknown.values_list("alarm", flat=True)[:_MOST_LOOKED_AT]):
+        many = "1 request asks" if len(found) == 1 else f"{len(found)} requests ask"
+        yield Problem(
+            "owners",
+            f"{many} for an owner or a line manager who is on no record. {found[0]} "
+            "An ops admin enters them under Owners or on the person's page.",
+        )
+
+
 def _leads_nowhere(requirement: Requirement, at: datetime) -> bool:
     spec = requirement.spec
     if requirement.escalated_to:
@@ -154,11 +170,24 @@ def _intakes(at: datetime) -> Iterator[Problem]:
 
 def _systems(at: datetime) -> Iterator[Problem]:
     said = Heartbeat.objects.filter(name=Heartbeat.SYSTEMS).values_list("said", flat=True).first()
-    for system in said or ():
+    silent = list(said or ())
+    for name in silent:
         yield Problem(
-            f"system-{system}",
-            f"The system {system} does not answer: what concerns it cannot be read or done.",
+            f"system-{name}",
+            f"The {_called(name)} does not answer: what concerns it cannot be read or done.",
         )
+    for state in ConnectionState.objects.filter(circuit=CircuitState.OPEN).order_by("name"):
+        if state.name not in silent:
+            yield Problem(
+                f"circuit-{state.name}",
+                f"The {_called(state.name)} is left alone for now: {state.failures} calls in a row "
+                "failed. What is approved is sent once it answers again.",
+            )
+
+
+def _called(name: str) -> str:
+    """A system's connection from the environment has its name."""
+    return f"{'system' if name in settings.CONNECTORS else 'connection'} {name}"
 
 
 LOOKS: tuple[Callable[[datetime], Iterator[Problem]], ...] = (
@@ -166,6 +195,7 @@ LOOKS: tuple[Callable[[datetime], Iterator[Problem]], ...] = (
     _policy,
     _workers,
     _routes,
+    _owners,
     _executions,
     _intakes,
     _systems,

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
 
 from approvals.choices import WITHDRAWABLE, State
 from approvals.domain import compensation, notifications, reminders
-from approvals.domain.evidence import store_supplied
+from approvals.domain.derivation import demand_intact
 from approvals.domain.grants import revoke_grant
+from approvals.domain.new_evidence import look_again
 from approvals.domain.new_version import void_approvals
 from approvals.domain.routing import close_requirements
+from approvals.domain.target_reader import read_or_go_without
 from approvals.domain.transitions import move
 from approvals.exceptions import (
     FieldProblem,
@@ -22,12 +25,14 @@ from approvals.exceptions import (
 )
 from approvals.models import ActionRequest, Agent, ThreadEntry
 from approvals.proposal import SuppliedEvidence
+from approvals.selectors.evidence_gaps import evidence_gaps
+from approvals.selectors.requests import action_of, policy_decision_of
 from audit.actors import Actor, ActorKind
 from audit.events import AuditCode
 from audit.lib import db_clock
+from connectors.base import Preview
 
 
-@transaction.atomic
 def answer(
     request_id: UUID,
     *,
@@ -35,21 +40,32 @@ def answer(
     body: str,
     evidence: tuple[SuppliedEvidence, ...] = (),
 ) -> ActionRequest:
-    """Answer the reviewer's question; the reviewers' clock goes on where it stopped.
+    """Answer the reviewer's question, or supply evidence that is missing without being asked.
 
-    Whoever had approved before looks again: they have not seen the answer.
+    The reviewers' clock goes on where it stopped. Whoever had approved before looks again: they
+    have not seen the answer. With evidence the target is read and policy asked again.
 
-    Raises WrongState when nothing was asked, or time to answer has run out, and
-    NotAllowedForAgent when a person opened it.
+    Raises WrongState when nothing was asked and nothing is missing, or time to answer has run out,
+    and NotAllowedForAgent when a person opened it.
     """
+    preview = None
+    if evidence:
+        with transaction.atomic():
+            _demand_use(_own(request_id, agent), body, evidence)
+        preview = read_or_go_without(action_of(ActionRequest.objects.get(pk=request_id)))
+    return _answer(request_id, agent, body, evidence, preview)
+
+
+@transaction.atomic
+def _answer(
+    request_id: UUID,
+    agent: Agent,
+    body: str,
+    evidence: tuple[SuppliedEvidence, ...],
+    preview: Preview | None,
+) -> ActionRequest:
     request = _own(request_id, agent)
-    at = db_clock.now()
-    if request.state != State.CHANGES_REQUESTED:
-        raise WrongState(f"Nothing is waiting for an answer: this is {request.state}.")
-    if request.answer_by is not None and request.answer_by <= at:
-        raise WrongState("The time to answer has run out.")
-    if not body.strip():
-        raise InvalidProposal([FieldProblem("answer", "Must not be empty.")])
+    at = _demand_use(request, body, evidence)
     actor = Actor.agent(agent)
     ThreadEntry.objects.create(
         request=request,
@@ -58,23 +74,46 @@ def answer(
         body=body,
         created_at=at,
     )
-    void_approvals(request, at=at)
-    items = store_supplied(request, evidence, at=at)
+    if request.state == State.CHANGES_REQUESTED:
+        _go_on(request, actor, at=at, is_seen_again=preview is not None)
+    if preview is not None:
+        demand_intact(request)
+        look_again(
+            request, preview, AuditCode.EVIDENCE_SUPPLIED, actor=actor, supplied=evidence, at=at
+        )
+    return request
+
+
+def _demand_use(
+    request: ActionRequest, body: str, evidence: tuple[SuppliedEvidence, ...]
+) -> datetime:
+    """Whether an answer is waited for; evidence also where some is missing. The time, if so."""
+    at = db_clock.now()
+    is_missing = bool(evidence) and request.state == State.PENDING_APPROVAL
+    if is_missing:
+        policy = policy_decision_of(request)
+        is_missing = policy is not None and bool(evidence_gaps(request, policy, at=at))
+    if request.state != State.CHANGES_REQUESTED and not is_missing:
+        raise WrongState(f"Nothing is waiting for an answer: this is {request.state}.")
+    if request.answer_by is not None and request.answer_by <= at:
+        raise WrongState("The time to answer has run out.")
+    if not body.strip():
+        raise InvalidProposal([FieldProblem("answer", "Must not be empty.")])
+    return at
+
+
+def _go_on(request: ActionRequest, actor: Actor, *, at: datetime, is_seen_again: bool) -> None:
+    """Back to the people who asked, with the clock where it stopped."""
+    if not is_seen_again:
+        void_approvals(request, at=at)
     if request.decide_by is not None and request.clock_stopped_at is not None:
         stopped_for = at - request.clock_stopped_at
         request.decide_by += stopped_for
         reminders.shift(request, stopped_for, at=at)
     request.clock_stopped_at = None
     request.answer_by = None
-    move(
-        request,
-        request.answer,
-        AuditCode.ANSWERED,
-        actor=actor,
-        data={"digests": [item.sha256 for item in items]},
-    )
+    move(request, request.answer, AuditCode.ANSWERED, actor=actor)
     notifications.answered(request)
-    return request
 
 
 @transaction.atomic

@@ -28,7 +28,7 @@ from audit.services import record, save_with_history
 from connectors.registry import UnknownActionType, action_type
 from policies.authority import may_configure, may_keep_agents_of
 from policies.models import User
-from policies.roles import DECIDING_ROLES
+from policies.teams import team_codes
 
 LONGEST_KEY_LIFE = timedelta(days=365)
 
@@ -252,8 +252,8 @@ def _check(owner: User, team: str, action_types: Sequence[str], level: int = ORD
         problems.append(FieldProblem("level", f"0 to {max(LEVELS)}."))
     if not owner.is_active:
         problems.append(FieldProblem("owner", "The owner's account is deactivated."))
-    if team not in DECIDING_ROLES:
-        problems.append(FieldProblem("team", f"One of: {', '.join(sorted(DECIDING_ROLES))}."))
+    if team not in (teams := team_codes()):
+        problems.append(FieldProblem("team", f"One of: {', '.join(sorted(teams))}."))
     for key in action_types:
         try:
             action_type(key)

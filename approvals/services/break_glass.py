@@ -28,8 +28,9 @@ from approvals.domain.routing import close_requirements
 from approvals.domain.transitions import DEADLINES, Moves
 from approvals.exceptions import AlreadyDecided, NotAuthorised, NotFound, ReasonRequired, WrongState
 from approvals.models import ActionRequest, BreakGlass, Decision, PolicyDecision
-from approvals.selectors.authority import missing_evidence, people_decided, people_in, progress_of
+from approvals.selectors.authority import people_decided, people_in, progress_of
 from approvals.selectors.case import case_of
+from approvals.selectors.evidence_gaps import evidence_gaps
 from approvals.selectors.requests import decisions_of, policy_decision_of, reading_of
 from approvals.selectors.review_snapshot import ReviewedSnapshot
 from audit.actors import Actor
@@ -206,7 +207,7 @@ def _proof_of_its_own(decider: User, proof: int | None, *, at: datetime) -> Reau
 def _overridden(request: ActionRequest, policy: PolicyDecision, *, at: datetime) -> JsonObject:
     """What it went past, for the record."""
     return {
-        "missing_evidence": missing_evidence(request, policy, at=at),
+        "missing_evidence": [gap.kind for gap in evidence_gaps(request, policy, at=at)],
         "still_needed": [one.spec.group for one in progress_of(request) if not one.met],
         "outside_window": "" if window_is_open(policy.window, at) else policy.window,
     }

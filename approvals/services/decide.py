@@ -23,10 +23,11 @@ from approvals.domain.decision_context import (
     refusals_recorded,
 )
 from approvals.domain.grants import issue_grant
-from approvals.domain.routing import close_requirements, operating_model_of
+from approvals.domain.routing import close_requirements, closing_of, operating_model_of
 from approvals.exceptions import EvidenceMissing, ReasonRequired, WrongState
 from approvals.models import Decision, Escalation, ThreadEntry
-from approvals.selectors.authority import given_approvals, is_settled, missing_evidence
+from approvals.selectors.authority import given_approvals, is_settled
+from approvals.selectors.evidence_gaps import evidence_gaps
 from approvals.selectors.requests import is_asked, reading_of, requirements_of
 from approvals.selectors.review_snapshot import ReviewedSnapshot
 from audit.actors import Actor, ActorKind
@@ -58,9 +59,9 @@ def approve(
     context = begin_decision(request_id, decider, reviewed)
     request = context.request
     demand_running_agent(request)
-    missing = missing_evidence(request, context.policy, at=context.at)
-    if missing:
-        raise EvidenceMissing(f"Cannot be approved: {', '.join(missing)} missing or stale.")
+    gaps = evidence_gaps(request, context.policy, at=context.at)
+    if gaps:
+        raise EvidenceMissing(f"Cannot be approved. {' '.join(gap.sentence for gap in gaps)}")
     if is_asked(request, "reason_required", policy=context.policy):
         demand_reason(reason_code, comment)
     proven = demand_proof(request, decider, proof, at=context.at, policy=context.policy)
@@ -72,7 +73,7 @@ def approve(
     given.append(decision)
     if is_settled(required, given):
         request.execute_by = context.at + context.policy.execute_within
-        close_requirements(request)
+        context.moves.together(closing_of(request))
         context.moves.take(request.approve, AuditCode.APPROVED, Actor.human(decider))
         issue_grant(
             context.moves,
@@ -83,9 +84,9 @@ def approve(
             actor=Actor.human(decider),
             operating_model=operating_model_of(context.policy),
         )
+        notifications.approved(context.moves)
         context.moves.write()
         dispatch.execution_of(request.pk)
-        notifications.approved(request)
     else:
         context.moves.write()
         assignment.answered(request, context.requirement, by=decider, at=context.at)

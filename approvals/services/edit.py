@@ -17,7 +17,7 @@ from approvals.domain.decision_context import (
 )
 from approvals.domain.derivation import Candidate, rederive
 from approvals.domain.evidence import carry_over, store_reading
-from approvals.domain.new_version import route_to_people
+from approvals.domain.new_version import describe, route_to_people
 from approvals.domain.policy_check import check_policy_and_count
 from approvals.domain.routing import close_requirements, create_requirements, keep_policy_decision
 from approvals.domain.target_reader import read_or_go_without
@@ -121,7 +121,8 @@ def _apply(
     )
     close_requirements(request)
     carry_over(request, to_version=request.version + 1)
-    _next_version(request, edit.candidate)
+    request.version += 1
+    describe(request, edit.candidate)
     RequestContent.objects.create(
         request=request,
         version=request.version,
@@ -142,7 +143,7 @@ def _apply(
     context.moves.also(Entry(AuditCode.EDITED, editor, request.state, data))
     evaluated = check_policy_and_count(request, edit.candidate, edit.preview, now=at)
     evaluation = evaluated.evaluation
-    keep_policy_decision(
+    stored = keep_policy_decision(
         request,
         evaluated.policy,
         evaluation,
@@ -153,7 +154,11 @@ def _apply(
     request.risk_tier, request.verdict = evaluation.tier, evaluation.verdict.value
     request.updated_at = at
     if evaluation.verdict == Verdict.DENY:
-        denial: JsonObject = {"reason": list(evaluation.denied_by)}
+        denial: JsonObject = {
+            "reason": list(evaluation.denied_by),
+            "policy": evaluation.version,
+            "policy_decision": stored.pk,
+        }
         context.moves.take(request.deny, AuditCode.DENIED, POLICY, denial)
         context.moves.write()
         compensation.end_undo(request)
@@ -164,6 +169,7 @@ def _apply(
     requirements = create_requirements(request, specs)
     recheck: JsonObject = {
         "policy": evaluation.version,
+        "policy_decision": stored.pk,
         "verdict": evaluation.verdict.value,
         "tier": evaluation.tier,
         "matched": [rule.rule for rule in evaluation.matched],
@@ -174,15 +180,3 @@ def _apply(
     context.moves.write()
     route_to_people(request, requirements, at=at)
     return decision
-
-
-def _next_version(request: ActionRequest, candidate: Candidate) -> None:
-    amount = candidate.amount
-    request.version += 1
-    request.digest = candidate.digest
-    request.business_key = candidate.business_key
-    request.target = candidate.target
-    request.counterparty = candidate.counterparty
-    request.amount_minor = amount.minor if amount else None
-    request.currency = amount.currency if amount else ""
-    request.effect = candidate.effect

@@ -8,7 +8,7 @@ The second keeps the result, if the fence and the lease still say it counts.
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
@@ -29,22 +29,35 @@ from approvals.domain.attempts import (
     may_repeat,
     pause_before_next,
 )
-from approvals.domain.drift import ExecutionCheck, check_before_execution
+from approvals.domain.drift import ExecutionCheck, check_before_execution, lock_authority
 from approvals.domain.evidence import read_target
 from approvals.domain.grants import revoke_grant
 from approvals.domain.new_version import reopen
-from approvals.domain.routing import keep_policy_decision
+from approvals.domain.routing import new_policy_decision
 from approvals.domain.transitions import EXECUTOR, Moves, move
 from approvals.exceptions import IntegrityBroken
 from approvals.models import ActionRequest, Attempt, Execution, Grant, PolicyDecision
-from approvals.selectors.requests import action_of, agent_locked, forget_read, usable_grant_of
+from approvals.selectors.requests import (
+    action_of,
+    agent_locked,
+    agent_locked_asked,
+    forget_read,
+    rows_of,
+    usable_grant_asked,
+    usable_grant_of,
+)
 from approvals.services.verify import compare
 from audit.events import AuditCode
-from audit.lib import db_clock
 from audit.lib.canonical import JsonObject
+from audit.lib.db import insert_one
+from audit.lib.prepared import Given, Prepared, asked_together
+from audit.lib.writes import Update, write_together
 from audit.services import Entry, record
 from connectors.base import Action, Preview, Receipt
-from policies.services.evaluation import held_by, may_begin
+from connectors.circuit import why_not_now
+from connectors.connections import route_of
+from connectors.registry import action_type
+from policies.services.evaluation import held_by, may_begin, versions_asked
 
 logger = logging.getLogger(__name__)
 
@@ -52,12 +65,16 @@ logger = logging.getLogger(__name__)
 def execute(request_id: UUID) -> None:
     """Carry out the approved request, at most once, then read the effect back.
 
+    Where the target takes a while to show an effect the sweeper reads it back after that.
     Safe to call any number of times, from any number of workers, at any time: it does nothing
     unless the request is approved, its grant usable and its window open. Raises IntegrityBroken
     when the stored action is not the one that was approved; then it has ended and people know.
     """
     try:
         action = _due_action(request_id)
+        if action is not None and (held_back := _why_held_back(action)):
+            logger.info(held_back, extra={"action_id": str(request_id)})
+            return  # the sweeper tries again until the grant expires
         claim = _claim(request_id, read_target(action)) if action else None
     except IntegrityBroken as broken:
         integrity.end_approved(request_id, broken)
@@ -65,19 +82,35 @@ def execute(request_id: UUID) -> None:
     if claim is None:
         return
     receipt = settle(claim, call(claim))
-    if receipt is not None:
-        compare(request_id, claim.action, receipt)
+    if receipt is not None and not action_type(claim.action.type).settles_after:
+        compare(request_id, claim.action, receipt, connection=claim.connection)
 
 
 def _due_action(request_id: UUID) -> Action | None:
     """A look without a lock, to read the target before claiming. Everything is checked again."""
-    usable = Grant.objects.filter(consumed_at=None, revoked_at=None).select_related("request")
-    grant = usable.filter(request=request_id, request__state=State.APPROVED).first()
-    if grant is None or not _may_run(grant, at := db_clock.now()):
-        return None
-    if not grant.is_break_glass and not may_begin(grant.window, grant.action_type, at):
-        return None
-    return action_of(grant.request)
+    due = _DUE.asking(request=request_id)
+    with asked_together(due, versions_asked(), *rows_of(request_id, "contents")) as at:
+        grant: Grant | None = due.first()
+        if grant is None or not _may_run(grant, at):
+            return None
+        if not grant.is_break_glass and not may_begin(grant.window, grant.action_type, at):
+            return None
+        return action_of(grant.request)
+
+
+def _why_held_back(action: Action) -> str:
+    """Why nothing would be sent now, although it may be: no attempt is spent on that."""
+    route = route_of(action.type, action_type(action.type).system)
+    return why_not_now(route) if route else ""
+
+
+_DUE = Prepared(
+    lambda: (
+        Grant.objects.filter(consumed_at=None, revoked_at=None)
+        .select_related("request")
+        .filter(request=Given("request"), request__state=State.APPROVED)[:1]
+    )
+)
 
 
 def _may_run(grant: Grant, at: datetime) -> bool:
@@ -96,15 +129,21 @@ def _claim(request_id: UUID, preview: Preview) -> Claim | None:
     request = ActionRequest.objects.locked(request_id)
     if request.state != State.APPROVED:
         return None
-    grant, at = usable_grant_of(request), db_clock.now()
-    if grant is None or not _may_run(grant, at):
-        return None
-    if preview.unavailable and grant.target_version:
-        # it could be read when it was approved; the sweeper tries again until the grant expires
-        logger.info("target unreadable, not executing yet", extra={"action_id": str(request_id)})
-        return None
-    request.agent = agent_locked(request)
-    check = check_before_execution(request, grant, preview, at=at)
+    with asked_together(
+        usable_grant_asked(request),
+        agent_locked_asked(request),
+        *rows_of(request_id, "decisions"),
+    ) as at:
+        grant = usable_grant_of(request)
+        if grant is None or not _may_run(grant, at):
+            return None
+        if preview.unavailable and grant.target_version:
+            # it could be read when it was approved; the sweeper tries again until it expires
+            logger.info("target unreadable, not now", extra={"action_id": str(request_id)})
+            return None
+        request.agent = agent_locked(request)
+        approvers = lock_authority(request, grant)
+    check = check_before_execution(request, grant, preview, approvers=approvers, at=at)
     if check.is_frozen or _is_held(check, grant, grant.window, at):
         return None
     if check.drift is not None:
@@ -113,14 +152,16 @@ def _claim(request_id: UUID, preview: Preview) -> Claim | None:
         return None
     if _is_held(check, grant, check.evaluation.window, at):
         return None  # policy asks for another window by now
-    action, possible = action_of(request), may_be_done(request, at, restored=check.restored)
+    action = action_of(request)
+    possible = may_be_done(request, preview.connection, at, restored=check.restored)
     forget_read(request)
-    _record_check(request, check, at)
-    return begin(request, grant, action, at=at, before=preview.before, possible=possible)
+    moves = Moves(request, at)
+    moves.store(_record_of(request, check, at))
+    return begin(moves, grant, action, preview=preview, possible=possible)
 
 
-def _record_check(request: ActionRequest, check: ExecutionCheck, at: datetime) -> None:
-    keep_policy_decision(
+def _record_of(request: ActionRequest, check: ExecutionCheck, at: datetime) -> PolicyDecision:
+    return new_policy_decision(
         request,
         check.policy,
         check.evaluation,
@@ -137,14 +178,18 @@ def _send_back(
     if not check.is_denied:
         reopen(request, check, preview, at=at)
         return
-    _record_check(request, check, at)
-    request.verdict = check.evaluation.verdict.value
+    decision = insert_one(_record_of(request, check, at))
+    request.risk_tier, request.verdict = check.evaluation.tier, check.evaluation.verdict.value
     move(
         request,
         request.deny,
         AuditCode.DENIED,
         actor=EXECUTOR,
-        data={"reason": list(check.evaluation.denied_by)},
+        data={
+            "reason": list(check.evaluation.denied_by),
+            "policy": check.evaluation.version,
+            "policy_decision": decision.pk,
+        },
     )
     compensation.end_undo(request)
     notifications.ended(request)
@@ -157,13 +202,11 @@ def settle(claim: Claim, outcome: Outcome) -> Receipt | None:
     Returns the receipt of an effect that is to be read back now.
     """
     request = ActionRequest.objects.locked(claim.request_id)
-    held = Attempt.objects.select_for_update(of=("self", "execution"))
-    attempt = held.select_related("execution__grant").get(
-        execution=claim.execution_id, fence=claim.fence
-    )
-    execution = attempt.execution
-    moves = Moves(request, db_clock.now())
-    at = moves.at
+    held = _HELD.asking(execution=claim.execution_id, fence=claim.fence)
+    with asked_together(held) as at:
+        attempt: Attempt
+        (attempt,) = held.all()
+    execution, moves = attempt.execution, Moves(request, at)
     attempt.finished_at = at
     lease = execution.lease_until
     if execution.fence != claim.fence or lease is None or lease <= at:
@@ -187,7 +230,8 @@ def settle(claim: Claim, outcome: Outcome) -> Receipt | None:
         case Refused(permanent=True):
             fail(request, execution, attempt, outcome.reason, at)
         case Refused():
-            _call_again_later(execution, attempt, AttemptOutcome.RETRY, outcome.reason, at)
+            retry, pause = AttemptOutcome.RETRY, outcome.retry_after
+            _call_again_later(execution, attempt, retry, outcome.reason, at, asked_for=pause)
         case Unasked():
             _call_again_later(execution, attempt, AttemptOutcome.UNASKED, outcome.reason, at)
         case Lost(is_final=False) if may_repeat(request, execution, at):
@@ -197,13 +241,28 @@ def settle(claim: Claim, outcome: Outcome) -> Receipt | None:
     return None
 
 
+_HELD = Prepared(
+    lambda: (
+        Attempt.objects.select_for_update(of=("self", "execution"))
+        .select_related("execution__grant")
+        .filter(execution=Given("execution"), fence=Given("fence"))
+    )
+)
+
+
 def _call_again_later(
-    execution: Execution, attempt: Attempt, outcome: AttemptOutcome, reason: str, at: datetime
+    execution: Execution,
+    attempt: Attempt,
+    outcome: AttemptOutcome,
+    reason: str,
+    at: datetime,
+    *,
+    asked_for: timedelta | None = None,
 ) -> None:
     """Keep how the attempt ended; once its pause is over the sweeper finds the execution."""
     attempt.outcome, attempt.detail = outcome, reason
     attempt.save(update_fields=["outcome", "detail", "finished_at"])
-    execution.lease_until = at + pause_before_next(execution, after=outcome)
+    execution.lease_until = at + pause_before_next(execution, after=outcome, asked_for=asked_for)
     execution.save(update_fields=["lease_until"])
 
 
@@ -211,9 +270,12 @@ def _finish(moves: Moves, execution: Execution, attempt: Attempt, receipt: Recei
     """Keep the receipt; the effect still has to be read back."""
     attempt.outcome, attempt.detail = AttemptOutcome.RECEIPT, receipt.summary
     attempt.finished_at = moves.at
-    attempt.save(update_fields=["outcome", "detail", "finished_at"])
+    moves.change(attempt, "outcome", "detail", "finished_at")
     execution.keep_receipt(receipt, at=moves.at)
-    execution.save()
+    settles_after = action_type(moves.request.action_type).settles_after
+    if settles_after:
+        execution.read_back_at = moves.at + settles_after
+    write_together(Update.of(execution))
     moves.take(
         moves.request.finish,
         AuditCode.EXECUTED,
@@ -243,9 +305,10 @@ def lose_track(
     request: ActionRequest, execution: Execution, attempt: Attempt, reason: str, at: datetime
 ) -> None:
     """Nobody knows whether it happened: never repeated blindly, read and shown to a person."""
-    attempt.outcome, attempt.detail = AttemptOutcome.UNKNOWN, reason
-    attempt.finished_at = at
-    attempt.save(update_fields=["outcome", "detail", "finished_at"])
+    if attempt.outcome != AttemptOutcome.UNKNOWN:  # else what it says of the call is final
+        attempt.outcome, attempt.detail = AttemptOutcome.UNKNOWN, reason
+        attempt.finished_at = at
+        attempt.save(update_fields=["outcome", "detail", "finished_at"])
     execution.state, execution.lease_until = ExecutionState.UNKNOWN, None
     execution.problem, execution.read_back_at = reason[:500], at
     execution.save()

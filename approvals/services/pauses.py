@@ -1,4 +1,4 @@
-"""Stopping everything, one kind of action or one connector, and letting it go on.
+"""Stopping everything, a kind of action, a connector or a connection, and letting it go on.
 
 Nothing here needs a broker or the web: a row is enough, because everybody who could carry
 something on asks `selectors.pauses` first.
@@ -24,6 +24,7 @@ from audit.events import AuditCode
 from audit.lib import db_clock
 from audit.lib.canonical import JsonObject
 from audit.services import record
+from connectors.connections import routes_in_force
 from connectors.registry import action_types
 from policies.authority import Refusal, may_configure, may_stop
 
@@ -81,12 +82,22 @@ def lift(pause_id: int, *, actor: Actor, reason: str = "") -> Pause:
 
 
 def keys_of(scope: PauseScope) -> tuple[str, ...]:
-    """What can be paused on its own: the registered action types, or the systems they act on."""
+    """What can be paused on its own: the registered action types, the systems they act on, and
+    the connections of a system that has several."""
     if scope == PauseScope.ACTION_TYPE:
         return tuple(sorted(kind.key for kind in action_types()))
     if scope == PauseScope.CONNECTOR:
         return tuple(sorted({kind.system for kind in action_types()}))
+    if scope == PauseScope.CONNECTION:
+        return _connections()
     return ("",)
+
+
+def _connections() -> tuple[str, ...]:
+    """Where a system has several; the only one is paused with its system."""
+    routes = routes_in_force()
+    several = {route.system for route in routes if not route.is_from_environment}
+    return tuple(route.name for route in routes if route.system in several)
 
 
 def _check(scope: PauseScope, key: str) -> None:

@@ -11,23 +11,20 @@ from math import ceil
 from django.core.cache import cache
 from django.db import IntegrityError, transaction
 
-from approvals.choices import ENDED_WITHOUT_EFFECT, UNDOABLE, WITHDRAWABLE, State
+from approvals.choices import ENDED_WITHOUT_EFFECT, UNDOABLE, State
 from approvals.domain import intake
-from approvals.domain.derivation import derive
 from approvals.domain.evidence import keep_items, supplied_items
-from approvals.domain.intake import NewRequest, Opened, demand_time_to_decide
+from approvals.domain.intake import NewRequest, Opened
+from approvals.domain.proposal_check import check_proposal, irreplaceable
 from approvals.domain.target_reader import READ_SECONDS, read_in_time
 from approvals.exceptions import (
-    FieldProblem,
     IdempotencyMismatch,
     InvalidProposal,
-    Paused,
     StillRunning,
     WrongState,
 )
 from approvals.models import ActionRequest, Agent, Compensation
 from approvals.proposal import Proposal
-from approvals.selectors.pauses import what_stops
 from approvals.selectors.requests import active_undo_of
 from approvals.services.agent_replies import withdraw
 from approvals.services.intake import leave_to_worker
@@ -35,6 +32,7 @@ from audit.actors import Actor
 from audit.events import AuditCode
 from audit.lib import db_clock
 from audit.lib.canonical import canonical, digest
+from audit.lib.prepared import Given, Prepared
 from audit.services import record
 from policies.models import User
 
@@ -72,21 +70,17 @@ def propose(
     known = _known(agent, idempotency_key, body_digest)
     if known is not None:
         return known
-    candidate = derive(proposal, agent=agent, undoes=compensates)
-    kind, by_person = candidate.type, requested_by is not None
-    stop = what_stops(kind.key, kind.system, agent, by_person=by_person)
-    if stop is not None:
-        raise Paused(stop.for_people if by_person else stop.for_agents)
+    checked = check_proposal(
+        proposal, agent=agent, compensates=compensates, by_person=requested_by is not None
+    )
     new = NewRequest(
-        candidate,
+        checked.candidate,
         proposal,
         idempotency_key,
         compensates=compensates,
-        supersedes=_superseded(proposal, agent),
+        supersedes=checked.supersedes,
         requested_by=requested_by,
     )
-    if proposal.decide_by is not None:
-        demand_time_to_decide(proposal, db_clock.now())  # before anybody is called
     with _key_held(agent, idempotency_key, body_digest):
         return _open(new, body_digest)
 
@@ -118,11 +112,7 @@ def _open(new: NewRequest, body_digest: str) -> Proposed:
 
 
 def _known(agent: Agent, idempotency_key: str, body_digest: str) -> Proposed | None:
-    request = (
-        ActionRequest.objects.select_related("agent")
-        .filter(agent=agent, idempotency_key=idempotency_key)
-        .first()
-    )
+    request = _OF_KEY.first(agent=agent.pk, key=idempotency_key)
     if request is None:
         return None
     if request.body_digest != body_digest:
@@ -133,6 +123,15 @@ def _known(agent: Agent, idempotency_key: str, body_digest: str) -> Proposed | N
         if left > 0:
             raise StillRunning(_AT_IT, retry_after=ceil(left))
     return Proposed(request, True)
+
+
+_OF_KEY = Prepared(
+    lambda: (
+        ActionRequest.objects.select_related("agent")
+        .filter(agent=Given("agent"), idempotency_key=Given("key"))
+        .order_by()  # there is one at most
+    )
+)
 
 
 @contextmanager
@@ -153,15 +152,6 @@ def _key_held(agent: Agent, idempotency_key: str, body_digest: str) -> Iterator[
         cache.delete(name)
 
 
-def _superseded(proposal: Proposal, agent: Agent) -> ActionRequest | None:
-    if proposal.supersedes is None:
-        return None
-    found = ActionRequest.objects.filter(pk=proposal.supersedes, agent=agent).first()
-    if found is None:
-        raise InvalidProposal([FieldProblem("supersedes", "There is no such request of yours.")])
-    return found
-
-
 @transaction.atomic
 def _store(new: NewRequest) -> ActionRequest:
     """Keep a proposal in `requested`, with what becomes of the request it replaces or undoes."""
@@ -179,16 +169,10 @@ def _store(new: NewRequest) -> ActionRequest:
 def _take_back(superseded: ActionRequest, by: ActionRequest) -> None:
     """What is replaced goes with the replacement's birth: never may both be approved."""
     old = ActionRequest.objects.locked(superseded.pk)
-    if old.requested_by_id is not None:
-        raise InvalidProposal(
-            [FieldProblem("supersedes", "A person opened that request; you cannot replace it.")]
-        )
+    if problems := list(irreplaceable(old)):  # by now
+        raise InvalidProposal(problems)
     if old.state in ENDED_WITHOUT_EFFECT:
         return
-    if old.state not in WITHDRAWABLE:
-        raise InvalidProposal(
-            [FieldProblem("supersedes", f"It cannot be replaced any more: it is {old.state}.")]
-        )
     withdraw(old.pk, agent=by.agent, reason=f"Replaced by {by.pk}.")
 
 

@@ -12,6 +12,7 @@ from django.db import transaction
 
 from approvals.choices import AttemptOutcome, ExecutionState, State
 from approvals.domain.attempts import (
+    ASK_AGAIN_AFTER,
     Claim,
     Lost,
     Outcome,
@@ -38,7 +39,9 @@ from audit.events import AuditCode
 from audit.lib import db_clock
 from audit.services import record
 from connectors.base import ConnectorError, OutcomeUnknown
-from connectors.registry import action_type, connector_for
+from connectors.circuit import why_not_now
+from connectors.connections import route_of
+from connectors.registry import action_type
 
 
 class _Way(Enum):
@@ -89,6 +92,10 @@ def _take_over(request_id: UUID) -> _Plan | None:
     last = execution.attempts.get(fence=execution.fence)
     stop = stopped_since(request, execution.grant.created_at)
     way = _way(request, execution, stop, at)
+    if way is not _Way.GIVE_UP and _is_held_back(execution, request, at):
+        execution.lease_until = at + ASK_AGAIN_AFTER[0]
+        execution.save(update_fields=["lease_until"])
+        return None
     if last.outcome == AttemptOutcome.RUNNING:
         last.outcome, last.finished_at = AttemptOutcome.LEASE_EXPIRED, at
         last.save(update_fields=["outcome", "finished_at"])
@@ -119,34 +126,42 @@ def _take_over(request_id: UUID) -> _Plan | None:
     return _Plan(claim, way)
 
 
+def _is_held_back(execution: Execution, request: ActionRequest, at: datetime) -> bool:
+    """Whether its connection is called by nobody now: as long as the grant holds, it waits."""
+    kind = action_type(request.action_type)
+    route = route_of(kind.key, kind.system, execution.connection)
+    return route is not None and why_not_now(route) != "" and execution.grant.expires_at > at
+
+
 def _way(request: ActionRequest, execution: Execution, stop: Stop | None, at: datetime) -> _Way:
     """A pause since the approval leaves reading: what was not called by then never is."""
-    connector = connector_for(action_type(request.action_type))
+    promise = action_type(request.action_type).at_most_once
     if execution.fence >= settings.EXECUTION_MAX_ATTEMPTS:
         return _Way.GIVE_UP
     if nothing_happened(execution.pk) and not (stop and stop.is_restore):
         return _Way.GIVE_UP if stop else _Way.REPEAT
     if stop is not None:
-        return _Way.READ if connector.can_look_up else _Way.GIVE_UP
-    if connector.idempotent and key_still_known(connector, execution.started_at, at):
+        return _Way.READ if promise.can_look_up else _Way.GIVE_UP
+    if promise.may_repeat and key_still_known(promise, execution.started_at, at):
         return _Way.REPEAT
-    return _Way.READ if connector.can_look_up else _Way.GIVE_UP
+    return _Way.READ if promise.can_look_up else _Way.GIVE_UP
 
 
 def _may_be_done(
     request: ActionRequest, execution: Execution, at: datetime
 ) -> tuple[Possible, ...]:
     if nothing_happened(execution.pk):
-        return may_be_done(request, at, restored=restored_since(request.created_at))
-    can_look_up = connector_for(action_type(request.action_type)).can_look_up
-    return (this_call(request),) if can_look_up else ()
+        restored = restored_since(request.created_at)
+        return may_be_done(request, execution.connection, at, restored=restored)
+    promise = action_type(request.action_type).at_most_once
+    return (this_call(request, execution.connection),) if promise.can_look_up else ()
 
 
 def _give_up(
     request: ActionRequest, execution: Execution, last: Attempt, stop: Stop | None, at: datetime
 ) -> None:
     if stop is not None and stop.is_restore:
-        lose_track(request, execution, last, f"Not repeated. {stop.for_people}", at)
+        lose_track(request, execution, last, f"Not repeated. {stop.for_agents}", at)
     elif last.outcome == AttemptOutcome.UNASKED and stop is None:
         lose_track(request, execution, last, last.detail, at)
     elif nothing_happened(execution.pk):
@@ -156,12 +171,13 @@ def _give_up(
         fail(request, execution, last, f"Given up after {last.fence} attempts: {last.detail}", at)
     else:
         why = last.detail or "The worker was lost during the call."
-        lose_track(request, execution, last, why, at)
+        stopped = f" Not repeated: {stop.for_agents}" if stop else ""
+        lose_track(request, execution, last, f"{why}{stopped}", at)
 
 
 def _read(claim: Claim) -> Outcome:
     try:
-        done = look_up([Possible(claim.action, claim.provider_key)])
+        done = look_up([Possible(claim.action, claim.provider_key, claim.connection)])
     except (ConnectorError, OutcomeUnknown) as error:
         return Lost(f"The target could not be asked: {error}")
     if done is None:

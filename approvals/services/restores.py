@@ -15,7 +15,7 @@ from django.db import transaction
 from approvals.choices import PauseScope, RestoreFinding, State
 from approvals.domain.attempts import Done, Found, Lost, begin, calls_of_every_version
 from approvals.domain.attempts import look_up as ask
-from approvals.domain.transitions import EXECUTOR
+from approvals.domain.transitions import EXECUTOR, Moves
 from approvals.exceptions import ApprovalError, IntegrityBroken
 from approvals.models import ActionRequest, Pause, RestoreCheck
 from approvals.selectors.requests import action_of, usable_grant_of
@@ -29,8 +29,8 @@ from audit.events import AuditCode
 from audit.lib import db_clock
 from audit.lib.canonical import JsonObject
 from audit.services import record
-from connectors.base import ConnectorError, OutcomeUnknown
-from connectors.registry import action_type, connector_for
+from connectors.base import ConnectorError, OutcomeUnknown, Preview
+from connectors.registry import action_type
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def look_up(request_id: UUID) -> None:
         return
     done, detail = None, ""
     try:
-        if connector_for(action_type(request.action_type)).can_look_up:
+        if action_type(request.action_type).at_most_once.can_look_up:
             done = ask(calls_of_every_version(request))
         else:
             detail = "This system cannot look anything up: people find out there."
@@ -108,7 +108,8 @@ def _keep(asked: ActionRequest, frozen: Pause, done: Done | None, detail: str) -
     grant = usable_grant_of(request)
     if done is None or request.state != State.APPROVED or grant is None:
         return
-    claim = begin(request, grant, action_of(request), at=db_clock.now(), before={})
+    moves = Moves(request, db_clock.now())
+    claim = begin(moves, grant, action_of(request), preview=Preview())
     if done.call.action == claim.action:
         settle(claim, Found(done.receipt))
     else:

@@ -14,6 +14,7 @@ from approvals.services.propose import Proposed, propose
 from approvals.services.verify import stored_receipt
 from audit.lib.canonical import JsonObject
 from connectors.base import Action, ConnectorError, OutcomeUnknown
+from connectors.connections import route_of
 from connectors.registry import action_type, connector_for
 from policies.models import User
 
@@ -74,7 +75,21 @@ def _undoing(original: ActionRequest) -> Action:
         raise WrongState(f"Only a done action can be undone: this is {original.state}.")
     if not kind.undo_type:
         raise NotReversible(f"This cannot be undone. {kind.undo}")
+    connector = connector_for(kind, execution.connection)
     try:
-        return connector_for(kind).compensate(action_of(original), stored_receipt(execution))
+        action = connector.compensate(action_of(original), stored_receipt(execution))
     except (ConnectorError, OutcomeUnknown) as error:
         raise NotReversible(f"This cannot be undone: {error}") from None
+    _demand_same_connection(execution.connection, action)
+    return action
+
+
+def _demand_same_connection(reference: str, undo: Action) -> None:
+    """In another account the effect is not there, or is somebody else's."""
+    done_through = reference.partition("@")[0]
+    route = route_of(undo.type, action_type(undo.type).system)
+    if done_through and route is not None and route.name != done_through:
+        raise NotReversible(
+            f"It was done through the connection {done_through}, and undoing it would go through "
+            f"{route.name}. An ops admin binds {undo.type} to {done_through} first."
+        )

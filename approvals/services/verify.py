@@ -14,10 +14,13 @@ from approvals.choices import State
 from approvals.domain import compensation, notifications
 from approvals.domain.transitions import VERIFIER, Moves, move
 from approvals.models import ActionRequest, Execution, Verification
-from approvals.selectors.requests import action_of, is_asked, latest_execution_of
+from approvals.selectors.requests import action_of, is_asked, latest_execution_of, rows_of
 from audit.events import AuditCode
 from audit.lib import db_clock
 from audit.lib.canonical import JsonObject, canonical
+from audit.lib.db import insert_one
+from audit.lib.prepared import Given, Prepared, asked_together
+from audit.selectors import events_of
 from connectors.base import Action, ConnectorError, OutcomeUnknown, ReadBack, Receipt
 from connectors.registry import action_type, connector_for
 
@@ -42,16 +45,25 @@ def read_back(request_id: UUID) -> None:
     """
     request = ActionRequest.objects.filter(pk=request_id, state=State.EXECUTED).first()
     execution = latest_execution_of(request) if request is not None else None
-    if request is None or execution is None:
+    if request is None or execution is None or _is_settling(execution):
         return
     with _counted(request_id):
         action, receipt = action_of(request), stored_receipt(execution)
-    compare(request_id, action, receipt)
+    compare(request_id, action, receipt, connection=execution.connection)
 
 
-def compare(request_id: UUID, action: Action, receipt: Receipt) -> None:
-    """`read_back` for the worker that has just carried it out, with both in hand."""
-    connector = connector_for(action_type(action.type))
+def _is_settling(execution: Execution) -> bool:
+    """Whether the target is still given time to show the effect."""
+    due = execution.read_back_at
+    return due is not None and execution.read_backs == 0 and due > db_clock.now()
+
+
+def compare(request_id: UUID, action: Action, receipt: Receipt, *, connection: str) -> None:
+    """`read_back` for the worker that has just carried it out, with both in hand.
+
+    `connection` is the reference of the one it went through.
+    """
+    connector = connector_for(action_type(action.type), connection)
     with _counted(request_id):
         try:
             found = connector.verify(action, receipt)
@@ -70,10 +82,11 @@ def reconcile(request_id: UUID) -> None:
     execution = latest_execution_of(request) if request is not None else None
     if request is None or execution is None:
         return
-    connector = connector_for(action_type(request.action_type))
-    if not connector.can_look_up:
+    kind = action_type(request.action_type)
+    if not kind.at_most_once.can_look_up:
         _set_aside(request_id)
         return
+    connector = connector_for(kind, execution.connection)
     with _counted(request_id):
         try:
             action = action_of(request)
@@ -94,7 +107,8 @@ def _counted(request_id: UUID) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        _postpone(request_id, f"{type(error).__name__} while reading back.")
+        name = type(error).__name__
+        _postpone(request_id, f"What the target answered could not be used ({name}).")
         raise
 
 
@@ -109,17 +123,22 @@ def conclude(request_id: UUID, found: ReadBack, *, receipt: Receipt | None = Non
     request = ActionRequest.objects.locked(request_id)
     if request.state not in (State.EXECUTED, State.OUTCOME_UNKNOWN):
         return
-    execution = request.executions.select_for_update().latest("id")
-    at = db_clock.now()
+    latest = _LATEST.asking(request=request.pk)
+    with asked_together(latest, *rows_of(request.pk, "policy_decisions")) as at:
+        execution: Execution
+        (execution,) = latest.all()
+        signs_off_itself = not is_asked(request, "sign_off")
     if receipt is not None:
         execution.keep_receipt(receipt, at=at)
         execution.save()
-    verification = Verification.objects.create(
-        execution=execution,
-        matches=found.matches,
-        observed=canonical(found.observed),
-        differences=list(found.differences),
-        created_at=at,
+    verification = insert_one(
+        Verification(
+            execution=execution,
+            matches=found.matches,
+            observed=canonical(found.observed),
+            differences=list(found.differences),
+            created_at=at,
+        )
     )
     if not found.matches:
         move(
@@ -134,12 +153,24 @@ def conclude(request_id: UUID, found: ReadBack, *, receipt: Receipt | None = Non
     moves = Moves(request, at)
     data: JsonObject = {"verification": verification.pk, "receipt": execution.receipt_reference}
     moves.take(request.verify, AuditCode.VERIFIED, VERIFIER, data)
-    if not is_asked(request, "sign_off"):
+    if signs_off_itself:
         moves.take(request.audit, AuditCode.SIGNED_OFF, VERIFIER)
+    notifications.ended(request, moves)
     moves.write()
     if request.compensates_id is not None:
         compensation.complete_undo(request)
-    notifications.ended(request)
+
+
+_LATEST = Prepared(
+    lambda: (
+        Execution.objects.select_for_update().filter(request=Given("request")).order_by("-id")[:1]
+    )
+)
+
+
+def _latest_execution(request: ActionRequest) -> Execution:
+    (execution,) = _LATEST.all(request=request.pk)
+    return execution
 
 
 @transaction.atomic
@@ -148,7 +179,7 @@ def _set_aside(request_id: UUID) -> None:
     request = ActionRequest.objects.locked(request_id)
     if request.state != State.OUTCOME_UNKNOWN:
         return
-    execution = request.executions.select_for_update().latest("id")
+    execution = _latest_execution(request)
     execution.read_back_at = db_clock.now() + ASK_AGAIN_AFTER
     execution.save(update_fields=["read_back_at"])
 
@@ -158,11 +189,11 @@ def _postpone(request_id: UUID, problem: str) -> None:
     request = ActionRequest.objects.locked(request_id)
     if request.state not in (State.EXECUTED, State.OUTCOME_UNKNOWN):
         return
-    execution = request.executions.select_for_update().latest("id")
+    execution = _latest_execution(request)
     at: datetime = db_clock.now()
     execution.read_backs += 1
     tried = execution.read_backs
-    execution.problem = problem[:500]
+    execution.problem = _with_cause(request, problem)[:500]
     if tried <= len(READ_AGAIN_AFTER):
         execution.read_back_at = at + READ_AGAIN_AFTER[tried - 1]
         execution.save()
@@ -176,3 +207,12 @@ def _postpone(request_id: UUID, problem: str) -> None:
         data={"reason": "not_shown", "reads": tried, "problem": problem},
     )
     notifications.incident(request)
+
+
+def _with_cause(request: ActionRequest, problem: str) -> str:
+    """What reading came to, after why nobody knows the outcome, as it was put on record then."""
+    if request.state != State.OUTCOME_UNKNOWN:
+        return problem
+    lost = events_of(request).filter(code=AuditCode.OUTCOME_UNKNOWN).last()
+    why = json.loads(lost.data).get("reason", "") if lost else ""
+    return f"{why} {problem}".strip()

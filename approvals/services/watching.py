@@ -16,7 +16,7 @@ from django.db.models import Q
 from approvals.models import Alarm, Heartbeat
 from approvals.selectors.watching import Problem, find_problems
 from audit.lib import db_clock
-from connectors.systems import unreachable_systems
+from connectors.probes import probe_all
 from policies.models import User
 from policies.roles import CONFIGURING_ROLE, RISK_OWNER
 
@@ -62,9 +62,8 @@ def watch() -> list[Problem]:
     Once per problem: it is told again only after it was over. A database that keeps nothing
     keeps no alarm either; then the mail goes out at most once an hour from each process.
     """
-    silent = unreachable_systems()
     try:
-        beat(Heartbeat.SYSTEMS, silent)
+        beat(Heartbeat.SYSTEMS, [route.name for route in probe_all()])
         found = find_problems()
         for alarm in _due_alarms(found):
             _tell(alarm)

@@ -98,6 +98,7 @@ class Logistics(_Changing):
             {
                 ("GET", "/shipments/<shipment>"): _read_shipment,
                 ("POST", "/shipments/<shipment>/reroute"): _reroute,
+                ("POST", "/shipments/<shipment>/status"): _report,
                 ("GET", "/robots/<robot>"): _read_robot,
                 ("POST", "/robots/<robot>/runs"): _run_robot,
                 ("GET", "/runs/<run>"): _read_run,
@@ -214,6 +215,16 @@ def _reroute(call: Call, shipment: str) -> tuple[int, Json]:
     previous = {"depot": found["depot"]}
     call.store.put("shipment", shipment, {**found, "depot": call.form["depot"]})
     return _applied(call, "rrt", "shipment.reroute", f"shipment {shipment}", previous)
+
+
+def _report(call: Call, shipment: str) -> tuple[int, Json]:
+    found = _must_find(call, "shipment", shipment)
+    if call.form.get("status") not in world.SHIPMENT_STATES:
+        states = ", ".join(world.SHIPMENT_STATES)
+        raise Refusal(422, "unknown_status", f"Shipments are: {states}.")
+    previous = {"status": found["status"]}
+    call.store.put("shipment", shipment, {**found, "status": call.form["status"]})
+    return _applied(call, "sts", "shipment.report", f"shipment {shipment}", previous)
 
 
 def _read_robot(call: Call, robot: str) -> tuple[int, Json]:

@@ -10,6 +10,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import ClassVar
 
 from werkzeug.wrappers import Request
@@ -43,6 +44,8 @@ class Payments(WebSystem):
                 ("GET", "/v1/charges/<charge_id>"): _read("charge"),
                 ("GET", "/v1/customers/<customer_id>"): _read("customer"),
                 ("GET", "/v1/accounts/<account_id>"): _read("account"),
+                ("GET", "/v1/accounts/<account_id>/external_accounts"): _list_bank_accounts,
+                ("POST", "/v1/accounts/<account_id>/external_accounts"): _create_bank_account,
                 ("GET", "/v1/refunds/<refund_id>"): _read("refund"),
                 ("GET", "/v1/refunds"): _list("refund", "charge"),
                 ("POST", "/v1/refunds"): _create_refund,
@@ -161,6 +164,55 @@ def _create_reversal(call: Call, transfer_id: str) -> tuple[int, Json]:
     call.store.put("transfer_reversal", reversal["id"], reversal)
     _count(call, reversal, "reversal", f"transfer {transfer_id}")
     return 200, reversal
+
+
+def _list_bank_accounts(call: Call, account_id: str) -> tuple[int, Json]:
+    account = _must_find(call, "account", account_id)
+    found = account["external_accounts"]["data"]
+    return 200, _page(call, found, f"/v1/accounts/{account_id}/external_accounts")
+
+
+def _create_bank_account(call: Call, account_id: str) -> tuple[int, Json]:
+    account = _must_find(call, "account", account_id)
+    asked = call.form.get("external_account", {})
+    if not isinstance(asked, dict) or not asked.get("account_number"):
+        raise Refusal(400, "parameter_missing", "Missing required param: external_account.")
+    number = f"ba_{call.store.next_number('bank_account'):06d}{secrets.token_hex(6)}"
+    made = _bank_account(
+        number,
+        asked["account_number"],
+        asked.get("account_holder_name", ""),
+        {
+            "since": datetime.fromtimestamp(time.time(), UTC).date().isoformat(),
+            **call.form.get("metadata", {}),
+        },
+    )
+    others = [{**one, "default_for_currency": False} for one in _bank_accounts(account)]
+    account["external_accounts"]["data"] = [made, *others]
+    call.store.put("account", account_id, account)
+    call.store.applied(
+        made["id"], "bank_account", f"vendor {account_id}", key=call.key, amount=None,
+        currency=None, detail={"last4": made["last4"]},
+    )  # fmt: skip
+    return 200, made
+
+
+def _bank_accounts(account: Json) -> list[Json]:
+    found: list[Json] = account["external_accounts"]["data"]
+    return found
+
+
+def _bank_account(number: str, iban: str, holder: str, metadata: Json) -> Json:
+    return {
+        "id": number,
+        "object": "bank_account",
+        "account_holder_name": holder,
+        "country": iban[:2],
+        "currency": "eur",
+        "last4": iban[-4:],
+        "default_for_currency": True,
+        "metadata": metadata,
+    }
 
 
 def _list_reversals(call: Call, transfer_id: str) -> tuple[int, Json]:
@@ -289,4 +341,17 @@ def _account(vendor: world.VendorRecord) -> Json:
         "default_currency": "eur",
         "payouts_enabled": vendor.payouts_enabled,
         "metadata": {"vendor_since": "2023-04-01"},
+        "external_accounts": {
+            "object": "list",
+            "has_more": False,
+            "url": f"/v1/accounts/{vendor.id}/external_accounts",
+            "data": [
+                _bank_account(
+                    f"ba_{vendor.id.removeprefix('acct_')}",
+                    vendor.bank_account,
+                    vendor.name,
+                    {"since": vendor.bank_account_since},
+                )
+            ],
+        },
     }

@@ -8,7 +8,15 @@ from typing import Any
 from sqlalchemy import Connection, Engine, NullPool, create_engine, delete, event, insert, select
 from sqlalchemy.engine import make_url
 
-from connectors.adapters.records.client import ACCOUNTS, APPLIED_CHANGES, METADATA, ORDERS, TICKETS
+from connectors.adapters.records.client import (
+    ACCOUNTS,
+    APPLIED_CHANGES,
+    DEALS,
+    METADATA,
+    ORDERS,
+    PURCHASE_ORDERS,
+    TICKETS,
+)
 from connectors.sandbox import world
 from connectors.sandbox.store import Json
 
@@ -18,6 +26,9 @@ def create_records_database(url: str) -> None:
     engine = _engine(url)
     METADATA.create_all(engine)
     with engine.begin() as connection:
+        for table, rows in ((PURCHASE_ORDERS, world.PURCHASE_ORDERS), (DEALS, world.DEALS)):
+            if not connection.execute(select(table).limit(1)).first():
+                connection.execute(insert(table), list(rows))
         if connection.execute(select(ACCOUNTS.c.id).limit(1)).first():
             return
         _furnish(connection)
@@ -28,6 +39,8 @@ def refurnish_records(url: str) -> None:
     with _engine(url).begin() as connection:
         for table in reversed(METADATA.sorted_tables):
             connection.execute(delete(table))
+        connection.execute(insert(PURCHASE_ORDERS), list(world.PURCHASE_ORDERS))
+        connection.execute(insert(DEALS), list(world.DEALS))
         _furnish(connection)
 
 

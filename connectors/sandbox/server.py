@@ -175,6 +175,10 @@ class Sandbox:
         every = [effect for name in names for effect in self.effects(name)]
         return sorted(every, key=lambda effect: str(effect["at"]))
 
+    def writes(self, system: str) -> int:
+        """How many requests to change something have arrived at one system over HTTP."""
+        return sum(web.system.writes for web in self._web if web.system.name == system)
+
     def _serve(self, system: WebSystem, port: int) -> None:
         web = _WebThread(system, port)
         self._web.append(web)

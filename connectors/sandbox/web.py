@@ -114,6 +114,7 @@ class Call:
     def __init__(self, request: Request, form: Json, store: Transaction) -> None:
         self.query: Mapping[str, str] = request.args
         self.form = form
+        self.headers = request.headers
         self.key = request.headers.get("Idempotency-Key", "")
         self.store = store
 
@@ -126,6 +127,7 @@ class WebSystem:
     def __init__(self, store: Store, token: str, routes: Mapping[tuple[str, str], View]) -> None:
         self.store = store
         self.faults = Faults()
+        self.writes = 0  # requests that arrived and were to change something, applied or not
         self.hurry = threading.Event()  # set: nobody hangs on purpose any longer
         self._serving = 0
         self._idle = threading.Condition()
@@ -196,6 +198,7 @@ class WebSystem:
         return _json(404, {"detail": "Not found."})
 
     def _serve(self, request: Request) -> Response:
+        self.writes += request.method not in {"GET", "HEAD"}
         fault = self.faults.take(request.method, request.path)
         mode = fault.mode if fault else ""
         if fault and mode == "slow":

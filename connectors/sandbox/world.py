@@ -63,6 +63,8 @@ class VendorRecord:
     name: str
     country: str
     payouts_enabled: bool = True
+    bank_account: str = "DE89370400440532013000"
+    bank_account_since: str = "2023-04-01"
 
 
 SHOPPERS = tuple(Shopper(number) for number in range(1001, 1041))
@@ -74,6 +76,27 @@ VENDORS = (
     VendorRecord("acct_5003", "Atelier Lumière SARL", "FR"),
     VendorRecord("acct_5004", "Bright Office Supplies Ltd", "IE"),
     VendorRecord("acct_5005", "Delta Robotics BV", "NL", payouts_enabled=False),
+)
+
+PURCHASE_ORDERS = tuple(
+    {
+        "id": number,
+        "vendor": vendor,
+        "currency": "EUR",
+        "total_minor": total_minor,
+        "ordered": 10,
+        "received": received,
+        "invoiced": 0,
+    }
+    for number, vendor, total_minor, received in (
+        ("PO-7001", "acct_5001", 125_000, 10),
+        ("PO-7002", "acct_5002", 12_000, 10),
+        ("PO-7003", "acct_5002", 11_000, 10),
+        ("PO-7004", "acct_5002", 4_000, 0),  # nothing of it has come yet
+        ("PO-7005", "acct_5002", 9_000, 10),
+        ("PO-7731", "acct_5001", 64_000, 10),
+        ("PO-7790", "acct_5004", 9_000, 10),
+    )
 )
 
 STAGES = ("lead", "qualified", "proposal", "negotiation", "won", "lost")
@@ -92,6 +115,11 @@ ACCOUNTS = tuple(
     }
     for place, shopper in enumerate(SHOPPERS, start=1)
 )
+DEALS = tuple(
+    {"account": account["id"], "currency": "EUR", "value_minor": 1_250_000 * (1 + place % 9)}
+    for place, account in enumerate(ACCOUNTS)
+)
+"""What each account's open deal is worth: 12,500.00 to 112,500.00 EUR."""
 ORDERS = tuple(
     {
         "id": f"ord_{3000 + place}",
@@ -147,9 +175,14 @@ SHIPMENTS = tuple(
         "order": f"ord_{3000 + place}",
         "depot": ("BER-1", "HAM-2", "MUC-1")[place % 3],
         "status": "delayed" if place in (2, 5) else "in transit",
+        "value": 240_000 if place == 9 else 8_900,  # cents
+        "complaints": 2 if place == 8 else 0,
     }
     for place in range(1, 11)
 )
+SHIPMENT_STATES = (
+    "in transit", "delivered", "delayed", "damaged", "payment disputed", "cancelled",
+)  # fmt: skip
 DEPOTS = ("BER-1", "HAM-2", "MUC-1", "CGN-3")
 ROBOTS = (
     {"id": "robot-1", "zone": "A", "status": "idle"},

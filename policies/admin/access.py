@@ -33,10 +33,13 @@ def configures(request: HttpRequest) -> bool:
     return known
 
 
-def writes_policy(request: HttpRequest) -> bool:
-    """Whether this person may draft, replay and publish policy; asked once per page too."""
-    known: bool | None = getattr(request, "_countersign_writes_policy", None)
+def writes_policy(request: HttpRequest, *, floor: bool = False) -> bool:
+    """Whether this person may draft, replay and publish policy, or its floor; asked once a page."""
+    name = f"_countersign_writes_{'floor' if floor else 'policy'}"
+    known: bool | None = getattr(request, name, None)
     if known is None:
-        known = request.user.is_authenticated and may_write_policy(actor_at(request)) is None
-        request._countersign_writes_policy = known  # type: ignore[attr-defined]
+        known = request.user.is_authenticated and (
+            may_write_policy(actor_at(request), floor=floor) is None
+        )
+        setattr(request, name, known)
     return known

@@ -82,6 +82,7 @@ class AuthorityChangeAdmin(ObjectActionsAdmin):
                 "subtitle": change.get_status_display(),
                 "tone": _TONES[ChangeStatus(change.status)],
                 "details": [(k, _shown(v)) for k, v in json.loads(change.payload).items()],
+                "raises_authority": dual_control.raises_authority(change),
                 "has_lapsed": is_open and change.lapses_at <= db_clock.now(),
                 "is_own": _is_own(request, change),
                 "may_answer": is_open and configures(request),
@@ -171,7 +172,8 @@ def _shown(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-WAITS = "This raises authority: it takes effect when a second ops admin agrees."
+WAITS = "This takes effect when a second ops admin agrees."
+RAISES = "This raises authority: it takes effect when a second ops admin agrees."
 
 
 def change_url(change: AuthorityChange) -> str:
@@ -181,7 +183,7 @@ def change_url(change: AuthorityChange) -> str:
 
 def onwards(request: HttpRequest, change: AuthorityChange) -> HttpResponse:
     """Say that nothing has changed yet, and show what waits."""
-    messages.warning(request, WAITS)
+    messages.warning(request, RAISES if dual_control.raises_authority(change) else WAITS)
     return HttpResponseRedirect(change_url(change))
 
 

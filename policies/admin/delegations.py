@@ -20,12 +20,12 @@ from audit.lib.dates import format_moment
 from audit.lib.money import Money, MoneyError
 from policies.admin.access import actor_at, configures, person_at
 from policies.admin.changes import MayWaitAdmin
-from policies.authority import deciding_roles, people_who_never_decide, roles_of
+from policies.authority import may_be_asked, people_who_never_decide
 from policies.exceptions import PolicyError
 from policies.models import AuthorityChange, Delegation, User
 from policies.models.authority import ChangeStatus
-from policies.roles import DECIDING_ROLES
 from policies.services import delegations
+from policies.teams import team_choices
 
 
 class _Moment(UnfoldAdminTextInputWidget):  # type: ignore[misc]  # the theme is untyped
@@ -44,7 +44,7 @@ class LendForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable 
     )
     role = forms.ChoiceField(
         required=False,
-        choices=[("", "every role I decide in"), *((role, role) for role in DECIDING_ROLES)],
+        choices=lambda: [("", "every role I decide in"), *team_choices()],
         widget=UnfoldAdminSelectWidget,
     )
     cap = forms.CharField(
@@ -118,7 +118,7 @@ class DelegationAdmin(MayWaitAdmin):
         "delegated_by", "held_by", "role", "action_type", "cap", "starts_at", "ends_at", "status",
     )  # fmt: skip
     list_select_related = ("lender", "delegate")
-    list_filter = (one_of("role", "group", lambda: [(role, role) for role in DECIDING_ROLES]),)
+    list_filter = (one_of("role", "group", team_choices),)
     list_filter_submit = True
     change_form_outer_after_template = "admin/policies/delegation.html"
     list_before_template = "admin/policies/delegations_waiting.html"
@@ -281,7 +281,7 @@ def _decides(request: HttpRequest) -> bool:
             person is not None
             and person.is_active
             and (
-                bool(deciding_roles(roles_of(person)))
+                may_be_asked(person)
                 or Delegation.objects.filter(delegate__person=person.person).exists()
             )
         )

@@ -5,6 +5,7 @@ What rules may ask and say is read from what the engine itself uses.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any, get_type_hints
 
@@ -14,19 +15,23 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 
 from audit.lib.admin import ObjectActionsAdmin
+from audit.lib.yaml_source import Problem
 from policies.admin.access import person_at
 from policies.admin.findings import Changes, Group, findings_about, sorted_out
 from policies.document import Document
+from policies.evaluate import FLOOR
 from policies.exceptions import PolicyError
-from policies.facts import Declaration, Facts, declared
+from policies.facts import CASE, Declaration, Facts, declared
 from policies.matrix import OperatingModel, Pattern
 from policies.models import PolicyVersion
 from policies.models.replays import Direction
+from policies.models.versions import VersionKind
 from policies.parsing.parser import parse_document
-from policies.parsing.yaml_source import DocumentError, Problem
+from policies.parsing.yaml_source import DocumentError
 from policies.roles import ROLES
 from policies.services import drafts, versions
-from policies.services.publishable import document_in_force, in_force
+from policies.services.publishable import document_in_force, in_force, known_schemas
+from policies.static_analysis.case import Schema
 from policies.static_analysis.compare import compare
 from policies.static_analysis.lint import failed_tests
 from policies.static_analysis.wording import shown
@@ -74,11 +79,20 @@ class TextCheck:
 
 
 def edit(
-    page: ObjectActionsAdmin, request: HttpRequest, version: PolicyVersion | None
+    page: ObjectActionsAdmin,
+    request: HttpRequest,
+    version: PolicyVersion | None,
+    *,
+    floor: bool = False,
 ) -> HttpResponse:
-    """Show the editor, or keep what was typed: a new draft, or another text for this one."""
+    """Show the editor, or keep what was typed: a new draft, or another text for this one.
+
+    A new draft starts from the policy in force, or from the floor.
+    """
     if request.method != "POST":
-        return _editor(page, request, version, text=_start(version), seen=_digest(version))
+        kind = VersionKind.FLOOR if floor else VersionKind.ORDINARY
+        text = _start(version, kind)
+        return _editor(page, request, version, text=text, seen=_digest(version), kind=kind)
     only_look = "_check" in request.POST
     form = (CheckForm if only_look else EditorForm)(request.POST)
     typed = str(form.data.get("document", "")).replace("\r\n", "\n")
@@ -126,8 +140,9 @@ def _editor(
     refusals: list[str] | None = None,
     verdict: TextCheck | None = None,
     status: int = 200,
+    kind: str = VersionKind.ORDINARY,
 ) -> HttpResponse:
-    current = in_force()
+    current = in_force(version.kind if version else kind)
     return TemplateResponse(
         request,
         "admin/policies/policy_editor.html",
@@ -145,17 +160,17 @@ def _editor(
             "spots": spots,
             "refusals": refusals or [],
             "verdict": verdict,
-            "vocabulary": vocabulary(document_in_force()),
+            "vocabulary": vocabulary(document_in_force(), document_in_force(floor=True)),
         },
         status=status,
     )
 
 
-def _start(version: PolicyVersion | None) -> str:
-    """Nothing from the address: a link must not fill in a policy."""
+def _start(version: PolicyVersion | None, kind: str) -> str:
+    """No text from the address: a link must not fill in a policy."""
     if version is not None:
         return version.document
-    current = in_force()
+    current = in_force(kind)
     return current.document if current else ""
 
 
@@ -164,7 +179,8 @@ def _digest(version: PolicyVersion | None) -> str:
 
 
 def _checked_text(text: str) -> TextCheck:
-    document, before = parse_document(text), document_in_force()
+    document = parse_document(text)
+    before = document_in_force(floor=document.is_floor)
     return TextCheck(
         findings=findings_about(document, before, text),
         failures=failed_tests(document),
@@ -239,12 +255,13 @@ _PATTERNS = {
 }
 
 
-def vocabulary(document: Document | None) -> Vocabulary:
-    """The words of this release, and those the document itself defines."""
+def vocabulary(document: Document | None, floor: Document | None = None) -> Vocabulary:
+    """The words of this release, those the document itself defines, and the floor's rules."""
     return Vocabulary(
         facts=_facts(),
         others=(
             *(_own(document) if document else ()),
+            *(_below(floor) if floor else ()),
             Shelf(
                 "Effects",
                 "What a rule says when all its clauses hold. The strictest of all rules wins.",
@@ -304,17 +321,57 @@ def _own(document: Document) -> tuple[Shelf, ...]:
     return tuple(shelf for shelf in shelves if shelf.words)
 
 
+def _below(floor: Document) -> Iterator[Shelf]:
+    """What holds whatever a version says."""
+    yield Shelf(
+        "The floor",
+        "Security's rules. They are evaluated with every version, and none can weaken them.",
+        tuple(Word(f"{FLOOR}{rule.id}", rule.reason, shown(rule.effect)) for rule in floor.rules),
+        inserts=False,
+    )
+
+
 def _facts() -> tuple[Shelf, ...]:
     docs = get_type_hints(Facts)
     known = declared().values()
-    return tuple(
+    shelves = [
         Shelf(
             group.name.capitalize(),
             _about(docs[group.name]),
             tuple(_word(fact) for fact in known if fact.name.startswith(f"{group.name}.")),
         )
         for group in fields(Facts)
-    )
+        if group.name != "case"
+    ]
+    return (*shelves, *_cases())
+
+
+def _cases() -> Iterator[Shelf]:
+    """What rules that name the action type may ask as well."""
+    for action_type, parts in sorted(known_schemas().items()):
+        words = (word for part in CASE if part in parts for word in _fields_of(part, parts[part]))
+        yield Shelf(f"on: [{action_type}]", "For rules that name this action type.", tuple(words))
+
+
+def _fields_of(path: str, schema: Schema) -> Iterator[Word]:
+    """The fields of an object, those of objects in it in their place."""
+    for name, inner in schema.get("properties", {}).items():
+        if "properties" in inner:
+            yield from _fields_of(f"{path}.{name}", inner)
+            continue
+        kind = _JSON_KINDS.get(str(inner.get("type")), "")
+        kind += "" if name in schema.get("required", ()) else ", may be missing"
+        meaning = str(inner.get("description", "As the reviewer sees it."))
+        yield Word(f"{path}.{name}", meaning, kind)
+
+
+_JSON_KINDS = {
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "array": "a list",
+}
 
 
 def _about(kind: type) -> str:

@@ -19,8 +19,8 @@ from policies.admin.access import actor_at, configures
 from policies.admin.changes import MayWaitAdmin, onwards
 from policies.exceptions import PolicyError
 from policies.models import ApprovalLimit, AuthorityChange, User
-from policies.roles import DECIDING_ROLES
 from policies.services import limits
+from policies.teams import team_choices
 
 
 class LimitForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable when run
@@ -35,7 +35,7 @@ class LimitForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable
     )
     role = forms.ChoiceField(
         required=False,
-        choices=[("", "no role"), *((role, role) for role in DECIDING_ROLES)],
+        choices=lambda: [("", "no role"), *team_choices()],
         widget=UnfoldAdminSelectWidget,
         help_text="Everybody in this role who has no limit of their own.",
     )
@@ -99,7 +99,7 @@ class ApprovalLimitAdmin(MayWaitAdmin):
     list_select_related = ("user", "group")
     list_filter = (
         one_of("in force", "valid", lambda: [("1", "yes"), ("0", "no")]),
-        one_of("role", "group__name", lambda: [(r, r) for r in DECIDING_ROLES], parameter="role"),
+        one_of("role", "group__name", team_choices, parameter="role"),
         equal_to("person", "user__username", parameter="person"),
         equal_to("currency", "currency"),
     )

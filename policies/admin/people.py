@@ -24,8 +24,14 @@ from policies.admin.access import actor_at, configures, person_at
 from policies.admin.changes import WAITS, MayWaitAdmin, onwards, waiting_for
 from policies.exceptions import PolicyError
 from policies.models import AuthorityChange, User
-from policies.roles import NEVER_DECIDE, ROLES, Role
+from policies.roles import NEVER_DECIDE, Role
 from policies.services import accounts, passwords, people
+from policies.services.ownership import ManagerRow, set_line_managers
+from policies.teams import roles
+
+
+def _role_names() -> list[tuple[str, str]]:
+    return [(role.name, role.name) for role in roles()]
 
 
 class NewPersonForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable when run
@@ -33,7 +39,7 @@ class NewPersonForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscript
 
     roles = forms.MultipleChoiceField(
         required=False,
-        choices=[(role.name, f"{role.name}: {role.description}") for role in ROLES],
+        choices=lambda: [(role.name, f"{role.name}: {role.description}") for role in roles()],
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text=WAITS,
     )
@@ -61,15 +67,19 @@ class PersonForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptabl
 class RolesForm(ReasonForm):
     """Exactly these roles from now on."""
 
-    roles = forms.MultipleChoiceField(
-        required=False, choices=[(role.name, role.name) for role in ROLES]
-    )
+    roles = forms.MultipleChoiceField(required=False, choices=_role_names)
 
 
 class PersonOfForm(ReasonForm):
     """Whose account it is."""
 
     person = forms.CharField(max_length=64)
+
+
+class LineManagerForm(ReasonForm):
+    """Who manages them, by user name; empty for nobody."""
+
+    manager = forms.CharField(max_length=150, required=False)
 
 
 @admin.register(User)
@@ -79,6 +89,7 @@ class UserAdmin(MayWaitAdmin):
         ("set_roles", RolesForm),
         ("password_link", ReasonForm),
         ("set_person", PersonOfForm),
+        ("set_line_manager", LineManagerForm),
         ("deactivate", ReasonForm),
         ("reactivate", ReasonForm),
     )
@@ -86,15 +97,15 @@ class UserAdmin(MayWaitAdmin):
     sortable_by = ("username",)
     list_display = ("username", "full_name", "roles", "email", "status", "last_login")
     list_filter = (
-        one_of("role", "groups__name", lambda: [(r.name, r.name) for r in ROLES], parameter="role"),
+        one_of("role", "groups__name", _role_names, parameter="role"),
         one_of("active", "is_active", lambda: [("1", "yes"), ("0", "no")]),
     )
     list_filter_submit = True
     search_fields = ("username",)
     search_help_text = "The beginning of a user name, or a whole mail address."
     fields = (
-        "username", "first_name", "last_name", "email", "person", "roles", "status", "last_login",
-        "date_joined",
+        "username", "first_name", "last_name", "email", "person", "line_manager", "roles", "status",
+        "last_login", "date_joined",
     )  # fmt: skip
     add_fieldsets = (
         (
@@ -128,7 +139,10 @@ class UserAdmin(MayWaitAdmin):
         if obj is None:
             return ()
         if self.has_change_permission(request, obj):
-            return ("username", "person", "roles", "status", "last_login", "date_joined")
+            return (
+                "username", "person", "line_manager", "roles", "status", "last_login",
+                "date_joined",
+            )  # fmt: skip
         return self.fields
 
     def get_form(
@@ -184,14 +198,14 @@ class UserAdmin(MayWaitAdmin):
                 "is_self": user.person == person_at(request).person,
                 "waiting": waiting_for(user),
                 "waits": WAITS,
-                "role_choices": [(r.name, r.description, r.name in held) for r in ROLES],
+                "role_choices": [(r.name, r.description, r.name in held) for r in roles()],
             }
         return super().changeform_view(request, object_id, form_url, context)
 
     def set_roles(self, request: HttpRequest, user: User, form: forms.Form) -> Answer:
         values = form.cleaned_data
         # Groups that are no role are left alone: this page neither shows nor takes them.
-        others = Group.objects.filter(user=user).exclude(name__in=[role.name for role in ROLES])
+        others = Group.objects.filter(user=user).exclude(name__in=[role.name for role in roles()])
         changed = people.change_roles(
             user.pk,
             actor=actor_at(request),
@@ -215,6 +229,14 @@ class UserAdmin(MayWaitAdmin):
         if isinstance(changed, AuthorityChange):
             return onwards(request, changed)
         return f"{user} counts as {changed.person}."
+
+    def set_line_manager(self, request: HttpRequest, user: User, form: forms.Form) -> Answer:
+        said = form.cleaned_data
+        row = ManagerRow(user.get_username(), said["manager"].strip())
+        changed = set_line_managers([row], actor=actor_at(request), reason=said["reason"])
+        if isinstance(changed, AuthorityChange):
+            return onwards(request, changed)
+        return f"The line manager of {user} is {said['manager'] or 'nobody'}."
 
     def deactivate(self, request: HttpRequest, user: User, form: forms.Form) -> Answer:
         people.deactivate(user.pk, actor=actor_at(request), reason=form.cleaned_data["reason"])
@@ -246,7 +268,8 @@ class UserAdmin(MayWaitAdmin):
         return "active" if user.is_active else "deactivated"
 
 
-_ROLES: dict[str, Role] = {role.name: role for role in ROLES}
+def _role(name: str) -> Role | None:
+    return next((role for role in roles() if role.name == name), None)
 
 
 @admin.register(Group)
@@ -261,14 +284,14 @@ class GroupAdmin(ReadOnlyAdmin):
 
     @display(description="what it is for")  # type: ignore[untyped-decorator]
     def description(self, group: Group) -> str:
-        role = _ROLES.get(group.name)
+        role = _role(group.name)
         return role.description if role else "No role of Countersign; it opens nothing here."
 
     @display(description="decides")  # type: ignore[untyped-decorator]
     def decides(self, group: Group) -> str:
         if group.name in NEVER_DECIDE:
             return "never, whatever other role its members hold"
-        role = _ROLES.get(group.name)
+        role = _role(group.name)
         return "yes, within limits" if role and role.decides else "no"
 
     @display(description="active members")  # type: ignore[untyped-decorator]

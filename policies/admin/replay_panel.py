@@ -88,7 +88,7 @@ def newest_panel(version: PolicyVersion) -> ReplayPanel | None:
 
 def panel(replay: Backtest, version: PolicyVersion) -> ReplayPanel:
     """Everything about one replay."""
-    current = in_force()
+    current = in_force(version.kind)
     is_done = replay.status == BacktestStatus.DONE
     summary = Summary.from_json(replay.summary) if is_done and replay.summary else None
     return ReplayPanel(

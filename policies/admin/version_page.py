@@ -16,7 +16,7 @@ from policies.admin.replay_panel import ReplayPanel, ShadowChart, newest_panel, 
 from policies.document import Document, Expectation, Rule
 from policies.matrix import Cell, guarded
 from policies.models import PolicyEdit, PolicyVersion, User
-from policies.models.versions import VersionStatus
+from policies.models.versions import VersionKind, VersionStatus
 from policies.services.evaluation import document_of
 from policies.services.publishable import (
     UNPUBLISHED,
@@ -126,7 +126,7 @@ def version_page(version: PolicyVersion, *, viewer: User, may_write: bool) -> Ve
         tests=tests,
         failing=sum(bool(test.problems) for test in tests),
         rules=tuple(_rule(rule) for rule in document.rules) if document else (),
-        matrix=tuple(_matrix(document)) if document else (),
+        matrix=tuple(_matrix(document)) if document and not document.is_floor else (),
         texts=_texts(version),
         happenings=tuple(_happening(event) for event in _events(version)),
         replay=replay,
@@ -140,10 +140,10 @@ def version_page(version: PolicyVersion, *, viewer: User, may_write: bool) -> Ve
 def compared_with(version: PolicyVersion) -> PolicyVersion | None:
     """What is, or was, in force before it: what its reader compares it with."""
     if version.published_at is None:
-        current = in_force()
+        current = in_force(version.kind)
         return version.based_on if version.status == VersionStatus.DISCARDED else current
     return (
-        PolicyVersion.objects.filter(published_at__lt=version.published_at)
+        PolicyVersion.objects.filter(kind=version.kind, published_at__lt=version.published_at)
         .order_by("-published_at")
         .first()
     )
@@ -189,7 +189,7 @@ def _row(tier: int, action_type: str, cell: Cell) -> TierRow:
         tier=tier,
         action_type=action_type,
         who=requirements(cell.requirements),
-        evidence=", ".join(cell.evidence),
+        evidence=", ".join(map(str, cell.evidence)),
         decide_by=span(cell.deadlines.decide_by),
         execute_by=span(cell.deadlines.execute_by),
         asks=tuple(sentence for name, sentence in _ASKS.items() if getattr(cell, name)),
@@ -242,7 +242,7 @@ def _happening(event: AuditEvent) -> Happening:
 def _successor(version: PolicyVersion) -> PolicyVersion | None:
     if version.retired_at is None:
         return None
-    return PolicyVersion.objects.filter(published_at=version.retired_at).first()
+    return PolicyVersion.objects.filter(kind=version.kind, published_at=version.retired_at).first()
 
 
 _REPAIRS = ("tests_fail", "lint_errors", "invalid_document", "digest_mismatch")
@@ -293,6 +293,8 @@ def _open_step(
     is_draft = version.status == VersionStatus.DRAFT
     title = "Draft" if is_draft else "Waiting for publication"
     if not may_write:
+        if version.kind == VersionKind.FLOOR:
+            return Step(title, "Security writes and publishes the floor.")
         return Step(title, "Risk owners and ops admins write and publish policy.")
     own = None if is_draft else involvement_in(version, viewer)
     unmet = why_not_request(version) if is_draft else unready(version)

@@ -25,7 +25,7 @@ from policies.admin.version_page import version_page
 from policies.exceptions import PolicyError
 from policies.models import PolicyVersion
 from policies.models.replays import Direction
-from policies.models.versions import VersionStatus
+from policies.models.versions import VersionKind, VersionStatus
 from policies.services import backtests, drafts, shadow, versions
 from policies.services.publishable import document_in_force
 
@@ -52,11 +52,14 @@ class PolicyVersionAdmin(ObjectActionsAdmin):
         ("end_shadow", WhyForm),
     )
     list_display = (
-        "label", "status_badge", "what_changed", "written_by", "published_by", "created_at",
+        "label", "kind", "status_badge", "what_changed", "written_by", "published_by", "created_at",
         "published_at",
     )  # fmt: skip
     list_select_related = ("author", "publisher")
-    list_filter = (one_of("status", "status", lambda: list(VersionStatus.choices)),)
+    list_filter = (
+        one_of("status", "status", lambda: list(VersionStatus.choices)),
+        one_of("kind", "kind", lambda: list(VersionKind.choices)),
+    )
     list_filter_submit = True
     list_before_template = "admin/policies/policy_list.html"
     search_fields = ("label",)
@@ -71,7 +74,7 @@ class PolicyVersionAdmin(ObjectActionsAdmin):
         return rows.select_related("author", "publisher", "based_on", "restores")
 
     def get_ordering(self, request: HttpRequest) -> Any:
-        """The one in force on top."""
+        """Those in force on top."""
         return Case(When(status=VersionStatus.PUBLISHED, then=0), default=1), "-id"
 
     def get_search_results(
@@ -86,7 +89,10 @@ class PolicyVersionAdmin(ObjectActionsAdmin):
         context = {
             "title": "Policy",
             "policy": {
-                "may_write": self.has_add_permission(request),
+                "may_write": self.has_add_permission(request) and writes_policy(request),
+                "may_write_floor": (
+                    self.has_add_permission(request) and writes_policy(request, floor=True)
+                ),
                 "waiting": list(
                     self.get_queryset(request).filter(status=VersionStatus.PROPOSED)[:5]
                 ),
@@ -102,10 +108,15 @@ class PolicyVersionAdmin(ObjectActionsAdmin):
         return cast(HttpResponse, response)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return super().has_add_permission(request) and writes_policy(request)
+        writes = writes_policy(request) or writes_policy(request, floor=True)
+        return super().has_add_permission(request) and writes
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return super().has_change_permission(request, obj) and writes_policy(request)
+        if not super().has_change_permission(request, obj):
+            return False
+        if obj is None:
+            return writes_policy(request) or writes_policy(request, floor=True)
+        return writes_policy(request, floor=obj.kind == VersionKind.FLOOR)
 
     # --- Pages ------------------------------------------------------------------------------------
 
@@ -129,10 +140,11 @@ class PolicyVersionAdmin(ObjectActionsAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """The editor, with the text in force to start from."""
+        """The editor, with the text in force to start from: the policy's, or the floor's."""
         if not self.has_add_permission(request):
             raise PermissionDenied
-        return edit(self, request, None)
+        is_floor = "floor" in request.GET or not writes_policy(request)
+        return edit(self, request, None, floor=is_floor)
 
     def edit_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """The editor, with the draft's own text."""
@@ -194,7 +206,7 @@ class PolicyVersionAdmin(ObjectActionsAdmin):
             None,
             "facts",
             title="What rules may ask",
-            vocabulary=vocabulary(document_in_force()),
+            vocabulary=vocabulary(document_in_force(), document_in_force(floor=True)),
             back=self.list_address(),
         )
 

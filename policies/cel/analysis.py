@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from audit.lib.cel_tree import Node, Tree, operator
 from policies.cel.compiler import ClauseError, Parameters, compile_clause
 from policies.cel.intervals import Region, Span, Term
-from policies.cel.syntax import Node, Tree, fact, operator
 from policies.facts import declared
 
 _MIRRORED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "==": "==", "!=": "!="}
@@ -25,7 +25,7 @@ def region_of(clauses: Iterable[str], parameters: Mapping[str, int] | None = Non
     spans: dict[str, Span] = {}
     opaque: set[str] = set()
     for clause in clauses:
-        tree = compile_clause(clause, tuple((parameters or {}).items())).tree
+        tree = compile_clause(clause, tuple((parameters or {}).items()), with_case=True).tree
         for part in tree.conjuncts():
             term = _term(tree, part)
             if term is None:
@@ -38,7 +38,7 @@ def region_of(clauses: Iterable[str], parameters: Mapping[str, int] | None = Non
 
 def literals_of(clause: str, name: str, parameters: Parameters = ()) -> tuple[str, ...]:
     """Texts the clause compares the fact with, wherever in it that is."""
-    tree = compile_clause(clause, parameters).tree
+    tree = compile_clause(clause, parameters, with_case=True).tree
     found: list[str] = []
     for node in tree.nodes():
         if operator(node) not in ("==", "!=", "in"):
@@ -51,13 +51,24 @@ def literals_of(clause: str, name: str, parameters: Parameters = ()) -> tuple[st
     return tuple(found)
 
 
+def facts_of(tree: Tree) -> frozenset[str]:
+    """Every fact the clause looks at."""
+    return tree.names() & declared().keys()
+
+
+def fact(node: Node) -> str:
+    """The fact this node names; empty when it is anything else."""
+    name = node.ident_expr.name if node.WhichOneof("kind") == "ident_expr" else ""
+    return name if name in declared() else ""
+
+
 def scope_of(clause: str, parameters: Parameters = ()) -> str:
     """The fact that the clause holds to values written out: `a.b == "x"`, `a.b in ["x", "y"]`.
 
     Empty for every other clause, and for an empty value: that would hold for whatever is unknown.
     """
     try:
-        tree = compile_clause(clause, parameters).tree
+        tree = compile_clause(clause, parameters, with_case=True).tree
     except ClauseError:
         return ""
     term = _term(tree, tree.root)

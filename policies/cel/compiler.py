@@ -8,7 +8,6 @@ refused when it is written, not when it hangs a worker.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ from typing import Any, TypeAlias
 
 from cel_expr_python import cel
 
-from policies.cel.syntax import Node, Tree, macro, parts
-from policies.facts import Facts, declared
+from audit.lib.cel_tree import Complaint, Node, Tree, macro, parts
+from audit.lib.spelling import suggestion
+from policies.facts import CASE, Facts, declared
 from policies.verdicts import Clause
 
 MOST_ROUNDS = 2
@@ -42,6 +42,7 @@ class SlowPart:
 def slow_part(tree: Tree) -> SlowPart | None:
     """The first part of the clause that could take long; None when nothing could."""
     rounds = patterns = 0
+    asks_the_case = any(node.ident_expr.name in CASE for node in tree.nodes())
     for node, is_repeated in _as_written(tree.root, is_repeated=False):
         word = message = ""
         if node.WhichOneof("kind") == "comprehension_expr":
@@ -50,6 +51,9 @@ def slow_part(tree: Tree) -> SlowPart | None:
         elif node.call_expr.function == "matches":
             patterns += 1
             word, message = "matches", _pattern_problem(tree, node, patterns, is_repeated)
+        elif is_repeated and asks_the_case:
+            word = _SIZED.get(node.call_expr.function, "")
+            message = _size_problem(tree, node, word) if word else ""
         if message:
             return SlowPart(word, tree.position(node), message)
     return None
@@ -78,6 +82,25 @@ def _round_problem(word: str, rounds: int, is_repeated: bool) -> str:
     return ""
 
 
+_SIZED = {
+    "contains": "contains",
+    "startsWith": "startsWith",
+    "endsWith": "endsWith",
+    "_+_": "+",
+    "@in": "in",
+}
+"""What takes as long as both its sides are, as CEL calls it and as it is written."""
+
+
+def _size_problem(tree: Tree, node: Node, word: str) -> str:
+    """Lists and texts of a case may be long: nothing of the kind for every entry of another one."""
+    call = node.call_expr
+    sides = [*([call.target] if call.HasField("target") else []), *call.args]
+    if any(tree.literal(one) is not None or tree.literals(one) is not None for one in sides):
+        return ""
+    return f"'{word}' of two unknowns for every entry takes too long; write one of them out."
+
+
 def _pattern_problem(tree: Tree, node: Node, patterns: int, is_repeated: bool) -> str:
     """What is wrong with this `matches`, the patterns-th of the clause."""
     if is_repeated:
@@ -101,7 +124,6 @@ Parameters: TypeAlias = "tuple[tuple[str, int], ...]"
 LONGEST_CLAUSE = 2_000
 PARAMETER = "param"
 """How clauses say "the parameter": `param.refund_automatic`."""
-_POSITION = re.compile(r"<input>:(\d+):(\d+): (.*)")
 _UNDECLARED = re.compile(r"undeclared reference to '([^']+)'")
 _MIXED_NUMBERS = re.compile(r"applied to '\((double, int|int, double)\)'")
 
@@ -162,10 +184,13 @@ class Condition:
 
 
 class Language:
-    """CEL with the declared facts, and with one document's parameters as `param.name`."""
+    """CEL with the declared facts, and with one document's parameters as `param.name`.
 
-    def __init__(self, parameters: Parameters) -> None:
-        self._env = _environment(parameters)
+    For rules that name their action types also with the case: `params`, `before`, `after`.
+    """
+
+    def __init__(self, parameters: Parameters, *, with_case: bool) -> None:
+        self._env = _environment(parameters, with_case=with_case)
         self._names = [*declared(), *(f"{PARAMETER}.{name}" for name, _ in parameters)]
 
     def compile(self, text: str) -> Condition:
@@ -207,30 +232,29 @@ class Language:
 
 
 @lru_cache(maxsize=32)
-def language(parameters: Parameters = ()) -> Language:
+def language(parameters: Parameters = (), *, with_case: bool = False) -> Language:
     """The language of documents with these parameters."""
-    return Language(parameters)
+    return Language(parameters, with_case=with_case)
 
 
-def compile_clause(text: str, parameters: Parameters = ()) -> Condition:
-    """Compile and type-check one clause; raises ClauseError with position and advice."""
-    return language(parameters).compile(text)
+def compile_clause(text: str, parameters: Parameters = (), *, with_case: bool = False) -> Condition:
+    """Compile and type-check one clause; raises ClauseError with position and advice.
 
-
-def suggestion(name: str, known: list[str]) -> str:
-    """ " Did you mean ...?" for the nearest known name, or nothing."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    return f" Did you mean '{near[0]}'?" if near else ""
+    `with_case` is for clauses of rules that name their action types.
+    """
+    return language(parameters, with_case=with_case).compile(text)
 
 
 def _explained(report: str, names: list[str]) -> ClauseError:
-    found = _POSITION.search(report)
-    if not found:
-        return ClauseError(report)
-    line, column, message = int(found[1]), int(found[2]), found[3]
+    complaint = Complaint.of(report)
+    line, column, message = complaint.line, complaint.column, complaint.message
     undeclared = _UNDECLARED.search(message)
     if undeclared:
         name = undeclared[1]
+        column = max(1, column - len(name.rpartition(".")[0]))  # CEL points at the last point
+        if name.partition(".")[0] in CASE:
+            message = f"'{name}' differs by action type: name those it is about in the rule's 'on'."
+            return ClauseError(message, line=line, column=column)
         what = "a parameter of this document" if name.startswith(f"{PARAMETER}.") else "a fact"
         advice = suggestion(name, names) or " See policies/facts.py for all of them."
         return ClauseError(f"'{name}' is not {what}.{advice}", line=line, column=column)
@@ -239,7 +263,7 @@ def _explained(report: str, names: list[str]) -> ClauseError:
     return ClauseError(f"{message.rstrip('.')}.", line=line, column=column)
 
 
-def _environment(parameters: Parameters) -> Any:
+def _environment(parameters: Parameters, *, with_case: bool) -> Any:
     kinds = {
         bool: cel.Type.BOOL,
         int: cel.Type.INT,
@@ -251,7 +275,8 @@ def _environment(parameters: Parameters) -> Any:
         f"- {{name: {PARAMETER}.{name}, type: int, value: {value}}}\n" for name, value in parameters
     )
     return cel.NewEnv(
-        variables={name: kinds[item.kind] for name, item in declared().items()},
+        variables={name: kinds[item.kind] for name, item in declared().items()}
+        | (dict.fromkeys(CASE, cel.Type.Map(cel.Type.STRING, cel.Type.DYN)) if with_case else {}),
         config=cel.NewEnvConfigFromYaml(f"variables:\n{constants}") if constants else None,
     )
 
@@ -259,4 +284,4 @@ def _environment(parameters: Parameters) -> Any:
 @cache
 def _plain() -> Any:
     """The environment activations are made in; programs of every language take them."""
-    return _environment(())
+    return _environment((), with_case=True)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from policies.cel.syntax import Literal
+from audit.lib.cel_tree import Literal
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,10 @@ from itertools import compress
 from operator import attrgetter
 from typing import Any, TypeAlias
 
+from policies import patterns
+from policies.cel.analysis import facts_of
 from policies.cel.compiler import Activation, Condition, Parameters, language
-from policies.facts import FactError, Facts, declared
+from policies.facts import CASE, FactError, Facts, declared, weekday_of
 from policies.verdicts import Clause
 
 Values: TypeAlias = "dict[str, Any]"
@@ -40,6 +42,18 @@ class Answers:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Scoped:
+    """Clauses that are asked about these types of action only, and may look into the case."""
+
+    on: tuple[str, ...]
+    """Patterns of action types."""
+    clauses: tuple[str, ...]
+
+    def covers(self, action_type: str) -> bool:
+        return any(patterns.applies(pattern, action_type) for pattern in self.on)
+
+
 class RuleSet:
     """Every clause once, however many rules share it. Remembers nothing between requests.
 
@@ -49,12 +63,21 @@ class RuleSet:
     """
 
     def __init__(
-        self, clauses: Iterable[str], parameters: Parameters = (), also: Iterable[str] = ()
+        self,
+        clauses: Iterable[str],
+        parameters: Parameters = (),
+        also: Iterable[str] = (),
+        scoped: Iterable[Scoped] = (),
     ) -> None:
         """`also` names facts that are wanted beside those the clauses look at."""
         spoken = language(parameters)
+        self._parameters, self._scoped = parameters, tuple(scoped)
         self._conditions = {text: spoken.compile(text) for text in dict.fromkeys(clauses)}
-        used = {*also}.union(*(found.tree.facts() for found in self._conditions.values()))
+        general = [*self._conditions.values()]
+        spoken = language(parameters, with_case=True)
+        for text in (text for one in self._scoped for text in one.clauses):
+            self._conditions.setdefault(text, spoken.compile(text))
+        used = {*also}.union(*(facts_of(found.tree) for found in self._conditions.values()))
         facts = [fact for name, fact in declared().items() if name in used]
         self.names = tuple(fact.name for fact in facts)
         self._kinds = [fact.kind for fact in facts]
@@ -63,11 +86,12 @@ class RuleSet:
         self._decimals = [fact.name for fact in facts if fact.kind is float]
         self._numbers = [fact.name for fact in facts if fact.kind is int]
         self._take = attrgetter(*self.names, "action.type", "action.type")  # always a tuple
-        self._programs = list(_programs([*self._conditions.values()], parameters))
+        self._programs = list(_programs(general, parameters))
+        self._programs_on: dict[str, list[_Program]] = {}
 
     def values(self, facts: Facts) -> Values:
-        """The facts this document looks at."""
-        return dict(zip(self.names, self._take(facts), strict=False))
+        """The facts this document looks at, and the case."""
+        return dict(zip(self.names, self._take(facts), strict=False)) | facts.case.known()
 
     def stored_values(self, facts: Mapping[str, object]) -> Values:
         """The same of flat facts, as stored: lists of texts, whole numbers for decimal ones.
@@ -75,10 +99,13 @@ class RuleSet:
         Facts not named have their defaults; facts this document does not look at are not read.
         Raises FactError for a name that is not declared.
         """
-        if not facts.keys() <= declared().keys():
-            name = min(facts.keys() - declared().keys())
+        if not facts.keys() <= declared().keys() | CASE:
+            name = min(facts.keys() - declared().keys() - {*CASE})
             raise FactError(name, f"'{name}' is not a fact.")
         found: Values = {name: facts.get(name, default) for name, default in self._defaults}
+        found |= {name: facts[name] for name in CASE if name in facts}
+        if "time.weekday" in found and "time.weekday" not in facts:  # kept only since 2026-11-22
+            found["time.weekday"] = weekday_of(facts.get("time.today"), found["time.weekday"])
         for name in self._lists:
             if isinstance(found[name], list):
                 found[name] = tuple(found[name])
@@ -97,7 +124,7 @@ class RuleSet:
         facts = Activation.trusted({**values, **{name: list(values[name]) for name in self._lists}})
         true: set[str] = set()
         errors: dict[str, Clause] = {}
-        for texts, program, conditions in self._programs:
+        for texts, program, conditions in (*self._programs, *self._about(values)):
             if in_time is not None and not in_time():
                 raise OutOfTime
             found = _all_at_once(program, facts)
@@ -114,8 +141,24 @@ class RuleSet:
                     errors[condition.text] = answer
         return Answers(frozenset(true), errors, self._conditions)
 
+    def _about(self, values: Values) -> list[_Program]:
+        """The clauses about this type of action in particular, compiled when it is first seen."""
+        if not self._scoped:
+            return []
+        action_type = str(values["action.type"])
+        known = self._programs_on.get(action_type)
+        if known is None:
+            texts = dict.fromkeys(
+                text for one in self._scoped if one.covers(action_type) for text in one.clauses
+            )
+            conditions = [self._conditions[text] for text in texts]
+            known = list(_programs(conditions, self._parameters, with_case=True))
+            self._programs_on[action_type] = known
+        return known
+
     def _check(self, values: Values) -> None:
         """CEL takes a number of 65 bits for another one, and True for no number at all."""
+        values = {name: values[name] for name in self.names}
         if (
             list(map(type, values.values())) == self._kinds
             and all(-(2**63) <= values[name] < 2**63 for name in self._numbers)
@@ -133,18 +176,20 @@ class RuleSet:
 _Program: TypeAlias = "tuple[list[str], Any, Sequence[Condition]]"
 
 
-def _programs(conditions: Sequence[Condition], parameters: Parameters) -> Iterable[_Program]:
+def _programs(
+    conditions: Sequence[Condition], parameters: Parameters, *, with_case: bool = False
+) -> Iterable[_Program]:
     """One program for all of them; several for a document too long for CEL to take at once."""
     if not conditions:
         return
     texts = [condition.text for condition in conditions]
-    program = language(parameters).together(texts)
+    program = language(parameters, with_case=with_case).together(texts)
     if program is not None or len(conditions) == 1:
         yield texts, program, conditions
         return
     middle = len(conditions) // 2
-    yield from _programs(conditions[:middle], parameters)
-    yield from _programs(conditions[middle:], parameters)
+    yield from _programs(conditions[:middle], parameters, with_case=with_case)
+    yield from _programs(conditions[middle:], parameters, with_case=with_case)
 
 
 def _all_at_once(program: Any | None, facts: Activation) -> list[bool] | None:

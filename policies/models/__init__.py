@@ -10,6 +10,7 @@ from policies.models.authority import (
 )
 from policies.models.people import User
 from policies.models.replays import Backtest, BacktestFlip, ShadowVerdict
+from policies.models.teams import Ownership, Team
 from policies.models.versions import PolicyEdit, PolicyVersion
 
 __all__ = [
@@ -20,9 +21,11 @@ __all__ = [
     "BacktestFlip",
     "Delegation",
     "ExchangeRate",
+    "Ownership",
     "PolicyEdit",
     "PolicyVersion",
     "Reauthentication",
     "ShadowVerdict",
+    "Team",
     "User",
 ]

@@ -28,6 +28,14 @@ class User(AbstractUser, Chained):
         help_text="Identifies the natural person behind the account. "
         "Give a second account of the same person the same value.",
     )
+    line_manager = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="reports",
+        help_text="Who decides where policy asks the manager of whom it is for.",
+    )
     history = kept_history(excluded_fields=NOT_IN_HISTORY)
 
     class Meta(AbstractUser.Meta):

@@ -41,6 +41,13 @@ class Backtest(models.Model):
         related_name="+",
         help_text="The version in force when it was asked for.",
     )
+    beside = models.ForeignKey(
+        PolicyVersion,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="What it was evaluated together with: the floor then, or for a floor the policy.",
+    )
     status = models.CharField(
         max_length=7, choices=BacktestStatus.choices, default=BacktestStatus.WAITING
     )

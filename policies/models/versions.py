@@ -18,14 +18,27 @@ class VersionStatus(models.TextChoices):
     DISCARDED = "discarded", "discarded"
 
 
+class VersionKind(models.TextChoices):
+    """Whose document it is, and what it is for."""
+
+    ORDINARY = "ordinary", "policy"  # risk owners'
+    FLOOR = "floor", "floor"  # security's, evaluated with every version of the policy
+
+
 class PolicyVersion(Chained):
-    """One policy document, exactly as written. At most one is published at any time.
+    """One policy document, exactly as written. At most one of each kind is published at any time.
 
     A draft is edited until its publication is requested; whoever wrote in it (`PolicyEdit`) does
     not publish it. Triggers keep document, digest, label and author as they were once the version
     leaves draft, and keep every row: decisions refer to it.
     """
 
+    kind = models.CharField(
+        max_length=8,
+        choices=VersionKind.choices,
+        default=VersionKind.ORDINARY,
+        db_default=VersionKind.ORDINARY,
+    )
     label = models.CharField(max_length=20, unique=True, help_text='Such as "2026-11-20.1".')
     document = models.TextField(help_text="YAML, exactly as written.")
     digest = models.CharField(max_length=64, help_text="SHA-256 of the document, in hex.")
@@ -72,9 +85,12 @@ class PolicyVersion(Chained):
         verbose_name = "policy version"
         constraints = [
             models.UniqueConstraint(
-                fields=["status"],
+                fields=["kind"],
                 condition=models.Q(status="published"),
-                name="policies_one_published_version",
+                name="policies_one_published_of_kind",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(kind__in=VersionKind.values), name="policies_version_kind_known"
             ),
             models.CheckConstraint(
                 condition=models.Q(status__in=VersionStatus.values),

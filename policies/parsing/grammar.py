@@ -16,12 +16,13 @@ from dataclasses import dataclass
 
 import yaml
 
+from audit.lib.yaml_reader import PLAIN_WHOLE, Reader
+from audit.lib.yaml_source import Problem
 from policies.document import Document
 from policies.matrix import RUNS_BY_ITSELF, Cell, OperatingModel, Pattern, guarded, shape_of
 from policies.parsing.matrix import entries_of, misfit
 from policies.parsing.parser import GRAMMAR, parse_document
-from policies.parsing.reader import PLAIN_WHOLE, Reader
-from policies.parsing.yaml_source import DocumentError, Problem, compose
+from policies.parsing.yaml_source import DocumentError, compose
 
 _MOST_CHANGES = 1_000
 

@@ -7,11 +7,16 @@ who never counts.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+import yaml
+
+from audit.lib.spelling import suggestion
+from audit.lib.yaml_reader import Fields, Reader
 from policies import patterns
+from policies.evidence import FRESH_FOR, EvidenceDemand, Supplier
 from policies.matrix import (
     RUNS_BY_ITSELF,
     SAFEGUARDS,
@@ -24,9 +29,9 @@ from policies.matrix import (
     guarded,
     shape_of,
 )
-from policies.parsing.reader import Fields, Reader
 from policies.quorum import role_above
 from policies.roles import DECIDING_ROLES
+from policies.team_names import LOOKED_UP, is_team_name
 from policies.verdicts import HIGHEST_TIER, Deadlines, RequirementSpec
 from policies.windows import Window
 
@@ -162,7 +167,7 @@ def _entry(reader: Reader, windows: Collection[str]) -> Entry:
         tier=keys.read("tier", read_tier, 0),
         action_type=keys.read("action_type", _action_type, patterns.EVERY),
         requirements=keys.read("requirements", read_requirements, None),
-        evidence=keys.read("evidence", lambda item: item.each(_evidence), None),
+        evidence=keys.read("evidence", _evidence, None),
         deadlines=_deadlines(keys),
         reason_required=keys.read("reason_required", Reader.flag, None),
         window=keys.read("window", lambda item: item.one_of(windows, what="a window"), None),
@@ -180,8 +185,30 @@ def _entry(reader: Reader, windows: Collection[str]) -> Entry:
     return Entry(reader, keys, override)
 
 
-def _evidence(reader: Reader) -> str:
-    return reader.text(at_most=60)
+def _evidence(reader: Reader) -> tuple[EvidenceDemand, ...]:
+    demands = {demand.kind: demand for demand in reader.each(_demand)}
+    return tuple(demands.values())
+
+
+def _demand(reader: Reader) -> EvidenceDemand:
+    """A kind the system must have read, or `{kind: ..., by: anyone, fresh: 7d}`."""
+    if not isinstance(reader.node, yaml.MappingNode):
+        return EvidenceDemand(reader.text(at_most=60))
+    keys = reader.fields(required=("kind",), optional=("by", "fresh"))
+    by = keys.read("by", lambda item: item.one_of(Supplier, what="a supplier"), "")
+    return EvidenceDemand(
+        keys.read("kind", _kind, ""),
+        Supplier(by or Supplier.SYSTEM),
+        keys.read("fresh", Reader.duration, None) or FRESH_FOR,
+    )
+
+
+def _kind(reader: Reader) -> str:
+    text = reader.text(at_most=40)
+    is_name = text.isascii() and text.isidentifier() and text == text.lower()
+    if text and (not is_name or text.startswith("_")):
+        reader.problem("must be small letters, digits and _, as in test_result.")
+    return text
 
 
 def _action_type(reader: Reader) -> str:
@@ -233,8 +260,22 @@ def read_requirements(reader: Reader) -> tuple[RequirementSpec, ...]:
     return requirements
 
 
-def read_role(reader: Reader) -> str:
-    return reader.one_of(DECIDING_ROLES, what="a role that decides")
+def read_asked(reader: Reader) -> str:
+    """A team's code, or who is looked up; whether there is such a team is for lint to say."""
+    text = reader.text(at_most=30)
+    return text if not text or text in LOOKED_UP or is_team_name(text) else _no_team(reader, text)
+
+
+def read_team(reader: Reader) -> str:
+    text = reader.text(at_most=30)
+    return text if not text or is_team_name(text) else _no_team(reader, text)
+
+
+def _no_team(reader: Reader, text: str) -> str:
+    known = (*DECIDING_ROLES, *LOOKED_UP)
+    hint = suggestion(text, known) or f" Write a team's code, or one of {', '.join(LOOKED_UP)}."
+    reader.problem(f"'{text}' is not a role that decides.{hint}")
+    return ""
 
 
 def refuse_twice(names: Iterable[str], reader: Reader, what: str) -> None:
@@ -251,15 +292,16 @@ def _requirement(reader: Reader) -> RequirementSpec:
             "alternatives", "excludes", "quorum", "stage", "within_limit", "escalates_to",
         ),
     )  # fmt: skip
-    group = keys.read("group", read_role, "")
-    alternatives = keys.read("alternatives", _roles, ())
-    excludes = keys.read("excludes", _roles, ())
-    escalates_to = keys.read("escalates_to", read_role, role_above(group))
+    group = keys.read("group", read_asked, "")
+    alternatives = keys.read("alternatives", lambda item: _names(item, read_asked), ())
+    excludes = keys.read("excludes", lambda item: _names(item, read_team), ())
+    above = role_above(group) if group in DECIDING_ROLES else ""
+    escalates_to = keys.read("escalates_to", read_team, above)
     if group and group in alternatives:
         keys["alternatives"].problem(f"'{group}' is the group itself; name others.")
     for name in {group, *alternatives} & {*excludes}:
         keys["excludes"].problem(f"'{name}' may answer and is excluded; take it out of one.")
-    if escalates_to in excludes:
+    if escalates_to and escalates_to in excludes:
         reader.problem(f"it escalates to '{escalates_to}', which is excluded; name another role.")
     return RequirementSpec(
         group=group,
@@ -276,7 +318,7 @@ def _few(reader: Reader) -> int:
     return reader.whole(low=1, high=10)
 
 
-def _roles(reader: Reader) -> tuple[str, ...]:
-    names = reader.each(read_role, at_most=10)
+def _names(reader: Reader, read: Callable[[Reader], str]) -> tuple[str, ...]:
+    names = reader.each(read, at_most=10)
     refuse_twice(names, reader, "role")
     return tuple(filter(None, names))

@@ -11,17 +11,27 @@ from collections.abc import Callable
 from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import yaml
+
 from audit.lib.canonical import digest
+from audit.lib.yaml_reader import Fields, Reader
+from audit.lib.yaml_source import Problem
 from policies import patterns
 from policies.cel.compiler import Parameters
-from policies.document import Category, Document, Expectation, TierRule
-from policies.facts import FactError, Facts, declared
-from policies.parsing.matrix import read_matrix, read_role, read_tier, refuse_twice
-from policies.parsing.reader import Fields, Reader
-from policies.parsing.rules import RuleReading, Vocabulary, read_clauses, read_name, read_verdict
-from policies.parsing.yaml_source import DocumentError, Problem, compose
+from policies.document import ASKS_SECURITY, Category, Document, Expectation, TierRule
+from policies.facts import CASE, WEEKDAYS, FactError, Facts, declared
+from policies.parsing.matrix import read_asked, read_matrix, read_tier, refuse_twice
+from policies.parsing.rules import (
+    RuleReading,
+    Vocabulary,
+    read_clauses,
+    read_name,
+    read_pattern,
+    read_verdict,
+)
+from policies.parsing.yaml_source import DocumentError, compose
 from policies.verdicts import HIGHEST_TIER, Verdict
-from policies.windows import WEEKDAYS, Freeze, Window, freeze_span
+from policies.windows import Freeze, Window, freeze_span
 
 T = TypeVar("T")
 
@@ -38,9 +48,12 @@ _NUMBER = re.compile(r"\Aparam\.([a-z0-9_]+)(?: ([+-]) (\d{1,15}))?\Z", re.ASCII
 
 
 def parse_document(text: str) -> Document:
-    """Read a policy document; raises DocumentError with every problem found."""
+    """Read a policy document, or a floor; raises DocumentError with every problem found."""
     problems: list[Problem] = []
-    keys = Reader(compose(text), "", problems).fields(
+    root = compose(text)
+    if is_floor(root):
+        return _floor(text, Reader(root, "", problems), problems)
+    keys = Reader(root, "", problems).fields(
         required=("rules", "tiers", "matrix"), optional=_OPTIONAL
     )
     keys.read("grammar", _grammar, None)
@@ -59,8 +72,8 @@ def parse_document(text: str) -> Document:
         keys["tiers"].problem("needs a rule.")
     if "tests" in keys:
         refuse_twice((test.name for test in tests), keys["tests"], "test name")
-    if problems or matrix is None:
-        raise DocumentError(tuple(sorted(problems, key=lambda p: (p.line, p.column))))
+    _refuse(problems)
+    assert matrix is not None  # noqa: S101 - without a problem there is one
     return Document(
         digest=digest(text),
         rules=rules,
@@ -73,6 +86,46 @@ def parse_document(text: str) -> Document:
         parameters=parameters,
         categories=categories,
     )
+
+
+def is_floor(root: yaml.Node) -> bool:
+    """Whether the document says `kind: floor`."""
+    entries = root.value if isinstance(root, yaml.MappingNode) else ()
+    return any(key.value == "kind" and value.value == "floor" for key, value in entries)
+
+
+def _floor(text: str, reader: Reader, problems: list[Problem]) -> Document:
+    """Rules that ask or deny and tiers that raise: what is evaluated with every version.
+
+    It has no matrix, and no parameters: a version's could not be told from them.
+    """
+    keys = reader.fields(
+        required=("kind", "rules"), optional=("grammar", "categories", "tiers", "tests")
+    )
+    keys.read("grammar", _grammar, None)
+    categories = keys.read("categories", _categories, {})
+    words = Vocabulary((), tuple(categories))
+    rules = keys.read("rules", RuleReading(words, of_floor=True).rules, ())
+    tiers = keys.read("tiers", _list_of(lambda item: _tier_rule(item, words), at_most=200), ())
+    tests = keys.read("tests", _list_of(lambda item: _expectation(item, words), at_most=500), ())
+    if "tests" in keys:
+        refuse_twice((test.name for test in tests), keys["tests"], "test name")
+    _refuse(problems)
+    return Document(
+        digest=digest(text),
+        rules=rules,
+        tiers=tiers,
+        matrix=ASKS_SECURITY,
+        windows={},
+        tests=tests,
+        categories=categories,
+        is_floor=True,
+    )
+
+
+def _refuse(problems: list[Problem]) -> None:
+    if problems:
+        raise DocumentError(tuple(sorted(problems, key=lambda p: (p.line, p.column))))
 
 
 def _grammar(reader: Reader) -> None:
@@ -126,7 +179,7 @@ def _expectation(reader: Reader, words: Vocabulary) -> Expectation:
     expected = keys.read(
         "expect", lambda item: item.fields(required=("verdict",), optional=("tier", "groups")), none
     )
-    groups = expected.read("groups", _list_of(read_role, at_most=100), None)
+    groups = expected.read("groups", _list_of(read_asked, at_most=100), None)
     return Expectation(
         name=keys.read("name", Reader.text, ""),
         facts=keys.read("facts", lambda item: _facts(item, words), Facts()),
@@ -138,7 +191,13 @@ def _expectation(reader: Reader, words: Vocabulary) -> Expectation:
 
 def _facts(reader: Reader, words: Vocabulary) -> Facts:
     given: dict[str, object] = {}
-    for name, item in reader.entries(list(declared()), what="fact").items():
+    for name, item in reader.entries([*declared(), *CASE], what="fact").items():
+        if name in CASE:
+            given[name] = item.value()
+            if not isinstance(given[name], dict):
+                item.problem(f"{name} is an object; write its fields below it.")
+                given[name] = {}
+            continue
         fact = declared()[name]
         try:
             given[name] = fact.accept(_value(item, fact.kind, words))
@@ -196,7 +255,7 @@ def _freeze(reader: Reader) -> Freeze | None:
     reason = keys.read("reason", Reader.text, "")
     action_types = keys.read(
         "action_types",
-        lambda item: item.each(_pattern, empty="needs an action type; leave it out for all."),
+        lambda item: item.each(read_pattern, empty="needs an action type; leave it out for all."),
         (patterns.EVERY,),
     )
     begins = keys.read("from", Reader.wall_time, None)
@@ -209,13 +268,6 @@ def _freeze(reader: Reader) -> Freeze | None:
         return None
     begins_at, ends_at = freeze_span(begins, ends, tz)
     return Freeze(name, begins_at, ends_at, action_types, reason)
-
-
-def _pattern(reader: Reader) -> str:
-    text = reader.text()
-    if text and not patterns.is_pattern(text):
-        reader.problem("must be an action type (refund.issue) or a family (refund.*).")
-    return text
 
 
 def _weekday(reader: Reader) -> int:

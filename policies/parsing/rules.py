@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field, replace
 from datetime import date
 
 from audit.lib.money import Money, MoneyError
+from audit.lib.spelling import suggestion
+from audit.lib.yaml_reader import Reader
+from policies import patterns
 from policies.cel.analysis import scope_of
-from policies.cel.compiler import Parameters, suggestion
+from policies.cel.compiler import ClauseError, Parameters, compile_clause
 from policies.document import Rule, Standing
 from policies.parsing.matrix import read_requirements, read_tier, refuse_twice
-from policies.parsing.reader import Reader
 from policies.verdicts import Verdict
 
 _NO_CLAUSES = 'needs at least one clause; write - "true" for a rule about everything.'
@@ -59,8 +62,30 @@ def read_verdict(reader: Reader) -> Verdict:
     return Verdict(reader.one_of(Verdict, what="a verdict") or Verdict.DENY)
 
 
-def read_clauses(reader: Reader, words: Vocabulary) -> tuple[str, ...]:
-    return reader.each(lambda item: item.clause(words.parameters), at_most=50, empty=_NO_CLAUSES)
+def read_clauses(reader: Reader, words: Vocabulary, *, with_case: bool = False) -> tuple[str, ...]:
+    return reader.each(
+        lambda item: _clause(item, words.parameters, with_case=with_case),
+        at_most=50,
+        empty=_NO_CLAUSES,
+    )
+
+
+def _clause(reader: Reader, parameters: Parameters, *, with_case: bool) -> str:
+    """A CEL clause, compiled to find its mistakes now."""
+    text = reader.text(at_most=10_000)
+    try:
+        if text:
+            compile_clause(text, parameters, with_case=with_case)
+    except ClauseError as error:
+        reader.problem_inside(str(error), line=error.line, column=error.column)
+    return text
+
+
+def read_pattern(reader: Reader) -> str:
+    text = reader.text()
+    if text and not patterns.is_pattern(text):
+        reader.problem("must be an action type (refund.issue) or a family (refund.*).")
+    return text
 
 
 @dataclass(slots=True)
@@ -68,6 +93,7 @@ class RuleReading:
     """Rules refer to one another, so they are checked together once all are read."""
 
     words: Vocabulary
+    of_floor: bool = False
     _instead_of: list[tuple[Reader, str]] = field(default_factory=list)
 
     def rules(self, reader: Reader) -> tuple[Rule, ...]:
@@ -83,13 +109,17 @@ class RuleReading:
     def _rule(self, reader: Reader) -> Rule:
         keys = reader.fields(
             required=("id", "owner", "reason", "when", "effect"),
-            optional=("tier", "requirements", "adds", "categories", "standing"),
+            optional=("on", "tier", "requirements", "adds", "categories", "standing"),
         )
+        on = keys.read("on", _read_scope, ())
         rule = Rule(
             id=keys.read("id", read_name, ""),
             owner=keys.read("owner", read_name, ""),
             reason=keys.read("reason", self.words.reason, ""),
-            when=keys.read("when", lambda item: read_clauses(item, self.words), ()),
+            on=on,
+            when=keys.read(
+                "when", lambda item: read_clauses(item, self.words, with_case=bool(on)), ()
+            ),
             effect=keys.read("effect", read_verdict, Verdict.DENY),
             tier=keys.read("tier", read_tier, 0),
             requirements=keys.read("requirements", read_requirements, ()),
@@ -99,6 +129,10 @@ class RuleReading:
         )
         if rule.effect != Verdict.REQUIRE_APPROVAL and (rule.requirements or rule.adds):
             reader.problem(f"a rule that says {rule.effect} asks nobody; remove its requirements.")
+        if self.of_floor:
+            _refuse_looser(rule, reader)
+        if on:
+            rule = replace(rule, when=(_about(on), *rule.when))
         if rule.standing is None:
             return rule
         if rule.effect != Verdict.ALLOW:
@@ -131,6 +165,27 @@ class RuleReading:
                 'needs a scope: add a clause such as action.counterparty == "..." to when, on one '
                 f"of {', '.join(_WHOM)}."
             )
+
+
+def _refuse_looser(rule: Rule, reader: Reader) -> None:
+    """What would take from the policy a floor is evaluated with."""
+    if rule.effect == Verdict.ALLOW:
+        reader.problem("a floor allows nothing; say require_approval or deny.")
+    if rule.requirements:
+        reader.problem("a floor replaces nobody the policy asks; write adds for requirements.")
+
+
+def _read_scope(reader: Reader) -> tuple[str, ...]:
+    return reader.each(read_pattern, empty="needs an action type; leave it out for all.")
+
+
+def _about(on: tuple[str, ...]) -> str:
+    """The types as a clause, in front of the rule's own: what is said about clauses knows of it."""
+    families = sorted(pattern for pattern in on if pattern.endswith("*"))
+    keys = ", ".join(json.dumps(key) for key in sorted({*on} - {*families}))
+    named = [f"action.type in [{keys}]"] if keys else []
+    named += [f"action.type.startsWith({json.dumps(family[:-1])})" for family in families]
+    return " || ".join(named)
 
 
 def _until(rule: Rule, standing: Standing) -> Rule:

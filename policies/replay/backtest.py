@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Protocol
 
 from policies.document import Document
-from policies.evaluate import ENGINE, evaluate_stored
-from policies.facts import declared
+from policies.evaluate import ENGINE, FLOOR, evaluate_stored
+from policies.facts import CASE, declared
 from policies.models.replays import Direction
 from policies.replay.summary import Summary
 from policies.verdicts import Evaluation, Verdict
@@ -110,6 +110,9 @@ class Replay:
     document: Document
     past: PastCases | None = None
     base_currency: str = "EUR"
+    rules: tuple[str, ...] = ()
+    """Whose matches are of interest: ids of the replayed document's, where it has another beside
+    it; else all."""
     summary: Summary = field(default_factory=Summary)
     _matched: set[str] = field(default_factory=set)
 
@@ -131,8 +134,9 @@ class Replay:
 
     def finished(self) -> Summary:
         """The summary, with what is only known at the end."""
+        rules = self.rules or tuple(rule.id for rule in self.document.rules)
         self.summary.never_matched = tuple(
-            rule.id for rule in self.document.rules if rule.id not in self._matched
+            id for id in rules if not self._matched & {id, f"{FLOOR}{id}"}
         )
         return self.summary
 
@@ -141,9 +145,10 @@ class Replay:
 
         Facts not named keep their defaults; facts this release does not know are left out.
         """
-        if not facts.keys() <= declared().keys():
+        known = declared().keys() | CASE
+        if not facts.keys() <= known:
             self.summary.unknown_facts += 1
-            facts = {name: value for name, value in facts.items() if name in declared()}
+            facts = {name: value for name, value in facts.items() if name in known}
         found = evaluate_stored(self.document, facts, version=_VERSION, with_clauses=False)
         self.summary.failed_closed += bool(found.failed_closed)
         self._matched.update(entry.rule for entry in found.matched if entry.owner != ENGINE)

@@ -27,11 +27,11 @@ from policies.document import Document
 from policies.exceptions import PolicyError
 from policies.models import Backtest, BacktestFlip, PolicyVersion
 from policies.models.replays import BacktestStatus
-from policies.models.versions import VersionStatus
+from policies.models.versions import VersionKind, VersionStatus
 from policies.parsing.grammar import read_stored
 from policies.parsing.yaml_source import DocumentError
 from policies.replay.backtest import Flip, PastCases, Replay
-from policies.services.evaluation import active_version
+from policies.services.evaluation import document_of, versions_in_force
 
 logger = logging.getLogger(__name__)
 
@@ -67,20 +67,23 @@ def request_backtest(version_id: int, *, actor: Actor) -> Backtest:
     An unfinished replay of the same document against the same policy is returned instead of a
     second one. Raises PolicyError: not_risk_owner, unknown_version, not_replayable.
     """
-    refusal = may_write_policy(actor)
-    if refusal:
-        raise PolicyError(refusal.code, refusal.message)
     try:
         version = PolicyVersion.objects.select_for_update(of=("self",)).get(pk=version_id)
     except PolicyVersion.DoesNotExist as error:
         raise PolicyError("unknown_version", "There is no such policy version.") from error
+    refusal = may_write_policy(actor, floor=version.kind == VersionKind.FLOOR)
+    if refusal:
+        raise PolicyError(refusal.code, refusal.message)
     if version.status not in REPLAYABLE:
         raise PolicyError(
             "not_replayable", f"Version {version.label} is {version.status}; draft a new one."
         )
-    against = active_version()
+    versions = versions_in_force()
+    against, beside = versions.policy, versions.floor
+    if version.kind == VersionKind.FLOOR:
+        against, beside = beside, against
     running = version.backtests.filter(
-        status__in=UNFINISHED, digest=version.digest, against=against
+        status__in=UNFINISHED, digest=version.digest, against=against, beside=beside
     ).first()
     if running is not None:
         return running
@@ -88,6 +91,7 @@ def request_backtest(version_id: int, *, actor: Actor) -> Backtest:
         version=version,
         digest=version.digest,
         against=against,
+        beside=beside,
         requested_by_id=int(actor.id) if actor.kind == ActorKind.HUMAN else None,
         created_at=db_clock.now(),
     )
@@ -158,7 +162,12 @@ def _document(order: Backtest) -> Document:
 
 def _carry_out(order: Backtest, document: Document) -> None:
     past = past_cases()
-    replay = Replay(document, past=past, base_currency=settings.BASE_CURRENCY)
+    replay = Replay(
+        _together(order, document),
+        past=past,
+        base_currency=settings.BASE_CURRENCY,
+        rules=tuple(rule.id for rule in document.rules),
+    )
     _still_ours(order, total=past.how_many(MOST_CASES))
     for batch in past.newest(MOST_CASES):
         flips = replay.over(batch)
@@ -166,6 +175,19 @@ def _carry_out(order: Backtest, document: Document) -> None:
             _still_ours(order, done=replay.summary.total)
             _keep(order, flips)
     _finish(order, replay.finished().as_json(), replay.summary.total)
+
+
+def _together(order: Backtest, document: Document) -> Document:
+    """The document as it would be evaluated: above the floor, or as the floor below the policy."""
+    if order.beside is None:
+        return document
+    other = document_of(order.beside)
+    if isinstance(other, str):
+        raise PolicyError("unreadable", other)
+    floor_label = order.version.label if document.is_floor else order.beside.label
+    if document.is_floor:
+        return other.under(document, floor_label)
+    return document.under(other, floor_label)
 
 
 def _still_ours(order: Backtest, **values: int) -> None:
@@ -223,6 +245,7 @@ def _finish(order: Backtest, summary: str, total: int) -> None:
             "version": version.label,
             "digest": order.digest,
             "against": order.against.label if order.against else "",
+            "beside": order.beside.label if order.beside else "",
             "replay": order.pk,
             "total": total,
             "flips": order.flips.count(),

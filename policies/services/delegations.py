@@ -17,16 +17,16 @@ from audit.lib.money import Money, MoneyError, exponent
 from audit.services import record, save_with_history
 from policies import patterns
 from policies.authority import (
-    deciding_roles,
     limits_of,
+    may_be_asked,
     may_configure,
     people_who_never_decide,
-    roles_of,
+    teams_of,
 )
 from policies.exceptions import PolicyError
 from policies.models import AuthorityChange, Delegation, User
-from policies.roles import DECIDING_ROLES
 from policies.services.dual_control import carries_out, person_of, propose_change, require_reason
+from policies.teams import team_codes
 
 GIVE = "delegation.give"
 LONGEST = timedelta(days=90)
@@ -246,10 +246,9 @@ def _check_people(lender: User, delegate: User) -> None:
 
 def _check_scope(lender: User, terms: _Terms) -> None:
     """Only one's own roles and limits: what was delegated to them is not delegated further."""
-    held = deciding_roles(roles_of(lender))
-    if terms.group and terms.group not in DECIDING_ROLES:
+    if terms.group and terms.group not in team_codes():
         raise PolicyError("unknown_role", f"{terms.group} is no role that decides.")
-    if not held or (terms.group and terms.group not in held):
+    if not (terms.group in teams_of(lender) if terms.group else may_be_asked(lender)):
         raise PolicyError(
             "not_in_group", f"{lender} is not in {terms.group or 'any role that decides'}."
         )

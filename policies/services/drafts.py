@@ -10,7 +10,7 @@ from audit.lib import db_clock
 from audit.services import record
 from policies.exceptions import PolicyError
 from policies.models import PolicyVersion, User
-from policies.models.versions import VersionStatus
+from policies.models.versions import VersionKind, VersionStatus
 from policies.parsing.grammar import read_stored
 from policies.parsing.parser import parse_document
 from policies.services.backtests import request_backtest
@@ -34,7 +34,8 @@ def edit_draft(
 
     `seen` is the digest of the text the editor started from. A running shadow ends: its chart is
     about one text. Raises DocumentError when it cannot be a policy, PolicyError: unknown_version,
-    not_risk_owner, reason_missing, not_a_draft, changed_meanwhile, nothing_changed, lint_errors.
+    not_risk_owner, reason_missing, not_a_draft, changed_meanwhile, nothing_changed, other_kind,
+    lint_errors.
     """
     actor = Actor.human(editor)
     version, _ = open_version(version_id, actor, reason)
@@ -48,6 +49,10 @@ def edit_draft(
             "Somebody saved another text meanwhile. Open the draft again and put yours into it.",
         )
     parsed = parse_document(document)
+    if parsed.is_floor != (version.kind == VersionKind.FLOOR):
+        raise PolicyError(
+            "other_kind", "A policy does not become a floor, nor a floor a policy. Draft a new one."
+        )
     if parsed.digest == version.digest:
         raise PolicyError("nothing_changed", "The text is the same as before.")
     check_errors(parsed)

@@ -74,6 +74,7 @@ class Kind:
 
     apply: Applier
     check_proposer: Proposing
+    raises_authority: bool = True
 
 
 _KINDS: dict[str, Kind] = {}
@@ -83,9 +84,12 @@ def _ops_admin(actor: Actor, payload: JsonObject) -> None:
     check_may_configure(actor)
 
 
-def carries_out(kind: str, *, proposed_by: Proposing = _ops_admin) -> Callable[[A], A]:
+def carries_out(
+    kind: str, *, proposed_by: Proposing = _ops_admin, raises_authority: bool = True
+) -> Callable[[A], A]:
     """Register what carries out an agreed change of this kind; ops admins propose by default.
 
+    `raises_authority` is False for what gives nobody more to decide, such as another address.
     The function gets the payload, the `proposer`, and as `actor` whoever agreed. Raises ValueError
     when the kind is taken.
     """
@@ -93,10 +97,15 @@ def carries_out(kind: str, *, proposed_by: Proposing = _ops_admin) -> Callable[[
     def register(apply: A) -> A:
         if kind in _KINDS:
             raise ValueError(f"Two services carry out {kind}.")
-        _KINDS[kind] = Kind(apply, proposed_by)
+        _KINDS[kind] = Kind(apply, proposed_by, raises_authority)
         return apply
 
     return register
+
+
+def raises_authority(change: AuthorityChange) -> bool:
+    """Whether somebody may decide more once it is carried out."""
+    return _KINDS[change.kind].raises_authority
 
 
 @transaction.atomic

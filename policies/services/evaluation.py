@@ -1,23 +1,26 @@
-"""Asking the published policy: the right version, compiled once per process, failing closed."""
+"""Asking the published policy and its floor: compiled once per process, failing closed."""
 
 from __future__ import annotations
 
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 from threading import Lock
 from time import thread_time
 
 from audit.lib.canonical import digest
+from audit.lib.prepared import Prepared, Question
 from policies.document import Document, may_begin_at
-from policies.evaluate import evaluate, fail_closed
+from policies.evaluate import FLOOR, evaluate, fail_closed
 from policies.facts import Facts
 from policies.models import PolicyVersion
-from policies.models.versions import VersionStatus
+from policies.models.versions import VersionKind, VersionStatus
 from policies.parsing.grammar import read_stored
 from policies.parsing.yaml_source import DocumentError
-from policies.verdicts import Evaluation
+from policies.quorum import merged_requirements
+from policies.verdicts import Evaluation, Verdict
 from policies.windows import is_open
 
 logger = logging.getLogger(__name__)
@@ -27,32 +30,77 @@ LONGEST_EVALUATION = 0.5
 _MOST_COMPILED = 32
 
 
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The published version of the policy, and the one of the floor it cannot weaken."""
+
+    policy: PolicyVersion | None = None
+    floor: PolicyVersion | None = None
+
+
+def versions_in_force() -> InForce:
+    """Both, without their texts; None for what there is none of."""
+    found = {version.kind: version for version in _PUBLISHED.all()}
+    return InForce(found.get(VersionKind.ORDINARY), found.get(VersionKind.FLOOR))
+
+
 def active_version() -> PolicyVersion | None:
-    """The published version, without its text; None when there is none."""
-    return PolicyVersion.objects.filter(status=VersionStatus.PUBLISHED).defer("document").first()
+    """The published version of the policy, without its text; None when there is none."""
+    return versions_in_force().policy
+
+
+def versions_asked() -> Question:
+    """What `versions_in_force` asks."""
+    return _PUBLISHED.asking()
+
+
+_PUBLISHED = Prepared(
+    lambda: PolicyVersion.objects.filter(status=VersionStatus.PUBLISHED).defer("document")
+)
 
 
 def evaluate_active(
     facts: Facts, *, cpu_seconds: Callable[[], float] = thread_time
 ) -> tuple[PolicyVersion | None, Evaluation]:
     """What the published policy says. Without one, or with a broken one, people must decide."""
-    version = active_version()
-    if version is None:
-        return None, fail_closed("No policy is published.")
-    return version, evaluate_version(version, facts, cpu_seconds=cpu_seconds)
+    versions = versions_in_force()
+    return versions.policy, evaluate_together(versions, facts, cpu_seconds=cpu_seconds)
+
+
+def evaluate_together(
+    versions: InForce, facts: Facts, *, cpu_seconds: Callable[[], float] = thread_time
+) -> Evaluation:
+    """What policy and floor say together: the strictest of both.
+
+    What the floor denies stays denied without a policy; without a floor that can be read people
+    decide.
+    """
+    if versions.policy is None:
+        return _under_floor(fail_closed("No policy is published."), versions.floor, facts)
+    return evaluate_version(versions.policy, facts, floor=versions.floor, cpu_seconds=cpu_seconds)
 
 
 def evaluate_version(
-    version: PolicyVersion, facts: Facts, *, cpu_seconds: Callable[[], float] = thread_time
+    version: PolicyVersion,
+    facts: Facts,
+    *,
+    floor: PolicyVersion | None = None,
+    cpu_seconds: Callable[[], float] = thread_time,
 ) -> Evaluation:
-    """What one version says, published or not; people must decide when it cannot be read.
+    """What one version says above that floor; people must decide when either cannot be read.
 
     So they must when it takes more than LONGEST_EVALUATION: the processor's time, not the wall's,
     so that a busy machine sends nobody anything.
     """
     document = document_of(version)
     if isinstance(document, str):
-        return fail_closed(document, version=version.label)
+        return _under_floor(fail_closed(document, version=version.label), floor, facts)
+    below = document_of(floor) if floor else None
+    if isinstance(below, str):
+        said = evaluate(document, facts, version=version.label)
+        return said if said.verdict == Verdict.DENY else fail_closed(below, version=version.label)
+    if floor is not None and below is not None:
+        document = _together(document, version, below, floor)
     begun = cpu_seconds()
     return evaluate(
         document,
@@ -60,6 +108,36 @@ def evaluate_version(
         version=version.label,
         in_time=lambda: cpu_seconds() - begun < LONGEST_EVALUATION,
     )
+
+
+def _under_floor(failed: Evaluation, floor: PolicyVersion | None, facts: Facts) -> Evaluation:
+    """The answer without a policy, and on top of it what the floor asks or denies by itself."""
+    below = document_of(floor) if floor else ""
+    if floor is None or isinstance(below, str):
+        return failed
+    said = evaluate(below, facts, version=failed.version)
+    denies = said.verdict == Verdict.DENY
+    asked = merged_requirements([*failed.requirements, *said.requirements])
+    spoke = tuple(entry for entry in said.trace if entry.rule.startswith(FLOOR))
+    return replace(
+        failed,
+        verdict=Verdict.DENY if denies else failed.verdict,
+        requirements=() if denies else asked,
+        trace=(*spoke, *failed.trace),
+        floor=floor.label,
+    )
+
+
+def _together(
+    document: Document, version: PolicyVersion, below: Document, floor: PolicyVersion
+) -> Document:
+    """Both as one set of rules, compiled once."""
+    key = f"{version.digest} {floor.label} {floor.digest}"
+    known = _compiled.get(key)
+    if known is None:
+        known = document.under(below, floor.label)
+        _compiled.put(key, known)
+    return known
 
 
 def document_of(version: PolicyVersion) -> Document | str:

@@ -14,7 +14,7 @@ from audit.lib.canonical import JsonObject
 from audit.services import record, save_with_history
 from policies.exceptions import PolicyError
 from policies.models import AuthorityChange, User
-from policies.roles import BREAK_GLASS, DECIDING_ROLES, NEVER_DECIDE
+from policies.roles import BREAK_GLASS, NEVER_DECIDE
 from policies.services import passwords
 from policies.services.accounts import check_person, locked_account, refuse_own
 from policies.services.dual_control import (
@@ -24,6 +24,7 @@ from policies.services.dual_control import (
     require_reason,
 )
 from policies.services.publishable import document_in_force
+from policies.teams import team_codes
 
 ROLES = "user.roles"
 
@@ -116,6 +117,12 @@ def change_roles(
     if added or waits:
         return _propose_roles(user, sorted(added), sorted(waits), actor=actor, reason=reason)
     return user
+
+
+def join(user_id: int, role: str, *, actor: Actor, reason: str) -> User | AuthorityChange:
+    """Give the account one more role; see `change_roles`."""
+    held = _held(locked_account(user_id))
+    return change_roles(user_id, actor=actor, roles=held | {role}, reason=reason)
 
 
 @carries_out(ROLES)
@@ -229,7 +236,7 @@ def _may_come_to_decide(user: User, after: set[str]) -> bool:
     """Whether any account of this person would hold a role that decides."""
     others = User.objects.filter(person=user.person).exclude(pk=user.pk)
     held = set(others.values_list("groups__name", flat=True)) | after
-    return bool(held & {*DECIDING_ROLES, BREAK_GLASS})
+    return bool(held & {*team_codes(), BREAK_GLASS})
 
 
 def _groups(roles: Iterable[str]) -> list[Group]:

@@ -16,7 +16,7 @@ from django.utils.module_loading import import_string
 from audit.actors import Actor, ActorKind
 from audit.events import AuditCode
 from audit.lib import db_clock
-from audit.lib.canonical import digest
+from audit.lib.canonical import JsonObject, digest
 from audit.selectors import events_of
 from audit.services import stream
 from policies.authority import Refusal, may_write_policy
@@ -24,15 +24,17 @@ from policies.document import Document
 from policies.exceptions import PolicyError
 from policies.models import ApprovalLimit, Backtest, PolicyVersion, User
 from policies.models.replays import BacktestStatus
-from policies.models.versions import VersionStatus
+from policies.models.versions import VersionKind, VersionStatus
 from policies.parsing.parser import parse_document
 from policies.parsing.yaml_source import DocumentError
 from policies.services.dual_control import require_reason
-from policies.services.evaluation import active_version, document_of
+from policies.services.evaluation import document_of, versions_in_force
 from policies.static_analysis import lint
+from policies.static_analysis.case import Schemas
 from policies.static_analysis.findings import Finding, Severity
 from policies.static_analysis.lint import failed_tests
 from policies.static_analysis.reach import HeldLimit, Member, People
+from policies.teams import answers_to, team_codes
 
 UNPUBLISHED = (VersionStatus.DRAFT, VersionStatus.PROPOSED)
 
@@ -53,25 +55,36 @@ def locked_version(version_id: int) -> PolicyVersion:
 def open_version(version_id: int, actor: Actor, reason: str) -> tuple[PolicyVersion, User]:
     """The version, locked in turn, and the person who may change it and says why.
 
-    Raises PolicyError: unknown_version, not_risk_owner, reason_missing.
+    Raises PolicyError: unknown_version, not_risk_owner, not_security, reason_missing.
     """
     in_turn()
     version = locked_version(version_id)
-    person = check_may_write(actor)
+    person = check_may_write(actor, floor=version.kind == VersionKind.FLOOR)
     require_reason(reason)
     return version, person
 
 
-def in_force() -> PolicyVersion | None:
-    """The one published version."""
-    return PolicyVersion.objects.filter(status=VersionStatus.PUBLISHED).first()
+def in_force(kind: str = VersionKind.ORDINARY) -> PolicyVersion | None:
+    """The one published version of that kind."""
+    return PolicyVersion.objects.filter(status=VersionStatus.PUBLISHED, kind=kind).first()
 
 
-def check_may_write(actor: Actor) -> User:
-    """The person acting; raises PolicyError: not_risk_owner. Parts of the system write none."""
-    refusal = may_write_policy(actor)
+def beside(kind: str) -> PolicyVersion | None:
+    """What is in force of the other kind: such a version is evaluated together with it."""
+    is_floor = kind == VersionKind.FLOOR
+    return in_force(VersionKind.ORDINARY if is_floor else VersionKind.FLOOR)
+
+
+def check_may_write(actor: Actor, *, floor: bool = False) -> User:
+    """The person acting. Parts of the system write none.
+
+    Raises PolicyError: not_risk_owner, or for the floor not_security.
+    """
+    refusal = may_write_policy(actor, floor=floor)
     if refusal is None and actor.kind == ActorKind.HUMAN:
         return User.objects.get(pk=actor.id)
+    if refusal is not None and floor:
+        raise PolicyError(refusal.code, refusal.message)
     raise PolicyError("not_risk_owner", "Only a risk owner or an ops admin writes policy.")
 
 
@@ -119,9 +132,13 @@ def involvement_in(version: PolicyVersion, person: User) -> Refusal | None:
 
 
 def finished_replay(version: PolicyVersion, against: PolicyVersion | None) -> Backtest | None:
-    """The newest finished replay of exactly this text against that version."""
+    """The newest finished replay of exactly this text against that version, beside what is now."""
     return Backtest.objects.filter(
-        version=version, digest=version.digest, against=against, status=BacktestStatus.DONE
+        version=version,
+        digest=version.digest,
+        against=against,
+        beside=beside(version.kind),
+        status=BacktestStatus.DONE,
     ).first()
 
 
@@ -154,7 +171,7 @@ def _errors(document: Document) -> Refusal | None:
     An error the version in force has word for word stops nobody: the next version may be about
     something else, and urgent.
     """
-    current = document_in_force()
+    current = document_in_force(floor=document.is_floor)
     known = set(check_document(current, None)) if current else set()
     errors = [
         f"{_upper(one.what)}: {one.sentence}"
@@ -169,9 +186,14 @@ def _upper(text: str) -> str:
 
 
 def _unreplayed(version: PolicyVersion) -> Refusal | None:
-    current = in_force()
+    current, other = in_force(version.kind), beside(version.kind)
     if finished_replay(version, current) is not None:
         return None
+    same = Backtest.objects.filter(version=version, digest=version.digest, against=current)
+    if other is not None and same.filter(status=BacktestStatus.DONE).exists():
+        return Refusal(
+            "outdated", f"{other.label} came into force meanwhile. Replay it together with that."
+        )
     if current is not None and version.based_on_id != current.pk:
         return Refusal(
             "outdated",
@@ -185,6 +207,12 @@ def _unreplayed(version: PolicyVersion) -> Refusal | None:
 class _ActionType(Protocol):
     @property
     def key(self) -> str: ...
+    @property
+    def schema(self) -> JsonObject: ...
+    @property
+    def shown(self) -> JsonObject: ...
+    @property
+    def offers(self) -> JsonObject: ...
 
 
 def check_document(
@@ -199,24 +227,40 @@ def check_document(
         before=before,
         people=people_now(),
         action_types=known_action_types(),
+        schemas=known_schemas(),
+        teams=team_codes(),
         today=db_clock.today(),
         text=text,
+        floor=None if document.is_floor else document_in_force(floor=True),
     )
 
 
-def document_in_force() -> Document | None:
-    """The published document; None when there is none, or none that can be read."""
-    version = active_version()
+def document_in_force(*, floor: bool = False) -> Document | None:
+    """The published document, or floor; None when there is none, or none that can be read."""
+    versions = versions_in_force()
+    version = versions.floor if floor else versions.policy
     document = document_of(version) if version else None
     return document if isinstance(document, Document) else None
 
 
 def known_action_types() -> frozenset[str]:
     """Keys of every action type this deployment has."""
-    action_types = cast(
-        "Callable[[], Iterable[_ActionType]]", import_string(settings.POLICY_ACTION_TYPES)
-    )
-    return frozenset(item.key for item in action_types())
+    return frozenset(item.key for item in _action_types())
+
+
+def known_schemas() -> Schemas:
+    """What the cases of each action type look like, as far as it says so."""
+    return {
+        item.key: {"params": item.schema}
+        | ({"before": item.shown, "after": item.shown} if item.shown else {})
+        | ({"target": item.offers} if item.offers else {})
+        for item in _action_types()
+    }
+
+
+def _action_types() -> Iterable[_ActionType]:
+    every = cast("Callable[[], Iterable[_ActionType]]", import_string(settings.POLICY_ACTION_TYPES))
+    return every()
 
 
 def people_now() -> People:
@@ -241,4 +285,5 @@ def people_now() -> People:
             HeldLimit(person or "", group or "", action_type, currency, each_minor)
             for person, group, action_type, currency, each_minor in held
         ),
+        answers_to=answers_to(),
     )

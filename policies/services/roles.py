@@ -12,20 +12,23 @@ from audit.actors import Actor
 from audit.events import AuditCode
 from audit.services import record, stream
 from policies.exceptions import PolicyError
-from policies.roles import ROLES, Role
+from policies.roles import ROLES, Role, role_of
 from policies.services.dual_control import check_may_configure
+from policies.teams import made_teams
 
 
 @transaction.atomic
 def sync_roles(*, actor: Actor, roles: Iterable[Role] = ROLES) -> tuple[str, ...]:
     """Create missing roles, give each exactly its permissions; returns what changed, in words.
 
+    Teams a company made are given what every team has.
+
     A second run changes and records nothing. Groups that are no role are left alone. Raises
     PolicyError: not_ops_admin, unknown_permission (nothing is changed then).
     """
     subject = stream("roles")
     check_may_configure(actor)
-    roles = tuple(roles)
+    roles = (*roles, *(role_of(code) for code in made_teams()))
     known = {permission.pk: _name(permission) for permission in _with_app(Permission.objects.all())}
     wanted = {role.name: _permissions(role, known) for role in roles}
     unknown = [f"{role}: {name}" for role, (_, missing) in wanted.items() for name in missing]
@@ -42,6 +45,13 @@ def sync_roles(*, actor: Actor, roles: Iterable[Role] = ROLES) -> tuple[str, ...
             data={"changes": list(changes), "count": len(changes)},
         )
     return tuple(changes)
+
+
+def group_of(role: Role) -> Group:
+    """The role's group with exactly the role's permissions."""
+    known = {permission.pk: _name(permission) for permission in _with_app(Permission.objects.all())}
+    _sync(role, _permissions(role, known)[0])
+    return Group.objects.get(name=role.name)
 
 
 def _sync(role: Role, wanted: dict[int, str]) -> list[str]:

@@ -24,9 +24,9 @@ from audit.services import record
 from policies.exceptions import PolicyError
 from policies.facts import Facts
 from policies.models import PolicyVersion, ShadowVerdict
-from policies.models.versions import VersionStatus
+from policies.models.versions import VersionKind, VersionStatus
 from policies.replay.backtest import LAID_OVER, Said, direction_of, with_floor
-from policies.services.evaluation import evaluate_version
+from policies.services.evaluation import InForce, evaluate_together, versions_in_force
 from policies.services.publishable import UNPUBLISHED, open_version
 from policies.verdicts import Evaluation, RuleTrace, Verdict
 
@@ -73,11 +73,14 @@ def observe(
             return
         with transaction.atomic():
             versions = PolicyVersion.objects.filter(pk__in=ids, shadowing_since__isnull=False)
+            now = versions_in_force()
             said = Said.of(evaluation)
             floor = _floor(evaluation.trace)
             rows = []
             for version in versions.defer("document"):
-                answer = Said.of(evaluate_version(version, facts))
+                is_floor = version.kind == VersionKind.FLOOR
+                asked = InForce(now.policy, version) if is_floor else InForce(version, now.floor)
+                answer = Said.of(evaluate_together(asked, facts))
                 shadow = with_floor(said, answer, floor)
                 rows.append(
                     ShadowVerdict(

@@ -11,7 +11,7 @@ from typing import Any
 
 from audit.lib.canonical import JsonObject, JsonValue
 from policies.document import Rule
-from policies.evaluate import ENGINE
+from policies.evaluate import ENGINE, FLOOR
 from policies.models import PolicyVersion
 from policies.services.evaluation import document_of
 from policies.verdicts import Clause, Evaluation, RuleTrace
@@ -34,15 +34,23 @@ def stored_trace(evaluation: Evaluation) -> JsonObject:
     }
 
 
-def rules_in(trace: JsonObject, version: PolicyVersion | None) -> list[dict[str, Any]]:
+def rules_in(
+    trace: JsonObject, version: PolicyVersion | None, floor: PolicyVersion | None = None
+) -> list[dict[str, Any]]:
     """Every rule of a stored trace with its owner, reason, effect and clauses, in order.
 
-    `version` is the one that evaluated. Where it can no longer be read, its words stay empty.
+    `version` is the one that evaluated, above that `floor`. Where one can no longer be read, its
+    words stay empty.
     """
-    document = document_of(version) if version is not None else ""
-    known = {} if isinstance(document, str) else {rule.id: rule for rule in document.rules}
+    known = _rules_of(version, "") | _rules_of(floor, FLOOR)
     entries: list[dict[str, Any]] = list(trace.get("rules", ()))  # type: ignore[arg-type]
     return [entry if "clauses" in entry else _whole(entry, known) for entry in entries]
+
+
+def _rules_of(version: PolicyVersion | None, prefix: str) -> dict[str, Rule]:
+    document = document_of(version) if version is not None else ""
+    rules = () if isinstance(document, str) else document.rules
+    return {f"{prefix}{rule.id}": rule for rule in rules}
 
 
 def _stored(rule: RuleTrace) -> JsonObject:
@@ -67,6 +75,8 @@ def _whole(entry: dict[str, Any], known: dict[str, Rule]) -> dict[str, Any]:
     rule = known.get(entry["rule"])
     outcomes, details = entry["outcomes"], entry.get("details", {})
     texts = rule.when if rule else ()
+    if rule and rule.on:  # of another type's rule only the first was asked
+        texts = texts[: len(outcomes)]
     if len(texts) != len(outcomes):
         texts = ("",) * len(outcomes)
     return {

@@ -15,7 +15,7 @@ from audit.services import record
 from policies.models import PolicyVersion
 from policies.models.versions import VersionStatus
 from policies.parsing.grammar import read_stored
-from policies.services.evaluation import active_version, document_of
+from policies.services.evaluation import active_version, document_of, versions_in_force
 from policies.services.publishable import in_force, in_turn
 from policies.services.versions import next_label
 
@@ -23,10 +23,10 @@ UPGRADER = Actor.system("upgrade")
 
 
 def why_unreadable() -> str:
-    """Why the policy in force cannot be read; empty when it can, or when there is none."""
-    version = active_version()
-    document = document_of(version) if version else ""
-    return document if isinstance(document, str) else ""
+    """Why the policy in force, or its floor, cannot be read; empty when both can."""
+    versions = versions_in_force()
+    found = (document_of(one) for one in (versions.policy, versions.floor) if one is not None)
+    return next((document for document in found if isinstance(document, str)), "")
 
 
 def find_older_grammar(at: datetime) -> list[int]:

@@ -13,10 +13,11 @@ from audit.events import AuditCode
 from audit.lib import db_clock
 from audit.lib.canonical import digest
 from audit.services import record
+from policies.authority import may_write_policy
 from policies.document import Document
 from policies.exceptions import PolicyError
 from policies.models import PolicyEdit, PolicyVersion, User
-from policies.models.versions import VersionStatus
+from policies.models.versions import VersionKind, VersionStatus
 from policies.parsing.parser import parse_document
 from policies.services.dual_control import check_may_configure, require_reason
 from policies.services.publishable import (
@@ -32,20 +33,24 @@ from policies.services.shadow import end_shadow
 from policies.static_analysis.lint import failed_tests
 
 DEFAULT_DOCUMENT = Path(__file__).resolve().parent.parent / "default.yaml"
+DEFAULT_FLOOR = DEFAULT_DOCUMENT.with_name("floor.yaml")
 
 
 @transaction.atomic
 def draft_version(document: str, *, author: User, reason: str) -> PolicyVersion:
-    """Keep a document as a draft for somebody else to publish.
+    """Keep a document as a draft for somebody else to publish; one of `kind: floor` as a floor's.
 
-    Raises DocumentError when it cannot be a policy, PolicyError: not_risk_owner, reason_missing,
-    lint_errors. A draft's own tests may fail; asking for publication is what they stop.
+    Raises DocumentError when it cannot be a policy, PolicyError: not_risk_owner, not_security,
+    reason_missing, lint_errors. A draft's own tests may fail; asking for publication is what they
+    stop.
     """
     in_turn()
     actor = Actor.human(author)
-    check_may_write(actor)
+    if may_write_policy(actor, floor=True) is not None:
+        check_may_write(actor)  # before anything is read
     require_reason(reason)
     parsed = parse_document(document)
+    check_may_write(actor, floor=parsed.is_floor)
     check_errors(parsed)
     return new_version(document, parsed, author=author, reason=reason)
 
@@ -75,18 +80,29 @@ def publish_version(version_id: int, *, publisher: User, reason: str) -> PolicyV
 @transaction.atomic
 def install_default(*, actor: Actor) -> PolicyVersion | None:
     """Publish the default policy on an installation that has no version at all; else do nothing."""
+    return _install(DEFAULT_DOCUMENT, VersionKind.ORDINARY, actor)
+
+
+@transaction.atomic
+def install_default_floor(*, actor: Actor) -> PolicyVersion | None:
+    """Publish the default floor on an installation that never had one; else do nothing."""
+    return _install(DEFAULT_FLOOR, VersionKind.FLOOR, actor)
+
+
+def _install(source: Path, kind: VersionKind, actor: Actor) -> PolicyVersion | None:
     in_turn()
     check_may_configure(actor)
-    if PolicyVersion.objects.exists():
+    if PolicyVersion.objects.filter(kind=kind).exists():
         return None
-    document = DEFAULT_DOCUMENT.read_text(encoding="utf-8")
+    document = source.read_text(encoding="utf-8")
     failures = failed_tests(parse_document(document))
     if failures:
         raise PolicyError("tests_fail", " ".join(failures))
     now = db_clock.now()
     reason = "installed with Countersign"
     version = PolicyVersion.objects.create(
-        label=next_label(now),
+        kind=kind,
+        label=next_label(now, kind),
         document=document,
         digest=digest(document),
         status=VersionStatus.PUBLISHED,
@@ -108,13 +124,15 @@ def new_version(
 ) -> PolicyVersion:
     """A draft with its first text on record. The caller has checked everything, in turn."""
     now = db_clock.now()
+    kind = VersionKind.FLOOR if parsed.is_floor else VersionKind.ORDINARY
     version = PolicyVersion.objects.create(
-        label=next_label(now),
+        kind=kind,
+        label=next_label(now, kind),
         document=document,
         digest=parsed.digest,
         author=author,
         reason=reason,
-        based_on=in_force(),
+        based_on=in_force(kind),
         restores=restores,
         created_at=now,
     )
@@ -147,16 +165,17 @@ def keep_text(version: PolicyVersion, *, editor: User, reason: str, at: datetime
     )
 
 
-def next_label(now: datetime) -> str:
-    """The next free label of the day."""
-    day = localdate(now).isoformat()
-    used = PolicyVersion.objects.filter(label__startswith=f"{day}.").values_list("label", flat=True)
-    return f"{day}.{max((int(label.rpartition('.')[2]) for label in used), default=0) + 1}"
+def next_label(now: datetime, kind: VersionKind = VersionKind.ORDINARY) -> str:
+    """The next free label of the day; a floor's says that it is one."""
+    prefix = "floor-" if kind == VersionKind.FLOOR else ""
+    prefix += localdate(now).isoformat() + "."
+    used = PolicyVersion.objects.filter(label__startswith=prefix).values_list("label", flat=True)
+    return f"{prefix}{max((int(label.rpartition('.')[2]) for label in used), default=0) + 1}"
 
 
 def _retire_current(actor: Actor, now: datetime, *, successor: PolicyVersion) -> None:
     for old in PolicyVersion.objects.select_for_update(of=("self",)).filter(
-        status=VersionStatus.PUBLISHED
+        status=VersionStatus.PUBLISHED, kind=successor.kind
     ):
         old.status = VersionStatus.RETIRED
         old.retired_at = now

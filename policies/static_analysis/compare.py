@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from policies.document import Document, Expectation, Rule, TierRule
-from policies.facts import declared
+from policies.facts import CASE, declared
 from policies.static_analysis.wording import aspect, cell_name, requirements, shown, whole
 
 _READ_APART = frozenset({"digest", "rules", "tiers", "matrix", "tests"})
@@ -205,7 +205,8 @@ def _test(test: Expectation) -> str:
     given = [
         f"{name}: {shown(value)}"
         for name, value in test.facts.flat().items()
-        if (tuple(value) if isinstance(value, list) else value) != declared()[name].default
+        if name in CASE
+        or (tuple(value) if isinstance(value, list) else value) != declared()[name].default
     ]
     expected = [f"expects {shown(test.verdict)}"]
     if test.tier is not None:

@@ -14,16 +14,20 @@ from datetime import date, timedelta
 
 from django.utils.formats import date_format
 
+from audit.lib.spelling import suggestion
 from policies import patterns
-from policies.cel.analysis import literals_of, region_of
-from policies.cel.compiler import suggestion
+from policies.cel.analysis import literals_of, region_of, scope_of
 from policies.cel.intervals import Region
 from policies.document import Document, Expectation, Rule
 from policies.evaluate import evaluate
+from policies.facts import SOURCE_CLASSES, WEEKDAYS
+from policies.static_analysis.case import Schemas, about_the_case
+from policies.static_analysis.claims import lowered_by_claims
 from policies.static_analysis.findings import Finding, Severity
 from policies.static_analysis.reach import People, out_of_reach
 from policies.static_analysis.weaker import weaker
 from policies.static_analysis.wording import cell_name
+from policies.team_names import LOOKED_UP
 from policies.verdicts import Evaluation, Verdict
 
 VOCABULARY: Mapping[str, tuple[str, ...]] = {
@@ -34,7 +38,10 @@ VOCABULARY: Mapping[str, tuple[str, ...]] = {
         "externally reversible",
         "irreversible",
     ),
+    "time.weekday": WEEKDAYS,
     "evidence.lowest_authority": ("", "official", "internal", "external", "unknown"),
+    "session.sources": SOURCE_CLASSES,
+    "session.worst_source": SOURCE_CLASSES,
     "evidence.flags": (
         "injection",
         "bidi",
@@ -52,6 +59,7 @@ LONGEST_STANDING = timedelta(days=366)
 EXPIRES_SOON = timedelta(days=30)
 _STRICTNESS = {verdict: rank for rank, verdict in enumerate(Verdict)}
 _ID = re.compile(r"\bid:\s*+[\"']?([^\s\"',}#]+)[\"']?\s*+(?:[,}#]|$)")
+_WORD = re.compile(r"[\w-]++")
 _ORDER = {severity: rank for rank, severity in enumerate(Severity)}
 
 
@@ -61,20 +69,29 @@ def findings(
     before: Document | None,
     people: People | None,
     action_types: Collection[str],
+    schemas: Schemas | None = None,
+    teams: Collection[str] | None = None,
     today: date | None = None,
     text: str = "",
+    floor: Document | None = None,
 ) -> tuple[Finding, ...]:
     """Everything the checks found, errors first.
 
-    `before` is the version in force, None when there is none; without `people` or `today` what
-    depends on them is not checked. `text` gives findings about rules their line.
+    `before` is the version in force, None when there is none; without `people`, `schemas`, `teams`
+    or `today` what depends on them is not checked. `text` gives findings about rules their line,
+    and `floor` is what the version is evaluated with.
     """
     regions = {rule.id: region_of(rule.when, _parameters(document)) for rule in document.rules}
     found = [
         *_words(document, action_types),
+        *about_the_case(document, schemas or {}),
+        *lowered_by_claims(document),
+        *(_unknown_teams(document, teams, text) if teams else ()),
+        *_without_rule(document, schemas or {}),
         *_never(document, regions),
         *_without_effect(document, regions),
-        *_standing(document, today),
+        *(_shadowed(document, floor, regions) if floor else ()),
+        *_standing(document, regions, today),
         *_safeguards(document),
         *(out_of_reach(document, people, regions, action_types) if people else ()),
         *(weaker(before, document) if before else ()),
@@ -114,6 +131,21 @@ def _words(document: Document, action_types: Collection[str]) -> Iterator[Findin
             yield _unknown(what, "action.type", pattern, action_types, Severity.WARNING)
 
 
+def _without_rule(document: Document, action_types: Collection[str]) -> Iterator[Finding]:
+    """Action types no rule names: only what is asked of every action may match there."""
+    named = {
+        name
+        for rule in document.rules
+        for clause in rule.when
+        for name in literals_of(clause, "action.type", document.parameters)
+    }
+    families = {family for rule in document.rules for family in rule.on}
+    for key in sorted(set(action_types) - named):
+        if not any(patterns.applies(family, key) for family in families):
+            sentence = "no rule names it; where no other rule matches, people decide at tier 5."
+            yield Finding(Severity.NOTE, "no_rule", f"action type {key}", sentence)
+
+
 def _unknown(
     what: str, fact: str, word: str, words: Collection[str], severity: Severity
 ) -> Finding:
@@ -123,6 +155,33 @@ def _unknown(
         return Finding(severity, "unknown_action_type", what, sentence)
     hint = hint or f" Known: {', '.join(sorted(filter(None, words)))}."
     return Finding(severity, "unknown_word", what, f"{fact} is never '{word}'.{hint}")
+
+
+def _unknown_teams(document: Document, teams: Collection[str], text: str) -> Iterator[Finding]:
+    """Teams that are asked, asked instead, left out or escalated to, and that nobody has made."""
+    cells = [
+        (cell_name(tier), cell.requirements) for tier, cell in enumerate(document.matrix.tiers)
+    ]
+    cells += [
+        (cell_name(one.tier, one.action_type), one.requirements or ())
+        for one in document.matrix.overrides
+    ]
+    cells += [(f"rule {rule.id}", (*rule.requirements, *rule.adds)) for rule in document.rules]
+    known = sorted({*teams, *LOOKED_UP, ""})
+    for what, specs in cells:
+        named = [name for s in specs for name in (*s.groups, *s.excludes, s.escalates_to)]
+        for name in dict.fromkeys(named):
+            if name not in known:
+                hint = suggestion(name, known) or f" There are {', '.join(sorted(teams))}."
+                sentence = f"there is no team '{name}'.{hint}"
+                line = _line_with(text, name)
+                yield Finding(Severity.ERROR, "unknown_team", what, sentence, line=line)
+
+
+def _line_with(text: str, name: str) -> int:
+    """The first line that says the name as a word of its own; 0 when none does."""
+    numbered = enumerate(text.splitlines(), 1)
+    return next((n for n, line in numbered if name in _WORD.findall(line)), 0)
 
 
 def _never(document: Document, regions: Mapping[str, Region]) -> Iterator[Finding]:
@@ -156,6 +215,25 @@ def _without_effect(document: Document, regions: Mapping[str, Region]) -> Iterat
             yield Finding(Severity.WARNING, "without_effect", f"rule {rule.id}", sentence)
 
 
+def _shadowed(
+    document: Document, floor: Document, regions: Mapping[str, Region]
+) -> Iterator[Finding]:
+    """Rules that always come with a stricter one of the floor, which then decides."""
+    below = [(rule, region_of(rule.when, {})) for rule in floor.rules]
+    for rule in document.rules:
+        if regions[rule.id].contradiction:
+            continue
+        for other, region in below:
+            is_stricter = _STRICTNESS[other.effect] > _STRICTNESS[rule.effect]
+            if is_stricter and regions[rule.id].is_within(region):
+                sentence = (
+                    f"the floor shadows it: whenever it matches, the floor's rule {other.id} "
+                    f"matches too and says {other.effect.replace('_', ' ')}."
+                )
+                yield Finding(Severity.WARNING, "shadowed_by_floor", f"rule {rule.id}", sentence)
+                break
+
+
 def _decides_alone(stricter: Rule, rule: Rule) -> bool:
     """Whether nothing of the rule is left once the stricter one matches too."""
     if stricter.effect == Verdict.DENY:
@@ -164,8 +242,10 @@ def _decides_alone(stricter: Rule, rule: Rule) -> bool:
     return rule.tier <= stricter.tier and not rule.categories and stricter.id not in named
 
 
-def _standing(document: Document, today: date | None) -> Iterator[Finding]:
-    """Approvals given in advance: until when, and instead of what."""
+def _standing(
+    document: Document, regions: Mapping[str, Region], today: date | None
+) -> Iterator[Finding]:
+    """Approvals given in advance: until when, how much together, and instead of what."""
     ids = {rule.id for rule in document.rules}
     for rule in document.rules:
         standing = rule.standing
@@ -177,6 +257,12 @@ def _standing(document: Document, today: date | None) -> Iterator[Finding]:
                 hint = suggestion(name, sorted(ids))
                 sentence = f"it stands in for '{name}', which is no rule.{hint}"
                 yield Finding(Severity.ERROR, "standing_for_nothing", what, sentence)
+        if not _has_total(document, rule, regions[rule.id]):
+            sentence = (
+                "its standing approval has no total; add a clause about all it may be used for, "
+                "such as velocity.customer_sum_30d <= 100000."
+            )
+            yield Finding(Severity.ERROR, "standing_without_total", what, sentence)
         if today is None:
             continue
         until = date.fromisoformat(standing.until)
@@ -194,8 +280,25 @@ def _standing(document: Document, today: date | None) -> Iterator[Finding]:
             yield Finding(Severity.NOTE, "standing_ends_soon", what, sentence)
 
 
+def _has_total(document: Document, rule: Rule, region: Region) -> bool:
+    """Whether it ends when a sum or a number of requests is reached.
+
+    One per target is none where each request has another: ten invoices would be ten totals.
+    """
+    about = {scope_of(clause, document.parameters) for clause in rule.when}
+    return any(
+        name.startswith("velocity.")
+        and (not name.startswith("velocity.target_") or "action.target" in about)
+        and ("_sum_" in name or "_count_" in name)
+        and span.high is not None
+        for name, span in region.spans.items()
+    )
+
+
 def _safeguards(document: Document) -> Iterator[Finding]:
     """What a tier asks for whoever decides, and a document says it does without."""
+    if document.is_floor:
+        return  # it has no matrix of its own
     entries = [(tier, patterns.EVERY) for tier in range(len(document.matrix.tiers))]
     entries += [(one.tier, one.action_type) for one in document.matrix.overrides]
     for tier, action_type in entries:

@@ -177,10 +177,16 @@ def _matrix(before: Document, after: Document) -> Iterator[Finding]:
                 f"{requirements(is_now.requirements)} instead of {requirements(was.requirements)}"
             )
             yield Finding(Severity.WARNING, "asks_fewer", what, f"it asks {said}.")
-        missing = [kind for kind in was.evidence if kind not in is_now.evidence]
+        demanded = {demand.kind: demand for demand in is_now.evidence}
+        missing = [d.kind for d in was.evidence if d.kind not in demanded]
         if missing:
             sentence = f"it no longer needs {', '.join(missing)} as evidence."
             yield Finding(Severity.WARNING, "evidence_dropped", what, sentence)
+        for old in was.evidence:
+            new = demanded.get(old.kind)
+            if new is not None and new.is_weaker_than(old):
+                sentence = f"it takes {new} as evidence instead of {old}."
+                yield Finding(Severity.WARNING, "evidence_weaker", what, sentence)
         for name, (code, sentence) in _DROPPED.items():
             if getattr(was, name) and not getattr(is_now, name):
                 yield Finding(Severity.WARNING, code, what, sentence)

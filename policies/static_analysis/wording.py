@@ -8,10 +8,11 @@ from datetime import timedelta
 from enum import Enum
 
 from policies.document import Rule, TierRule
+from policies.facts import WEEKDAYS
 from policies.matrix import Override
 from policies.patterns import EVERY
 from policies.verdicts import Deadlines, RequirementSpec
-from policies.windows import WEEKDAYS, Window
+from policies.windows import Window
 
 NOTHING = "nothing"
 
@@ -31,7 +32,7 @@ def requirement(spec: RequirementSpec) -> str:
         words += f", not {' or '.join(spec.excludes)}"
     if spec.stage > 1:
         words += f", stage {spec.stage}"
-    if spec.escalates_to != "manager":
+    if spec.escalates_to not in ("", "manager"):
         words += f", escalating to {spec.escalates_to}"
     return words
 

@@ -14,6 +14,7 @@ from django.db.models import Model, TextField
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RegexPattern
 
+from policies.teams import team_codes
 from tests.admin.world import World
 
 
@@ -40,11 +41,18 @@ class Address:
 def addresses(world: World) -> list[Address]:
     """Every address of the resolver, with ids of rows that exist and of one that does not."""
     found = []
-    for route in routes(get_resolver().url_patterns):
+    for route in of_every_inbox(routes(get_resolver().url_patterns)):
         for number, object_id in enumerate(ids_for(route, world)):
             path = fill(route, object_id, world)
             found.append(Address(route, path, object_id, is_first=number == 0))
     return found
+
+
+def of_every_inbox(found: Iterator[str]) -> Iterator[str]:
+    """The routes, those of inboxes for each team and for what is asked of one person."""
+    for route in found:
+        teams = (*team_codes(), "@deputy") if "<team>" in route else ("",)
+        yield from (route.replace("<team>", team) for team in teams)
 
 
 def routes(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[str]:
@@ -88,6 +96,7 @@ def fill(route: str, object_id: str, world: World) -> str:
     values = {
         "object_id": object_id,
         "request_id": object_id,
+        "what": "owners",
         "content_type_id": str(ContentType.objects.get_for_model(world.agent).pk),
     }
     return re.sub(r"<(?:\w+:)?(\w+)>", lambda match: values[match[1]], route)
@@ -141,6 +150,9 @@ def forged(world: World, address: Address) -> dict[str, Any]:
         "role": "", "document": "rules: []", "days": "1", "key": "1", "name": "villain-bot",
         "owner": str(world.people["agent owner"].pk), "team": "support", "model": "",
         "action_types": ["refund.issue"], "ceiling": "", "ceiling_currency": "",
+        "code": "villains", "hours": "", "escalates_to": "manager",
+        "members": str(world.people["finance"].pk), "system": "*", "pattern": "*",
+        "kind": "data", "lines": "person,manager\nfinance,villain", "manager": "villain",
         "attempts-TOTAL_FORMS": "1", "attempts-INITIAL_FORMS": "0", "attempts-0-fence": "9",
         "verifications-TOTAL_FORMS": "0", "verifications-INITIAL_FORMS": "0",
     }  # fmt: skip

@@ -49,15 +49,15 @@ def browser(user: User, **options: Any) -> Client:
 
 
 def inbox(team: str = "finance") -> str:
-    return reverse(f"admin:approvals_{team}inbox_changelist")
+    return reverse("admin:inbox", args=[team])
 
 
 def page(request: ActionRequest, team: str = "finance") -> str:
-    return reverse(f"admin:approvals_{team}inbox_change", args=[request.pk])
+    return reverse("admin:inbox_request", args=[team, request.pk])
 
 
 def action_url(request: ActionRequest, name: str, team: str = "finance") -> str:
-    return reverse(f"admin:approvals_{team}inbox_{name}", args=[request.pk])
+    return reverse(f"admin:inbox_{name}", args=[team, request.pk])
 
 
 def seal_of(response: HttpResponse) -> str:

@@ -33,7 +33,7 @@ def house() -> House:
 @pytest.fixture
 def waiting(house: House) -> ActionRequest:
     """Finance has it; it is suggested to fay, who comes first by name."""
-    return make_request(house.agent, refund("ch_1003", "300.00"))
+    return make_request(house.agent, refund("ch_1034", "300.00"))
 
 
 def holder(request: ActionRequest) -> str:

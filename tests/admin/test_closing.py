@@ -14,7 +14,15 @@ from audit.events import AuditCode
 from audit.lib import db_clock
 from tests.admin.make import House, action_url, browser, inbox, page, state_of, text_of
 from tests.admin.review import NOTHING_WRONG
-from tests.approvals.make import PASSWORD, look_at, make_person, make_proof, make_request, refund
+from tests.approvals.make import (
+    PASSWORD,
+    look_at,
+    make_person,
+    make_proof,
+    make_request,
+    refund,
+    supply,
+)
 from tests.database import triggers_off
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sandbox")]
@@ -54,6 +62,7 @@ def test_a_supervised_action_is_started_and_signed_off_by_people(house: House) -
     request = make_request(
         house.agent, {"robot": "robot-1", "task": "pick", "zone": "B"}, action_type="robot.run"
     )
+    supply(request, make_person("hazel", "operations"))
     for one in (oli, house.mona):
         reviewed, proof = look_at(request, one), make_proof(one)
         approve(request.pk, decider=one, reviewed=reviewed, proof=proof, **NOTHING_WRONG)

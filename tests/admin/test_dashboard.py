@@ -32,7 +32,7 @@ def house() -> House:
 
 
 def test_a_reviewer_sees_their_inbox_and_not_another(house: House) -> None:
-    make_request(house.agent, refund("ch_1003", "300.00"))
+    make_request(house.agent, refund("ch_1034", "300.00"))
 
     text = text_of(browser(house.fred).get(reverse("admin:index")))
 
@@ -44,7 +44,7 @@ def test_a_reviewer_sees_their_inbox_and_not_another(house: House) -> None:
 
 @pytest.mark.parametrize("role", ["auditor", "ops admin"])
 def test_who_watches_the_house_sees_how_it_stands(house: House, role: str) -> None:
-    make_request(house.agent, refund("ch_1003", "300.00"))
+    make_request(house.agent, refund("ch_1034", "300.00"))
     watcher = make_person("wanda", role)
 
     text = text_of(browser(watcher).get(reverse("admin:index")))
@@ -113,7 +113,7 @@ def test_somebody_without_a_role_is_told_so(house: House) -> None:
 
 def test_the_page_takes_the_same_queries_however_much_waits(house: House) -> None:
     client = browser(house.fred)
-    make_request(house.agent, refund("ch_1003", "300.00"))
+    make_request(house.agent, refund("ch_1034", "300.00"))
     client.get(reverse("admin:index"))
     with CaptureQueriesContext(connection) as few:
         client.get(reverse("admin:index"))

@@ -84,7 +84,7 @@ def test_auditors_read_and_nobody_else_comes_in_or_stops_anything(house: House) 
 
 
 def test_every_page_says_what_is_paused(house: House) -> None:
-    request = make_request(house.agent, refund("ch_1003", "300.00"))
+    request = make_request(house.agent, refund("ch_1034", "300.00"))
     first = stop()
     stop(PauseScope.CONNECTOR, "email")
 

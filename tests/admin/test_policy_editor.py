@@ -12,9 +12,9 @@ from django.urls import reverse
 from audit.actors import Actor
 from policies.models import Backtest, PolicyVersion, User
 from policies.services import backtests, drafts, versions
-from policies.services.versions import DEFAULT_DOCUMENT
+from policies.services.versions import DEFAULT_DOCUMENT, DEFAULT_FLOOR, install_default_floor
 from tests.admin.make import House, browser, text_of
-from tests.approvals.make import make_person, make_request, refund
+from tests.approvals.make import INSTALLER, make_house, make_person, make_request, refund
 
 pytestmark = pytest.mark.django_db
 
@@ -232,6 +232,10 @@ def test_what_rules_may_ask_comes_from_the_facts_themselves(house: House, rita: 
     page = text_of(browser(rita).get(at("vocabulary")))
 
     assert all(f">{name}</code>" in page for name in declared())
+    assert "on: [crm.update]" in page
+    for field in ("params.record", "params.fields.stage", "before.stage", "after.stage"):
+        assert f">{field}</code>" in page, field
+    assert "text, may be missing" in page
 
 
 @pytest.mark.parametrize("role", ["auditor", "manager", "agent owner", ""])
@@ -270,3 +274,42 @@ def test_the_one_in_force_is_on_top_of_the_list(house: House, rita: User) -> Non
 
     assert page.index(f">{current.label}<") < page.index(f">{version.label}<")
     assert "New draft from the version in force" in page
+
+
+def test_security_finds_the_floor_in_the_editor_and_others_read_it() -> None:
+    make_house()
+    floor = install_default_floor(actor=INSTALLER)
+    assert floor is not None
+    sara, rita = make_person("sara", "security"), make_person("rita", "risk owner")
+    add = at("add")
+    shown = at("change", floor.pk)
+
+    draft, ordinary = (
+        text_of(browser(sara).get(f"{add}?floor")),
+        text_of(browser(rita).get(add)),
+    )
+    page, read = text_of(browser(sara).get(shown)), text_of(browser(rita).get(shown))
+
+    assert "kind: floor" in draft
+    assert "kind: floor" not in ordinary
+    assert "floor.domain-admins" in ordinary  # what no version can weaken
+    assert "This is the floor" in page
+    assert "New draft from it" in page
+    assert "New draft from it" not in read
+
+
+def test_security_drafts_a_floor_and_no_policy() -> None:
+    make_house()
+    install_default_floor(actor=INSTALLER)
+    client = browser(make_person("sara", "security"))
+    add = at("add")
+    floor = DEFAULT_FLOOR.read_text() + "# ours\n"
+
+    kept = client.post(add, {"document": floor, "reason": "ours", "_save": "1"})
+    refused = client.post(add, {"document": TEXT, "reason": "ours", "_save": "1"})
+
+    assert (kept.status_code, refused.status_code) == (302, 422)
+    assert "Only a risk owner or an ops admin writes policy." in text_of(refused)
+    draft = PolicyVersion.objects.get(status="draft")
+    assert (draft.kind, draft.author.get_username()) == ("floor", "sara")
+    assert client.get(at("edit", draft.pk)).status_code == 200

@@ -7,9 +7,17 @@ import pytest
 from approvals.models import ActionRequest, Decision
 from approvals.proposal import SuppliedEvidence
 from approvals.services.decide import approve
+from approvals.services.execute import execute
 from tests.admin.make import House, action_url, browser, page, text_of
 from tests.admin.review import NOTHING_WRONG, codes_of
-from tests.approvals.make import look_at, make_limit, make_person, make_request, refund
+from tests.approvals.make import (
+    look_at,
+    make_limit,
+    make_person,
+    make_request,
+    manager_refund,
+    refund,
+)
 from tests.database import triggers_off
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sandbox")]
@@ -128,3 +136,20 @@ def test_a_page_that_came_too_late_says_who_decided(house: House, request_: Acti
 
     assert "fay approved this on" in text
     assert "data-answer" not in text
+
+
+def test_a_reviewer_sees_what_ran_in_the_session(house: House) -> None:
+    tag = {"record": "acct_2001", "tag": "vip"}
+    ran = make_request(house.agent, tag, action_type="crm.tag", session="s1")
+    execute(ran.pk)
+    other = make_request(house.agent, tag, action_type="crm.tag", session="s2")
+    waits = make_request(house.agent, manager_refund(), session="s1")
+
+    shown = text_of(browser(house.mona).get(page(waits, "manager")))
+
+    section = shown[shown.index("data-session") :]
+    section = section[: section.index("</section>")]
+    assert f"/{ran.pk}/" in section
+    assert ">ran</span>" in section
+    assert str(other.pk) not in section
+    assert "Sources the agent says it had read by then: unknown." in section

@@ -18,6 +18,7 @@ from approvals.models import ActionRequest, Agent, Notice
 from approvals.proposal import SuppliedEvidence
 from approvals.services.break_glass import break_glass
 from approvals.services.budgets import Budget, set_budget
+from approvals.services.connections import Terms, set_connection
 from approvals.services.decide import approve, escalate, reject, request_changes
 from approvals.services.execute import execute
 from approvals.services.pauses import lift, pause
@@ -29,7 +30,9 @@ from policies.models import PolicyVersion, User
 from policies.roles import ROLES
 from policies.services import backtests, delegations, dual_control, limits, people, versions
 from policies.services.absences import set_absence
+from policies.services.ownership import OwnerRow, set_owners
 from policies.services.rates import set_rate
+from policies.services.teams import create_team
 from tests.approvals.make import (
     INSTALLER,
     look_at,
@@ -76,6 +79,15 @@ def build() -> World:
         author=who["second ops admin"],
         reason="for the crawl",
     )
+    _teams(who)
+    set_connection(
+        Terms(
+            name="directory-second", system="directory", owner=who["second ops admin"].person,
+            values={"base_url": "http://127.0.0.1:9"}, credential_source="environment",
+            credential_name="CREDENTIAL_DIRECTORY",
+        ),
+        actor=INSTALLER, reason="a second account",
+    )  # fmt: skip
     requests = _requests(agent, who)
     _stop_and_leave(who)
     _emergency(agent, who)
@@ -85,6 +97,19 @@ def build() -> World:
     replay = backtests.request_backtest(draft.pk, actor=Actor.human(who["risk owner"]))
     backtests.run_backtest(replay.pk)
     return World(who, agent, requests, draft)
+
+
+def _teams(who: dict[str, User]) -> None:
+    """A team of this company that owns something, beside what one person owns."""
+    create_team(
+        actor=INSTALLER, code="dispatch", name="Dispatch", escalates_to="operations",
+        members=[make_person("dora").pk],
+    )  # fmt: skip
+    owned = [
+        OwnerRow("logistics", "*", "service", team="dispatch"),
+        OwnerRow("records", "*", "data", person=who["legal"].get_username()),
+    ]
+    set_owners(owned, actor=INSTALLER, reason="test")
 
 
 def _emergency(agent: Agent, who: dict[str, User]) -> None:
@@ -141,7 +166,7 @@ def _requests(agent: Agent, who: dict[str, User]) -> dict[str, ActionRequest]:
     asked = make_request(agent, refund("ch_1003", "600.00"), evidence=(source,))
     escalated = make_request(agent, refund("ch_1004", "700.00"))
     rejected = make_request(agent, refund("ch_1005", "650.00"))
-    done = make_request(agent, refund("ch_1006", "660.00"))
+    done = make_request(agent, refund("ch_1001", "660.00"))
     record = make_request(
         agent, {"record": "acct_2001", "fields": {"stage": "won"}}, action_type="crm.update"
     )

@@ -24,7 +24,7 @@ def test_a_proposal_answers_with_everything_the_agent_needs(client: AgentClient)
     assert body["risk_tier"] == 3
     assert body["verdict"] == "require_approval"
     assert body["requirements"] == [
-        {"group": "manager", "quorum": 1, "minimum": "800.00 EUR", "met": False}
+        {"group": "manager", "quorum": 1, "minimum": "800.00 EUR", "met": False, "alarm": None}
     ]
     assert body["policy"]["matched"]
     assert body["decide_by"].endswith("Z")
@@ -130,6 +130,19 @@ def test_check_stores_nothing_and_says_what_would_happen(client: AgentClient) ->
     assert any(rule["clauses"] for rule in body["trace"])
     assert not ActionRequest.objects.exists()
     assert not RequestContent.objects.exists()
+
+
+def test_a_preflight_answers_what_the_schema_says(client: AgentClient) -> None:
+    schema = Client().get("/api/v1/schema/?format=json").json()["components"]["schemas"]
+
+    body = client.post("actions/check/", a_proposal(refund("ch_1001", "800.00"))).json()
+
+    assert body.keys() == schema["Foreseen"]["properties"].keys()
+    assert body["preview"].keys() == schema["Preview"]["properties"].keys()
+    assert body["evidence"].keys() == schema["ForeseenEvidence"]["properties"].keys()
+    assert body["requirements"][0].keys() == schema["ForeseenRequirement"]["properties"].keys()
+    matched = schema["ForeseenMatchedRule"]["properties"].keys()
+    assert body["policy"]["matched"][0].keys() == matched == {"rule", "reason", "effect"}
 
 
 def test_another_agents_request_does_not_exist(client: AgentClient) -> None:

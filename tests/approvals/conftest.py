@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -35,3 +36,10 @@ def cast(sandbox: Sandbox, begun: Any) -> Iterator[Cast]:
     yield begun
     assert_codes_tell_states(AuditEvent.objects.all())
     assert_machine_readable(AuditEvent.objects.all())
+
+
+@pytest.fixture
+def second(sandbox: Sandbox, tmp_path: Path) -> Iterator[Sandbox]:
+    """Another company's systems beside the first one's."""
+    with Sandbox(tmp_path / "second") as running:
+        yield running

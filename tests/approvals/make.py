@@ -22,14 +22,15 @@ from approvals.selectors.review_snapshot import (
     snapshot_of,
 )
 from approvals.services import agents, decide
+from approvals.services.evidence import supply_evidence
 from approvals.services.propose import _store, propose
 from audit.actors import Actor
 from audit.lib import db_clock
 from audit.lib.canonical import JsonObject
 from audit.lib.money import Money
 from connectors.registry import action_types
-from policies.models import ApprovalLimit, Reauthentication, User
-from policies.services import limits, people, roles, versions
+from policies.models import ApprovalLimit, Reauthentication, Team, User
+from policies.services import limits, people, roles, teams, versions
 from tests.database import triggers_off
 from tests.policies.make import put_in_force
 
@@ -116,9 +117,10 @@ def make_limit(
 
 
 def make_agent(owner: User, name: str = "refund-bot", **fields: Any) -> Agent:
-    """An agent that may propose everything."""
+    """An agent that may propose everything, and has authority of its own."""
     values: dict[str, Any] = {
         "team": "support",
+        "ceiling": Money.parse("1000000.00", "EUR"),
         "action_types": [kind.key for kind in action_types()],
         **fields,
     }
@@ -128,6 +130,27 @@ def make_agent(owner: User, name: str = "refund-bot", **fields: Any) -> Agent:
 def make_key(agent: Agent) -> str:
     """A key that works, in clear."""
     return agents.issue_key(agent.pk, actor=INSTALLER, lifetime=timedelta(days=1)).secret
+
+
+def make_team(code: str = "dispatch", *members: User, escalates_to: str = "operations") -> Team:
+    """A team of this company, as installation makes one: with its members at once."""
+    return teams.create_team(
+        actor=INSTALLER,
+        code=code,
+        name=code.capitalize(),
+        escalates_to=escalates_to,
+        members=[user.pk for user in members],
+    )
+
+
+def ask_of_records(author: User, publisher: User, requirement: str) -> None:
+    """Publish the default policy, where changes to records ask this instead of operations."""
+    before = "      - {{group: {}}}\n  - id: enterprise-deal-won"
+    old = before.format("operations")
+    new = before.replace("{{group: {}}}", requirement)
+    text = DEFAULT_POLICY[: DEFAULT_POLICY.index("\ntests:\n")] + "\n"
+    assert old in text
+    put_in_force(text.replace(old, new, 1), author=author, publisher=publisher)
 
 
 def publish(cast: Cast, *replacements: tuple[str, str]) -> None:
@@ -164,12 +187,32 @@ ACCESS: JsonObject = {"user": "mia.keller", "group": "crm-editors", "until": "20
 ROBOT: JsonObject = {"robot": "robot-1", "task": "pick", "zone": "A"}
 
 
+def said(kind: str, text: str = "Looked at, and nothing speaks against it.") -> SuppliedEvidence:
+    """Evidence somebody supplies."""
+    return SuppliedEvidence(kind=kind, title=kind.replace("_", " ").capitalize(), excerpt=text)
+
+
+SUPPLIED: dict[str, tuple[SuppliedEvidence, ...]] = {
+    "access.grant": (said("risk_analysis"),),
+    "access.revoke": (said("risk_analysis"),),
+    "config.change": (said("risk_analysis"), said("test_result")),
+    "robot.run": (said("manual_override"),),
+}
+"""What an agent that knows the default policy sends with its proposal."""
+
+
+def supply(request: ActionRequest, person: User, kind: str = "hazard_check") -> None:
+    """A colleague, who then does not decide, supplies what an agent cannot."""
+    reviewed = look_at(request, person)
+    supply_evidence(request.pk, person=person, reviewed=reviewed, evidence=said(kind))
+
+
 def make_proposal(
     params: JsonObject | None = None,
     *,
     action_type: str = "refund.issue",
     intent: str = "The customer sent a photo of the broken item.",
-    evidence: tuple[SuppliedEvidence, ...] = (),
+    evidence: tuple[SuppliedEvidence, ...] | None = None,
     said: JsonObject | None = None,
     **fields: Any,
 ) -> Proposal:
@@ -180,7 +223,7 @@ def make_proposal(
         params=params,
         body={"action_type": action_type, "params": params, "intent": intent, **(said or {})},
         intent=intent,
-        evidence=evidence,
+        evidence=SUPPLIED.get(action_type, ()) if evidence is None else evidence,
         **fields,
     )
 

@@ -29,6 +29,7 @@ from audit.models import AuditEvent
 from policies.models import User
 from policies.services import people
 from tests.approvals.make import (
+    ACCESS,
     INSTALLER,
     Cast,
     approve,
@@ -90,8 +91,9 @@ def test_one_person_approves_alone_and_everybody_is_told(cast: Cast) -> None:
 
 
 def test_what_it_went_past_is_on_record_and_it_runs_outside_its_window(cast: Cast) -> None:
-    publish(cast, window(closed_today()), ("evidence: []\n    decide_by: 2h", _UNREAD))
-    request, bea = make_access(cast), emergency_approver()
+    publish(cast, window(closed_today()))
+    request = make_request(cast.agent, ACCESS, action_type="access.grant", evidence=())
+    bea = emergency_approver()
 
     with pytest.raises(EvidenceMissing):
         approve(request, cast.sara)
@@ -267,7 +269,6 @@ def test_whoever_said_no_or_yes_before_does_not_break_it(cast: Cast) -> None:
         break_it(ended, bea)
 
 
-_UNREAD = "evidence: [risk_analysis]\n    decide_by: 2h"
 _DENY_ALL = """\
   - id: nothing-today
     owner: finance

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
-from types import MappingProxyType
 
 import pytest
 
+from approvals.api.output import ForeseenOutput
 from approvals.models import ActionRequest
 from approvals.selectors.requests import reading_of
+from approvals.services.dry_run import check
 from approvals.services.sweep import sweep
-from connectors import registry
+from connectors import loading, registry
 from connectors.base import (
     Action,
     Connector,
@@ -23,7 +25,7 @@ from connectors.base import (
 )
 from connectors.sandbox.server import Sandbox
 from policies.verdicts import HIGHEST_TIER
-from tests.approvals.make import Cast, fresh, half_open, make_request
+from tests.approvals.make import Cast, fresh, half_open, make_proposal, make_request
 from tests.approvals.story import ROUTED, assert_story
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
@@ -55,8 +57,10 @@ def register(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Build], None
     """Puts another builder in the place of the payments system's."""
 
     def put(build: Build) -> None:
-        builders = {**registry._BUILDERS, "payments": build}
-        monkeypatch.setattr(registry, "_BUILDERS", MappingProxyType(builders))
+        found = loading.load(())
+        payments = replace(found.systems["payments"], build=build)
+        changed = replace(found, systems={**found.systems, "payments": payments})
+        monkeypatch.setattr(registry, "_registered", lambda: changed)
         registry._built.cache_clear()
 
     yield put
@@ -95,6 +99,39 @@ def test_a_broken_adapter_is_logged_and_people_decide_at_the_highest_tier(
     assert_story(request, "pending_approval", ROUTED)
     assert (request.risk_tier, request.verdict) == (HIGHEST_TIER, "require_approval")
     assert caplog.records
+
+
+UNUSABLE_TARGETS = {
+    "text of which rules would see half": unusable(before={"status": "paid\x00 not"}),
+    "a version nobody can keep": unusable(guard="v" * 301),
+}
+
+
+@pytest.mark.parametrize("shown", UNUSABLE_TARGETS.values(), ids=UNUSABLE_TARGETS.keys())
+def test_what_a_target_shows_that_cannot_be_used_counts_as_unread(
+    cast: Cast, register: Callable[[Build], None], shown: Callable[[], Preview]
+) -> None:
+    register(lambda config: Broken(shown))
+
+    request = make_request(cast.agent)
+
+    assert_story(request, "pending_approval", ROUTED)
+    assert (request.risk_tier, request.verdict) == (HIGHEST_TIER, "require_approval")
+
+
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_preflight_foresees_that(
+    cast: Cast, register: Callable[[Build], None], mistake: Callable[[], Preview]
+) -> None:
+    register(lambda config: Broken(mistake))
+
+    foreseen = check(make_proposal(), agent=cast.agent)
+
+    assert ForeseenOutput(foreseen).data["preview"]["unavailable"]
+    assert (foreseen.evaluation.tier, foreseen.evaluation.verdict) == (
+        HIGHEST_TIER,
+        "require_approval",
+    )
 
 
 @pytest.mark.postgres

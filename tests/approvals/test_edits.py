@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 
 import pytest
 
@@ -10,11 +11,14 @@ from approvals.exceptions import InvalidProposal, NotAuthorised
 from approvals.models import ActionRequest, Decision
 from approvals.selectors.requests import action_of, content_of
 from approvals.services.edit import approve_with_edits
+from audit.lib import db_clock
 from audit.lib.canonical import JsonObject
 from audit.models import AuditEvent
 from connectors.sandbox.server import Sandbox
 from policies.models import User
+from policies.services.rates import set_rate
 from tests.approvals.make import (
+    INSTALLER,
     Cast,
     approve,
     crm,
@@ -29,6 +33,7 @@ from tests.approvals.make import (
     refund,
 )
 from tests.approvals.story import DECIDED, ROUTED, assert_story, codes, snapshot
+from tests.connectors.make import change_object
 
 EDITED = ["decision.recorded", "request.edited", "request.policy_rechecked"]
 
@@ -109,8 +114,10 @@ def test_the_limit_is_checked_on_what_was_asked_too(cast: Cast) -> None:
     assert refused.value.code == "over_limit"
 
 
-def test_the_limit_of_a_day_in_the_edited_currency_counts(cast: Cast) -> None:
+def test_the_limit_of_a_day_in_the_edited_currency_counts(cast: Cast, sandbox: Sandbox) -> None:
     make_limit(cast.mona, "1000.00", currency="USD", per_day="1000.00")
+    set_rate("USD", db_clock.now().date(), Decimal("0.9"), actor=INSTALLER)
+    change_object(sandbox, "payments", "charge", "ch_1003", currency="usd", amount=90_000)
     approve(make_request(cast.agent, refund("ch_1003", "700.00", currency="USD")), cast.mona)
     request = make_request(cast.agent, manager_refund("600.00"))
 

@@ -12,27 +12,33 @@ from uuid import UUID
 import pytest
 
 from approvals.domain.derivation import rederive
-from approvals.domain.fact_builder import _sample
+from approvals.domain.fact_builder import LARGEST_PART, _sample
+from approvals.domain.policy_check import check_policy
 from approvals.inspection import contradicts, stated_amounts
 from approvals.proposal import SuppliedEvidence
+from approvals.selectors.requests import action_of
 from approvals.services.dry_run import check
 from approvals.services.edit import approve_with_edits
 from audit.lib import db_clock
 from audit.lib.money import Money
+from connectors.base import Preview
 from connectors.sandbox.server import Sandbox
-from policies.facts import declared
+from policies.facts import CASE, declared
 from policies.services import people
 from tests.approvals.counting import another_charge
 from tests.approvals.make import (
     INSTALLER,
     Cast,
     approve,
+    crm,
     fresh,
     look_at,
+    make_agent,
     make_limit,
     make_proposal,
     make_request,
     manager_refund,
+    publish,
     refund,
     reject,
 )
@@ -44,8 +50,67 @@ def source(**fields: Any) -> SuppliedEvidence:
     return SuppliedEvidence(**values)
 
 
-def test_every_declared_fact_is_kept_with_every_decision(cast: Cast) -> None:
-    assert set(facts_of(make_request(cast.agent))) == set(declared())
+def test_every_declared_fact_and_the_case_are_kept_with_every_decision(cast: Cast) -> None:
+    request = make_request(cast.agent, crm(stage="lead"), action_type="crm.update")
+
+    facts = facts_of(request)
+
+    assert set(facts) == {*declared(), *CASE}
+    assert facts["params"] == action_of(request).params
+    assert facts["before"] == {"stage": "qualified"}
+    assert facts["after"] == {"stage": "lead"}
+
+
+def test_no_padding_hides_params_from_the_rules(cast: Cast) -> None:
+    publish(cast, ("rules:\n", f"rules:\n{NO_PRESS}"))
+    mail = {"to": "news@press.example", "subject": "Hello", "body": "\U0001f600" * 20_000}
+
+    request = make_request(cast.agent, mail, action_type="email.send")
+
+    assert request.state == "denied"
+    assert facts_of(request)["params"] == mail
+
+
+NO_PRESS = """
+  - id: no-press
+    owner: head of communication
+    reason: Agents do not write to the press.
+    on: [email.send]
+    when:
+      - params.to.endsWith("@press.example")
+    effect: deny
+"""
+
+
+def test_what_a_target_shows_beyond_all_measure_is_not_known(cast: Cast) -> None:
+    candidate = rederive(make_request(cast.agent))
+    at = db_clock.now()
+    huge = Preview(before={"log": "x" * LARGEST_PART}, after={"log": ""}, target_version="1")
+
+    facts = check_policy(candidate, huge, now=at).facts
+
+    assert (facts.case.before, facts.case.after) == (None, {"log": ""})
+
+
+@pytest.mark.parametrize(
+    ("registered", "named", "differs"),
+    [("small-2", "large-1", True), ("small-2", "small-2", False), ("", "large-1", False)],
+)
+def test_a_model_is_held_against_the_one_the_agent_was_registered_with(
+    cast: Cast, registered: str, named: str, differs: bool
+) -> None:
+    agent = make_agent(cast.owner, "with-a-model", model=registered)
+
+    facts = facts_of(make_request(agent, said={"model": {"id": named, "prompt_version": "7"}}))
+
+    assert (facts["model.id"], facts["model.prompt_version"]) == (named, "7")
+    assert facts["model.differs"] is differs
+
+
+def test_an_agent_that_names_no_model_names_no_other(cast: Cast) -> None:
+    facts = facts_of(make_request(make_agent(cast.owner, "with-a-model", model="small-2")))
+
+    assert (facts["model.id"], facts["model.differs"]) == ("", False)
 
 
 # --- On whose behalf

@@ -12,7 +12,7 @@ from approvals.domain.attempts import call
 from approvals.models import ActionRequest
 from approvals.services.execute import execute, settle
 from audit.lib import db_clock
-from connectors.adapters.payments.connector import PaymentsConnector
+from connectors.registry import action_type
 from connectors.sandbox.server import Sandbox
 from connectors.sandbox.web import Fault
 from tests.approvals.executing import (
@@ -56,7 +56,8 @@ def test_a_payment_whose_key_may_be_forgotten_is_looked_up_and_not_paid_again(
 ) -> None:
     request = make_request(cast.agent)
     done_in_a_life_that_was_lost(request)
-    a_day = timedelta(seconds=PaymentsConnector.key_window_seconds)
+    a_day = action_type("refund.issue").at_most_once.window
+    assert a_day is not None
     with triggers_off(), triggers_off():
         ActionRequest.objects.filter(pk=request.pk).update(
             created_at=db_clock.now() - a_day + timedelta(seconds=30)

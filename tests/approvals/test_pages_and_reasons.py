@@ -201,8 +201,8 @@ def test_asking_and_escalating_need_words(cast: Cast) -> None:
 
 
 TIER_2_NEEDS_A_CONTRACT = (
-    "requirements: [{group: operations}]\n    evidence: []",
-    "requirements: [{group: operations}]\n    evidence: [contract]",
+    "evidence: [diff, customer_record, undo_path]",
+    "evidence: [diff, customer_record, undo_path, contract]",
 )
 
 
@@ -243,7 +243,7 @@ def test_what_an_agent_supplies_is_never_the_evidence_policy_demands(cast: Cast)
 def test_where_a_cell_of_the_matrix_asks_for_a_reason_an_approval_below_tier_3_needs_one(
     cast: Cast,
 ) -> None:
-    cell = "requirements: [{group: operations}]\n    evidence: []\n    decide_by: 8h\n"
+    cell = "evidence: [diff, source_record, undo_path]\n    decide_by: 8h\n"
     asks_none = f"{cell}    execute_by: 24h\n    reason_required: false"
     publish(cast, (asks_none, asks_none.replace("false", "true")))
     request = make_crm(cast)

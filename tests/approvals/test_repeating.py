@@ -15,7 +15,7 @@ from approvals.services.recover import recover
 from approvals.services.sweep import sweep
 from audit.actors import Actor
 from audit.lib import db_clock
-from connectors.adapters.payments.connector import PaymentsConnector
+from connectors.registry import action_type
 from connectors.sandbox.server import Sandbox
 from connectors.sandbox.web import Fault
 from tests.approvals.executing import (
@@ -104,7 +104,8 @@ def test_past_the_window_of_its_key_nothing_is_repeated(cast: Cast, sandbox: San
     request = make_request(cast.agent)
     plan(sandbox, Fault(mode="error_500", path="/v1/refunds", method="POST"))
     execute(request.pk)
-    window = timedelta(seconds=PaymentsConnector.key_window_seconds)
+    window = action_type("refund.issue").at_most_once.window
+    assert window is not None
     # the key is still known while this is asked, and forgotten by the time a call could arrive
     with triggers_off():
         Execution.objects.filter(request=request).update(

@@ -182,7 +182,7 @@ def test_agents_read_the_contract_fields_and_what_is_met(cast: Cast, lea: User) 
     approve(request, lea)
 
     assert ActionOutput(RequestView(fresh(request))).data["requirements"] == [
-        {"group": "security", "quorum": 1, "minimum": None, "met": False},
-        {"group": "operations", "quorum": 1, "minimum": None, "met": True},
+        {"group": "security", "quorum": 1, "minimum": None, "met": False, "alarm": None},
+        {"group": "operations", "quorum": 1, "minimum": None, "met": True, "alarm": None},
     ]
     assert "decision.recorded" in codes(request)

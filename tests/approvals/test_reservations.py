@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Any
 
 import pytest
 
-from approvals.api.output import ActionOutput
 from approvals.models import ActionRequest, CountedRequest
-from approvals.selectors.request_view import RequestView, prefetched
 from approvals.services import agent_replies, agents
 from approvals.services.budgets import Budget, set_budget
 from approvals.services.edit import approve_with_edits
 from approvals.services.execute import execute
 from connectors.sandbox.server import Sandbox
 from policies.services import people
+from tests.approvals.answers import answer_of
 from tests.approvals.counting import UNSEEN_IN_A_DAY, another_charge, enlarge, unseen
 from tests.approvals.make import (
     INSTALLER,
@@ -29,13 +27,6 @@ from tests.approvals.make import (
     refund,
 )
 from tests.trials import trials
-
-
-def answer_of(request: ActionRequest) -> dict[str, Any]:
-    """What the agent is told."""
-    return ActionOutput(
-        RequestView(prefetched(ActionRequest.objects.filter(pk=request.pk)).get())
-    ).data
 
 
 def test_what_was_answered_approved_runs_whatever_is_proposed_after_it(
@@ -145,6 +136,7 @@ def test_the_answer_says_why_it_was_sent_back(cast: Cast) -> None:
         "rule": "sent-back",
         "reason": "It was approved and goes back to people before execution. It was paused since "
         "it was approved. Agent refund-bot is paused: odd behaviour",
+        "effect": "require_approval",
     } in told["policy"]["matched"]
 
 

@@ -42,7 +42,7 @@ from tests.database import as_superuser
 
 def small(cast: Cast) -> ActionRequest:
     """480.00 EUR, which finance decides within its limit."""
-    return make_request(cast.agent, refund("ch_1003", amount="480.00"))
+    return make_request(cast.agent, refund("ch_1001", amount="480.00"))
 
 
 def steps(request: ActionRequest) -> list[tuple[str, str, str]]:
@@ -148,7 +148,7 @@ def test_nobody_anywhere_is_an_alarm_with_the_named_fallback(cast: Cast) -> None
 
 def test_too_few_people_is_an_alarm_and_no_climb(cast: Cast) -> None:
     """Limits are fine; the only one of finance owns the agent."""
-    request = make_request(make_agent(cast.fred, "freds-bot"), refund("ch_1003", amount="480.00"))
+    request = make_request(make_agent(cast.fred, "freds-bot"), refund("ch_1001", amount="480.00"))
 
     assert steps(request) == [("nobody", "finance", "manager")]
     approve(request, cast.mona)
@@ -210,12 +210,12 @@ def test_somebody_out_of_office_may_still_decide(cast: Cast) -> None:
 
 def test_an_edit_that_leads_above_the_limit_climbs(cast: Cast) -> None:
     make_limit(cast.fred, "300.00")
-    request = make_request(cast.agent, refund("ch_1003", amount="260.00"))
+    request = make_request(cast.agent, refund("ch_1001", amount="260.00"))
     assert steps(request) == []
 
     approve_with_edits(
         request.pk, decider=cast.fred, reviewed=look_at(request, cast.fred),
-        params=refund("ch_1003", amount="270.00"), reason_code="corrected",
+        params=refund("ch_1001", amount="270.00"), reason_code="corrected",
     )  # fmt: skip
 
     # Fred edited it, so nobody is left in finance: too few people, and not too low a limit
@@ -225,11 +225,11 @@ def test_an_edit_that_leads_above_the_limit_climbs(cast: Cast) -> None:
 def test_an_edit_climbs_when_colleagues_have_lower_limits(cast: Cast) -> None:
     colleague = make_person("fiona", "finance")
     make_limit(colleague, "265.00")
-    request = make_request(cast.agent, refund("ch_1003", amount="260.00"))
+    request = make_request(cast.agent, refund("ch_1001", amount="260.00"))
 
     approve_with_edits(
         request.pk, decider=cast.fred, reviewed=look_at(request, cast.fred),
-        params=refund("ch_1003", amount="270.00"), reason_code="corrected",
+        params=refund("ch_1001", amount="270.00"), reason_code="corrected",
     )  # fmt: skip
 
     assert steps(request) == [("climbed", "finance", "manager")]

@@ -19,7 +19,7 @@ from tests.approvals.make import (
     publish,
 )
 
-TIER_2 = "requirements: [{group: operations}]\n    evidence: []\n    decide_by: 8h\n"
+TIER_2 = "evidence: [diff, source_record, undo_path]\n    decide_by: 8h\n"
 
 
 def switched_on(cast: Cast, name: str) -> None:

@@ -23,8 +23,11 @@ RENT = """  - id: rent-of-the-year
       - action.type == "vendor.pay"
       - action.counterparty == "acct_5001"
       - action.currency == "EUR" && action.amount <= 70000
+      - velocity.customer_sum_30d <= 140000
     effect: allow
-    standing: {{until: {until}, instead_of: [vendor-payment, vendor-first-payment]}}
+    standing:
+      until: {until}
+      instead_of: [vendor-payment, vendor-first-payment, order-total-differs]
 """
 
 

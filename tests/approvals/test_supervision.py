@@ -22,18 +22,22 @@ from tests.approvals.make import (
     fresh,
     make_access,
     make_crm,
+    make_person,
     make_proof,
     make_request,
+    supply,
 )
 from tests.approvals.story import DECIDED, DONE, ROUTED, assert_story, codes, snapshot
 from tests.database import triggers_off
 
 TWO_DECIDED = ["decision.recorded", *DECIDED]
 VERIFIED = DONE[:-1]
+SUPPLIED = ["evidence.supplied", "request.policy_rechecked"]
 
 
 def robot(cast: Cast) -> ActionRequest:
     request = make_request(cast.agent, ROBOT, action_type="robot.run")
+    supply(request, make_person("hazel", "operations"))
     approve(request, cast.mona, cast.otto)
     return request
 
@@ -45,12 +49,14 @@ def test_a_supervised_action_waits_for_the_person_who_starts_it(
 
     execute(request.pk)
     sweep()
-    assert_story(request, "approved", [*ROUTED, *TWO_DECIDED])
+    assert_story(request, "approved", [*ROUTED, *SUPPLIED, *TWO_DECIDED])
     assert sandbox.effects("logistics") == []
 
     start(request.pk, operator=cast.otto, proof=make_proof(cast.otto))
     execute(request.pk)
-    assert_story(request, "verified", [*ROUTED, *TWO_DECIDED, "execution.started", *VERIFIED])
+    assert_story(
+        request, "verified", [*ROUTED, *SUPPLIED, *TWO_DECIDED, "execution.started", *VERIFIED]
+    )
     assert len(sandbox.effects("logistics")) == 1
 
 
@@ -72,7 +78,7 @@ def test_who_started_it_must_still_be_there_when_it_begins(
     execute(request.pk)
 
     back = ["grant.revoked", "request.invalidated"]
-    story = [*ROUTED, *TWO_DECIDED, "execution.started", *back]
+    story = [*ROUTED, *SUPPLIED, *TWO_DECIDED, "execution.started", *back]
     assert_story(request, "pending_approval", story)
     said = json.loads(AuditEvent.objects.get(code="request.invalidated").data)
     assert "oona started it" in said["reason"]

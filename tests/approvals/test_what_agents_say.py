@@ -6,10 +6,13 @@ from datetime import timedelta
 
 import pytest
 
+from approvals.domain.intake import NewRequest
+from approvals.domain.proposal_check import check_proposal
 from approvals.exceptions import InvalidProposal
 from approvals.models import ActionRequest
 from approvals.proposal import SuppliedEvidence
 from approvals.services.execute import execute
+from approvals.services.propose import _store
 from audit.lib import db_clock
 from audit.lib.canonical import JsonObject
 from tests.approvals.make import (
@@ -20,6 +23,7 @@ from tests.approvals.make import (
     make_agent,
     make_crm,
     make_person,
+    make_proposal,
     make_request,
     manager_refund,
     publish,
@@ -120,6 +124,22 @@ def test_a_done_request_and_a_strangers_cannot_be_replaced(cast: Cast) -> None:
         assert codes(villain) == before
 
     assert ActionRequest.objects.count() == 2
+
+
+def test_what_was_done_while_its_replacement_came_in_is_not_replaced(cast: Cast) -> None:
+    """It could be replaced when the proposal was checked, and cannot once it is locked."""
+    old = make_request(cast.agent)
+    proposal = make_proposal(refund(amount="170.00"), supersedes=old.pk)
+    checked = check_proposal(proposal, agent=cast.agent)
+    execute(old.pk)
+    before = codes(old)
+
+    with pytest.raises(InvalidProposal) as refused:
+        _store(NewRequest(checked.candidate, proposal, "late", supersedes=checked.supersedes))
+
+    assert [problem.field for problem in refused.value.problems] == ["supersedes"]
+    assert codes(old) == before
+    assert ActionRequest.objects.count() == 1
 
 
 def test_the_agents_own_deadline_may_be_earlier_and_never_later(cast: Cast) -> None:

@@ -17,12 +17,12 @@ from audit.events import AuditCode, Personal
 from audit.lib import db_clock
 from audit.lib.canonical import digest_of
 from audit.models import AuditEvent
-from connectors.adapters.payments.connector import PaymentsConnector
 from connectors.sandbox.server import Sandbox
 from connectors.sandbox.web import Fault
 from tests.approvals.executing import plan
 from tests.approvals.make import Cast, approve, fresh, make_crm, make_request
 from tests.approvals.story import newest_event
+from tests.systems import WITHOUT_LOOK_UP, declare
 
 
 def test_what_was_there_before_is_kept_as_its_digest(cast: Cast) -> None:
@@ -69,7 +69,7 @@ def test_what_cannot_be_looked_up_is_not_swept_for_ever(
     plan(sandbox, Fault(mode="apply_then_500", method="POST", times=9))
     execute(request.pk)
     # a target as some are: everything else about it is the same
-    monkeypatch.setattr(PaymentsConnector, "can_look_up", False)
+    declare(monkeypatch, "refund.issue", at_most_once=WITHOUT_LOOK_UP)
     unknown = fresh(request).state
     assert due.unverified(db_clock.now(), state=unknown) == [request.pk]
 

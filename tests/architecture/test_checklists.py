@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.contrib import admin
+from django.urls import resolve, reverse
 
 from approvals.admin.forms import ApproveForm, RejectForm, reason_field
 from approvals.admin.inboxes import InboxAdmin
 from approvals.choices import REASONS, DecisionVerdict, ReasonCode
 from audit.events import AuditCode
+from connectors.catalogue import Proof
+from connectors.declared.parse import parse
 from connectors.registry import action_types
 from policies import facts
 from policies.roles import DECIDING_ROLES
@@ -55,6 +57,18 @@ def test_every_file_the_readme_names_is_there() -> None:
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
+def test_the_file_to_copy_has_an_operation_for_each_proof() -> None:
+    file = parse((ROOT / "tests/helpdesk/systems/helpdesk.yaml").read_text(), "helpdesk")
+
+    assert {operation.type.at_most_once.proof for operation in file.operations} == set(Proof)
+
+
+def test_the_readme_names_every_proof() -> None:
+    listed = re.findall(r"^\| `([a-z]+)` \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+
+    assert [proof.value for proof in Proof] == [name for name in listed if name in set(Proof)]
+
+
 def test_every_reason_is_offered_by_a_form() -> None:
     offered = {reason for reasons in REASONS.values() for reason in reasons}
 
@@ -71,10 +85,12 @@ def test_the_forms_offer_those_reasons(
     assert form.base_fields["reason_code"].choices == reason_field(verdict).choices  # type: ignore[attr-defined]
 
 
-def test_every_role_that_decides_has_an_inbox() -> None:
-    teams = [one.team for one in admin.site._registry.values() if isinstance(one, InboxAdmin)]
+@pytest.mark.parametrize("team", [*DECIDING_ROLES, "dispatch"])
+def test_every_team_has_an_inbox_at_its_own_address(team: str) -> None:
+    address = reverse("admin:inbox", args=[team])
 
-    assert sorted(teams) == sorted(DECIDING_ROLES)
+    assert address == f"/admin/approvals/{team}inbox/"
+    assert resolve(address).kwargs == {"team": team}
 
 
 def test_every_inbox_column_has_its_method() -> None:

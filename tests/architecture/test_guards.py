@@ -248,6 +248,7 @@ def _is_version(node: ast.Attribute) -> bool:
     """A policy version's label is its name, "2026-11-20.1"."""
     return node.attr == "label" and last_name(node.value) in {
         "version", "draft", "old", "successor", "based_on", "restores", "against",
+        "beside",
     }  # fmt: skip
 
 

@@ -65,7 +65,8 @@ def test_a_reviewer_approves_a_refund_that_is_then_done_and_verified(
 
     screen.goto(live_server.url + page(request))
     expect(screen.locator(".cs-head-badges")).to_contain_text("Audited")
-    expect(screen.locator(".cs-history")).to_contain_text("Read back and equal")
+    history = screen.get_by_role("region", name="History")
+    expect(history).to_contain_text("Read back and equal")
     effects = httpx.get(f"{sandbox.addresses['payments']}/_effects").json()
     assert len([effect for effect in effects if "ch_1037" in str(effect)]) == 1
 

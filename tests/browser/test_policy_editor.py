@@ -12,8 +12,16 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 from approvals.models import ActionRequest
 from policies.models import Backtest, PolicyVersion
 from policies.services.backtests import run_backtest
+from policies.services.ownership import OwnerRow, set_owners
 from tests.admin.make import make_people, page
-from tests.approvals.make import PASSWORD, make_person, make_request, refund
+from tests.approvals.make import (
+    INSTALLER,
+    PASSWORD,
+    make_person,
+    make_request,
+    make_team,
+    refund,
+)
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -150,3 +158,92 @@ def test_a_mistake_is_found_at_its_place_and_nothing_typed_is_lost(
     screen.fill("#word-filter", "complain")
     expect(screen.locator("[data-insert='customer.complaints_90d']")).to_be_visible()
     expect(screen.locator("[data-insert='agent.team']")).to_be_hidden()
+
+
+WON_DEALS = """
+  - id: large-enterprise-deal
+    owner: head of sales
+    reason: A large deal with a business customer is the account owner's and sales operations'.
+    on: [crm.update]
+    when:
+      - has(params.fields.stage) && params.fields.stage == "won"
+      - customer.segment == "business"
+      - has(target.deal_minor) && target.deal_minor > 5000000 # 50,000.00
+    effect: require_approval
+    requirements:
+      - {group: "owner:data"}
+      - {group: sales-operations}
+  - id: enterprise-deal-won
+"""
+BUSINESS = '      - customer.segment == "business"\n'
+RECORDS = '    when:\n      - action.type in ["crm.update", "order.correct"]\n'
+OTHER_CHANGES = """\
+      - >-
+        !(has(params.fields.stage) && params.fields.stage == "won" && customer.segment == "business"
+        && has(target.deal_minor) && target.deal_minor > 5000000)
+"""
+SMALL_DEALS = "      - '!has(target.deal_minor) || target.deal_minor <= 5000000'\n"
+
+
+def test_a_rule_about_the_case_sends_won_deals_to_their_owner_and_to_a_team_of_ones_own(
+    live_server: Any, screen: Page, sandbox: Any
+) -> None:
+    """ "Won deals of enterprise accounts above 50,000.00 go to the account's owner and sales
+    operations": the owner is found by the account, the team was made in the admin."""
+    house = make_people()
+    for name in ("rita", "rolf"):
+        make_person(name, "risk owner")
+    make_team("sales-operations", make_person("sol"))
+    owned = OwnerRow("records", "account acct_2007", "data", person=make_person("mia").username)
+    set_owners([owned], actor=INSTALLER, reason="test")
+    make_request(house.agent, won("acct_2003"), action_type="crm.update")
+
+    sign_in(screen, live_server.url, "rita")
+    screen.goto(live_server.url + reverse("admin:policies_policyversion_add"))
+    document = screen.locator("#document")
+    text = document.input_value()
+    for old, new in (
+        (BUSINESS, f"{BUSINESS}{SMALL_DEALS}"),
+        (RECORDS, f"    on: [crm.update, order.correct]\n    when:\n{OTHER_CHANGES}"),
+        ("\n  - id: enterprise-deal-won\n", WON_DEALS),
+    ):
+        assert old in text
+        text = text.replace(old, new, 1)
+    document.fill(text)
+    screen.fill("#reason", "Large deals are looked at by those who know them.")
+    screen.get_by_role("button", name="Save as draft").click()
+    expect(screen.locator("[aria-labelledby=changes]")).to_contain_text("large-enterprise-deal")
+    screen.get_by_role("button", name="Replay over past requests").click()
+    run_backtest(Backtest.objects.get().pk)  # what the worker does when the message arrives
+    expect(screen.locator(".policy-sentence")).to_contain_text(
+        "The one past request would have been answered the same."
+    )
+    screen.fill("#why-propose", "Sales asked for it.")
+    screen.get_by_role("button", name="Ask for publication").click()
+    version = PolicyVersion.objects.get(status="proposed")
+    address = screen.url
+    sign_in(screen, live_server.url, "rolf")
+    screen.goto(address)
+    screen.fill("#why-publish", "The replay shows what we expected.")
+    screen.get_by_role("button", name=f"Publish {version.label}").click()
+    expect(screen.locator(".cs-head-badges")).to_contain_text("in force")
+
+    large = make_request(house.agent, won("acct_2007"), action_type="crm.update")
+    small = make_request(house.agent, won("acct_2011"), action_type="crm.update")
+
+    assert asked_of(large) == ["@mia", "sales-operations"]
+    assert asked_of(small) == ["operations"]
+    for name in ("sol", "mia"):
+        sign_in(screen, live_server.url, name)
+        screen.goto(live_server.url + reverse("review", args=[large.pk]))
+        expect(screen.locator(".cs-effect")).to_contain_text("acct_2007")
+        expect(screen.locator("[data-answer=approve]")).to_be_visible()
+
+
+def won(account: str) -> dict[str, Any]:
+    return {"record": account, "fields": {"stage": "won"}}
+
+
+def asked_of(request: ActionRequest) -> list[str]:
+    asked = request.requirements.filter(is_open=True)
+    return sorted(set(asked.values_list("group", flat=True)))

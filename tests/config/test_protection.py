@@ -16,6 +16,7 @@ from django.db import DatabaseError, connection, models, transaction
 from approvals.models import IntegrityIncident, Pause, RestoreCheck
 from config.checks import check_database
 from config.protection import FREE, PROTECTED, missing, rules
+from connectors.models import Binding, Connection
 from policies.models import ShadowVerdict
 from tests.admin import world
 from tests.database import as_superuser
@@ -42,7 +43,7 @@ def test_every_history_is_protected_without_being_named() -> None:
     assert histories == {
         "approvals.historicalactionrequest", "approvals.historicalagent",
         "policies.historicalapprovallimit", "policies.historicaldelegation",
-        "policies.historicaluser",
+        "policies.historicalteam", "policies.historicaluser",
     }  # fmt: skip
     assert not any(RULES[name].moves for name in histories)
 
@@ -97,6 +98,13 @@ def _rows(
             version=built.draft, editor=built.people["risk owner"], digest="x", document="x",
             reason="x", at=built.draft.created_at,
         )  # fmt: skip
+        own = Connection.objects.create(
+            name="payments-eu", system="payments", owner="petra",
+            credential_source="environment", credential_name="CREDENTIAL_EU",
+        )  # fmt: skip
+        Binding.objects.create(
+            connection=own, action_type="refund.issue", begun_at=built.draft.created_at
+        )
         connection.check_constraints()  # every change so far has its event
         for one in (
             RestoreCheck(

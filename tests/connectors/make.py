@@ -97,6 +97,11 @@ PAYMENT = Example(
     _object("payments", "transfer", destination="acct_5002"),
     undone_by="vendor.reverse",
 )
+BANK_ACCOUNT = Example(
+    "vendor.bank_account",
+    {"vendor": "acct_5002", "iban": "DE02120300000000202051", "holder": "Papierwerk Kollnau"},
+    _named("payments", "account", "acct_5002", external_accounts={"data": []}),
+)
 REVERSAL = Example(
     "vendor.reverse",
     {"amount": "1250.00", "currency": "EUR"},
@@ -181,16 +186,24 @@ REROUTE = Example(
     _named("logistics", "shipment", "shp_6002", depot="BER-1"),
     undone_by="shipment.reroute",
 )
+REPORT = Example(
+    "shipment.report",
+    {"shipment": "shp_6003", "status": "delivered", "hours_late": 0, "note": "signed for"},
+    _named("logistics", "shipment", "shp_6003", status="cancelled"),
+    undone_by="shipment.report",
+)
 ROBOT = Example(
     "robot.run",
     {"robot": "robot-1", "task": "pick", "zone": "A"},
     _object("logistics", "run", zone="Z"),
 )
 EXAMPLES = (
-    REFUND, PAYMENT, REVERSAL, EMAIL, CRM, ORDER, TAG, UNTAG, DRAFT, DISCARD, GRANT, REVOKE,
-    CONFIG, REROUTE, ROBOT,
+    REFUND, PAYMENT, BANK_ACCOUNT, REVERSAL, EMAIL, CRM, ORDER, TAG, UNTAG, DRAFT, DISCARD, GRANT,
+    REVOKE, CONFIG, REROUTE, REPORT, ROBOT,
 )  # fmt: skip
-OVER_HTTP = (REFUND, PAYMENT, REVERSAL, GRANT, REVOKE, CONFIG, REROUTE, ROBOT)
+OVER_HTTP = (
+    REFUND, PAYMENT, BANK_ACCOUNT, REVERSAL, GRANT, REVOKE, CONFIG, REROUTE, REPORT, ROBOT,
+)  # fmt: skip
 
 
 def params_of(example: Example, **changes: Any) -> dict[str, Any]:
@@ -216,6 +229,7 @@ def effects_of(sandbox: Sandbox, example: Example) -> list[dict[str, Any]]:
         "refund.issue": "refund",
         "vendor.pay": "transfer",
         "vendor.reverse": "reversal",
+        "vendor.bank_account": "bank_account",
     }
     kind = kinds.get(example.key, example.key)
     with urllib.request.urlopen(

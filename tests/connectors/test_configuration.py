@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from pytest_django.fixtures import Settings
 
-from config.checks import unusable_connections, variable_of
-from connectors.systems import is_configured, unusable_values
+from config.checks import unusable_connections
+from connectors.addresses import variable_of
+from connectors.configuration import is_configured, unusable_values
 
 SOUND = {
     "payments": {"base_url": "https://payments.acme.net", "api_key": "sk_live_x"},

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from connectors.base import Action, ConnectorError
-from connectors.catalogue import Reversibility
+from connectors.catalogue import Proof, Reversibility
 from connectors.params import validate_params
 from connectors.registry import action_type, action_types, connector_for
 from connectors.sandbox.server import Sandbox
@@ -20,8 +20,10 @@ def _each(examples: Iterable[Example]) -> pytest.MarkDecorator:
 
 
 every = _each(EXAMPLES)
-# A mail sent twice is two mails; its connector says so and is looked up instead.
-idempotent = _each(example for example in EXAMPLES if example.key != "email.send")
+# A mail sent twice is two mails; it bears our mark and is looked up instead.
+repeatable = _each(
+    example for example in EXAMPLES if action_type(example.key).at_most_once.may_repeat
+)
 changing = _each(
     example
     for example in EXAMPLES
@@ -87,11 +89,14 @@ def test_an_executed_action_has_one_effect_and_is_read_back(
     assert read_back.observed
 
 
-def test_mail_says_that_it_is_not_idempotent(sandbox: Sandbox) -> None:
-    assert not connector_for(action_type("email.send")).idempotent
+def test_everything_but_mail_may_be_repeated_with_its_key() -> None:
+    kept = {item.key: item.at_most_once for item in action_types()}
+
+    assert [key for key, promise in kept.items() if not promise.may_repeat] == ["email.send"]
+    assert kept["email.send"].proof is Proof.MARKED
 
 
-@idempotent
+@repeatable
 def test_the_same_key_again_has_no_second_effect(sandbox: Sandbox, example: Example) -> None:
     action = example.prepared()
     first = example.connector.execute(action, idempotency_key="key-1")
@@ -102,7 +107,7 @@ def test_the_same_key_again_has_no_second_effect(sandbox: Sandbox, example: Exam
     assert len(effects_of(sandbox, example)) == 1
 
 
-@idempotent
+@repeatable
 def test_eight_callers_with_one_key_have_one_effect(sandbox: Sandbox, example: Example) -> None:
     action = example.prepared()
 
@@ -119,7 +124,7 @@ def test_eight_callers_with_one_key_have_one_effect(sandbox: Sandbox, example: E
 @every
 def test_a_key_can_be_looked_up_after_and_not_before(sandbox: Sandbox, example: Example) -> None:
     action = example.prepared()
-    assert example.connector.can_look_up
+    assert action_type(example.key).at_most_once.can_look_up
     assert example.connector.look_up(action, idempotency_key="key-1") is None
 
     receipt = example.connector.execute(action, idempotency_key="key-1")

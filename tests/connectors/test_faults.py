@@ -57,6 +57,21 @@ def test_a_lost_answer_is_unknown_then_found_and_never_done_twice(
 
 
 @over_http
+@pytest.mark.parametrize("mode", ["error_500", "reset", "busy", "apply_then_hang", "trickle"])
+def test_whatever_comes_of_it_one_write_is_on_the_wire(
+    sandbox: Sandbox, example: Example, mode: str
+) -> None:
+    action = example.prepared()
+    before = sandbox.writes(example.system)
+    break_the_write(sandbox, example, mode)
+
+    with pytest.raises((OutcomeUnknown, ConnectorError)):
+        example.connector.execute(action, idempotency_key="key-1")
+
+    assert sandbox.writes(example.system) == before + 1
+
+
+@over_http
 @pytest.mark.parametrize("mode", ["error_500", "reset"])
 def test_a_failure_before_the_effect_is_unknown_too_and_found_to_be_nothing(
     sandbox: Sandbox, example: Example, mode: str
@@ -158,11 +173,13 @@ def test_a_key_used_for_something_else_is_unknown_because_an_effect_exists(
     other = {
         "refund.issue": {"amount": "1.00"},
         "vendor.pay": {"amount": "1.00"},
+        "vendor.bank_account": {"holder": "Somebody Else"},
         "vendor.reverse": {"amount": "1.00"},
         "access.grant": {"until": "2027-01-01"},
         "access.revoke": {"user": "jonas.weber"},
         "config.change": {"value": "1"},
         "shipment.reroute": {"depot": "BER-1"},
+        "shipment.report": {"note": "by mail"},
         "robot.run": {"zone": "B"},
     }[example.key]
 

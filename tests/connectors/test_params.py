@@ -16,6 +16,7 @@ from tests.connectors.make import (
     CONFIG,
     CRM,
     EMAIL,
+    EXAMPLES,
     GRANT,
     ORDER,
     PAYMENT,
@@ -180,6 +181,71 @@ def test_all_errors_come_at_once_each_with_its_path_and_fix() -> None:
     assert 'such as "ch_1001"' in by_path["params.charge"]
     assert by_path["params.approved"].startswith("Not a known field; known are: amount,")
     assert by_path["params.currency"].startswith("Required.")
+
+
+def test_money_and_meaning_are_checked_beside_what_has_a_wrong_shape() -> None:
+    wrong = {"charge": 7, "amount": "1.5", "currency": "EUR", "approved": True}
+
+    messages = errors_of(REFUND, wrong)
+
+    assert set(messages) == {"params.approved", "params.charge", "params.reason", "params.amount"}
+    assert "exactly 2 decimals" in messages["params.amount"]
+    assert list(errors_of(GRANT, {"user": "..", "group": "g", "until": "2026-02-30"})) == [
+        "params.user",
+        "params.until",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("params", "paths"),
+    [
+        ({"amount": "1.5"}, ["params.currency"]),  # decimals of which currency?
+        ({"amount": "1.5", "currency": 978}, ["params.currency"]),
+        ({"amount": 15, "currency": "EUR"}, ["params.amount"]),
+        ({"currency": "EUR"}, ["params.amount"]),
+        ({"amount": "x", "currency": "ISK"}, ["params.amount", "params.currency"]),
+        ({"amount": "1.5", "currency": "ISK"}, ["params.currency"]),
+    ],
+)
+def test_what_depends_on_a_wrong_param_is_not_judged(params: Any, paths: list[str]) -> None:
+    found = validate_params(
+        action_type("refund.issue"), {"charge": "ch_1001", "reason": "ok", **params}
+    )
+
+    assert sorted(error.path for error in found) == paths
+
+
+def test_an_amount_is_checked_although_another_param_means_nothing() -> None:
+    kind = replace(
+        action_type("refund.issue"), field_errors=lambda params: {"reason": "No reason at all."}
+    )
+
+    found = validate_params(kind, params_of(REFUND, amount="1.5"))
+
+    assert [error.path for error in found] == ["params.reason", "params.amount"]
+
+
+def test_nothing_more_is_said_of_params_that_are_wrong_together() -> None:
+    kind = action_type("refund.issue")
+    kind = replace(kind, schema={**kind.schema, "maxProperties": 1})
+
+    found = validate_params(kind, params_of(REFUND, amount="1.5"))
+
+    assert [error.path for error in found] == ["params"]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.key)
+@pytest.mark.parametrize("value", [None, "", "\n", 7, [], {}, {"x": []}, "x" * 30_000])
+def test_any_wrong_param_of_any_type_is_told_once_and_nothing_fails(
+    example: Example, value: object
+) -> None:
+    kind = action_type(example.key)
+    properties = kind.schema["properties"]
+    assert isinstance(properties, dict)
+    for name in properties:
+        for params in ({**example.params, name: value}, {name: value}):
+            found = validate_params(kind, params)
+            assert len(found) == len(set(found))
 
 
 @pytest.mark.parametrize("params", [None, [], "x", 3, True])

@@ -71,6 +71,7 @@ def test_each_pre_image_is_what_the_writer_before_left(records_url: str) -> None
     assert sorted([*found, last]) == sorted([first, *left])
 
 
+@pytest.mark.django_db  # failed calls are counted
 def test_a_locked_record_is_given_up_in_time_and_nothing_changed(
     records_url: str, settings: Settings
 ) -> None:

@@ -18,6 +18,12 @@ def proposal(action_type: str, **params: Any) -> dict[str, Any]:
     return {"action_type": action_type, "params": params, "intent": "Because."}
 
 
+def with_evidence(body: dict[str, Any], *kinds: str) -> dict[str, Any]:
+    """The same with sources of these kinds."""
+    sources = [{"kind": k, "title": k, "excerpt": "Nothing speaks against it."} for k in kinds]
+    return {**body, "evidence": sources}
+
+
 def refund(amount: str, charge: str = "ch_1001") -> dict[str, Any]:
     return proposal("refund.issue", charge=charge, amount=amount, currency="EUR", reason="broken")
 
@@ -49,7 +55,7 @@ def test_a_refund_above_a_managers_limit_goes_to_the_one_whose_limit_covers_it(
 ) -> None:
     asked = house.agent.propose(refund("1200.00"), key="k")
     assert asked["requirements"] == [
-        {"group": "manager", "quorum": 1, "minimum": "1200.00 EUR", "met": False}
+        {"group": "manager", "quorum": 1, "minimum": "1200.00 EUR", "met": False, "alarm": None}
     ]
 
     with pytest.raises(LookupError):  # Mona's page has no form to approve with
@@ -123,10 +129,8 @@ def test_a_record_is_changed_and_changed_back(house: House) -> None:
 
 
 def test_an_access_right_takes_two_groups_and_a_signature(house: House) -> None:
-    asked = house.agent.propose(
-        proposal("access.grant", user="jonas.weber", group="crm-editors", until="2099-12-31"),
-        key="k",
-    )
+    grant = proposal("access.grant", user="jonas.weber", group="crm-editors", until="2099-12-31")
+    asked = house.agent.propose(with_evidence(grant, "risk_analysis"), key="k")
     house.person("sven").decide(asked["id"], "approve", OK)
     half = house.agent.get(asked["id"])
     house.work()
@@ -180,9 +184,12 @@ def test_the_agent_learns_why_it_was_rejected(house: House) -> None:
 
 
 def test_a_robot_waits_for_a_person_to_start_it(house: House) -> None:
-    asked = house.agent.propose(
-        proposal("robot.run", robot="robot-2", task="move_pallet", zone="B"), key="k"
-    )
+    run = proposal("robot.run", robot="robot-2", task="move_pallet", zone="B")
+    asked = house.agent.propose(with_evidence(run, "manual_override"), key="k")
+    with pytest.raises(LookupError):
+        house.person("omar").decide(asked["id"], "approve", OK)
+    checked = {"kind": "hazard_check", "title": "Zone B", "text": "Nobody is there.", "uri": ""}
+    house.person("mona").decide(asked["id"], "supply", checked)
     house.person("omar").decide(asked["id"], "approve", OK)
     house.person("max").decide(asked["id"], "approve", OK)
     house.work()

@@ -28,7 +28,7 @@ from policies.roles import ROLES
 from policies.services.drafts import request_publication
 from policies.services.limits import set_limit
 from policies.services.people import create_user
-from policies.services.publishable import in_force
+from policies.services.publishable import beside, in_force
 from policies.services.versions import draft_version, publish_version
 from policies.verdicts import RequirementSpec
 
@@ -100,6 +100,10 @@ def make_facts(**values: Any) -> Facts:
     return Facts.from_flat({name.replace("__", "."): value for name, value in values.items()})
 
 
+READ = ("customer_record", "diff", "source_record", "undo_path")
+"""The kinds of evidence the system reads of records by itself."""
+
+
 def clean_refund(**changes: Any) -> Facts:
     """A refund the default policy allows, but for the changes."""
     facts = make_facts(
@@ -108,7 +112,7 @@ def clean_refund(**changes: Any) -> Facts:
         action__amount=20_000,
         action__currency="EUR",
         customer__known=True,
-        evidence__kinds=["charge"],
+        evidence__kinds=["charge", "customer_record", "impact_estimate"],
         velocity__target_sum_24h=20_000,
     )
     flat: dict[str, object] = dict(facts.flat())
@@ -155,7 +159,8 @@ def replay(version: PolicyVersion) -> Backtest:
     return Backtest.objects.create(
         version=version,
         digest=version.digest,
-        against=in_force(),
+        against=in_force(version.kind),
+        beside=beside(version.kind),
         status=BacktestStatus.DONE,
         created_at=now,
         finished_at=now,

@@ -36,8 +36,10 @@ def berlin(text: str, fold: int = 0) -> datetime:
 def test_the_date_is_the_one_where_business_hours_are() -> None:
     late = datetime(2026, 11, 20, 23, 30, tzinfo=UTC)
 
-    assert time_facts(DOCUMENT, "refund.issue", late).today == "2026-11-21"
-    assert time_facts(make_document(), "refund.issue", late).today == "2026-11-20"
+    here = time_facts(DOCUMENT, "refund.issue", late)
+    in_utc = time_facts(make_document(), "refund.issue", late)
+    assert (here.today, here.weekday, here.hour) == ("2026-11-21", "sat", 0)
+    assert (in_utc.today, in_utc.weekday, in_utc.hour) == ("2026-11-20", "fri", 23)
 
 
 def test_business_hours_are_a_window_and_without_them_it_is_always_within() -> None:
@@ -45,6 +47,7 @@ def test_business_hours_are_a_window_and_without_them_it_is_always_within() -> N
 
     assert time_facts(DOCUMENT, "x.y", monday).business_hours
     assert not time_facts(DOCUMENT, "x.y", sunday).business_hours
+    assert time_facts(DOCUMENT, "x.y", sunday).weekday == "sun"
     assert time_facts(make_document(), "x.y", sunday).business_hours
 
 

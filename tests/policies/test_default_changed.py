@@ -42,6 +42,7 @@ rules:
         "action__currency": "EUR",
         "velocity__first_for_counterparty": False,
         "time__today": "2027-01-01",
+        "evidence__kinds": ["vendor_record", "diff", "impact_estimate"],
     }
 
     found = evaluate(document, action("vendor.pay", **rent), version="1")

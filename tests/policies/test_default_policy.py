@@ -10,7 +10,7 @@ from policies.evaluate import evaluate
 from policies.facts import Facts
 from policies.static_analysis.lint import failed_tests
 from policies.verdicts import Evaluation, Verdict
-from tests.policies.make import DEFAULT_TEXT, clean_refund, groups, make_document, make_facts
+from tests.policies.make import DEFAULT_TEXT, READ, clean_refund, groups, make_document, make_facts
 
 DOCUMENT = make_document(DEFAULT_TEXT)
 ALLOW, ASK, DENY = Verdict.ALLOW, Verdict.REQUIRE_APPROVAL, Verdict.DENY
@@ -20,8 +20,33 @@ def evaluated_on(facts: Facts) -> Evaluation:
     return evaluate(DOCUMENT, facts, version="2026-01-01.1")
 
 
+CASES: dict[str, dict[str, Any]] = {
+    "email.send": {"params": {"subject": "Your order", "body": "Your parcel is on its way."}},
+    "crm.update": {"params": {"fields": {"phone": "+49 30 5550 1"}}},
+    "order.correct": {"params": {"fields": {"quantity": 2}}, "before": {"quantity": 1}},
+    "config.change": {"params": {"key": "max_items"}},
+    "vendor.pay": {
+        "time__month_ago": "2026-10-22",
+        "target": {
+            "invoice_paid": False,
+            "order_known": True,
+            "order_vendor_matches": True,
+            "order_total_matches": True,
+            "order_open_quantity": 1,
+            "bank_account_since": "2023-04-01",
+        },
+    },
+    "vendor.bank_account": {"target": {"holder_matches": True, "country_matches": True}},
+}
+"""An ordinary case of each kind that rules look into."""
+
+
 def action(key: str, **values: Any) -> Facts:
-    return make_facts(action__type=key, **values)
+    return make_facts(action__type=key, **{"evidence__kinds": READ, **CASES.get(key, {}), **values})
+
+
+def mail(body: str) -> Facts:
+    return make_facts(action__type="email.send", params={"subject": "Hello", "body": body})
 
 
 def test_its_own_tests_pass() -> None:
@@ -79,7 +104,7 @@ def test_every_blemish_sends_a_refund_to_finance_and_says_which(
 
 
 def test_a_clean_refund_whose_charge_could_not_be_read_goes_to_finance() -> None:
-    found = evaluated_on(clean_refund(evidence__kinds=["customer_record"]))
+    found = evaluated_on(clean_refund(evidence__kinds=["customer_record", "impact_estimate"]))
 
     assert (found.verdict, groups(found.requirements)) == (ASK, ["finance"])
     assert found.matched[-1].reason == "Required evidence is missing: charge."
@@ -138,6 +163,7 @@ def test_money_in_another_currency_needs_a_manager_within_limit(amount: int) -> 
         ("crm.update", ASK, 2, ["operations"]),
         ("order.correct", ASK, 2, ["operations"]),
         ("shipment.reroute", ASK, 2, ["operations"]),
+        ("vendor.bank_account", ASK, 4, ["finance", "security"]),
         ("crm.tag", ALLOW, 1, []),
         ("draft.reply", ALLOW, 1, []),
         ("access.grant", ASK, 4, ["operations", "security"]),
@@ -154,6 +180,51 @@ def test_each_kind_of_action_finds_its_people(
     found = evaluated_on(action(key))
 
     assert (found.verdict, found.tier, groups(found.requirements)) == (verdict, tier, who)
+
+
+@pytest.mark.parametrize(
+    ("facts", "rules"),
+    [
+        (
+            make_facts(
+                action__type="crm.update",
+                customer__segment="business",
+                params={"fields": {"stage": "won"}},
+            ),
+            {"record-change", "enterprise-deal-won"},
+        ),
+        (
+            make_facts(
+                action__type="crm.update",
+                customer__segment="loyal",
+                params={"fields": {"stage": "won"}},
+            ),
+            {"record-change"},
+        ),
+        *(
+            (
+                mail(body),
+                {"customer-email", "email-names-amount"},
+            )
+            for body in (
+                "We refund 40 EUR.",
+                "EUR 40 it is",
+                "you get \u20ac40",
+                "40\u20ac",
+                "USD 7",
+            )
+        ),
+        *(
+            (
+                mail(body),
+                {"customer-email"},
+            )
+            for body in ("Order 40 is on its way.", "40 Europeans", "Our euro office, floor 4")
+        ),
+    ],
+)
+def test_the_reviewer_reads_what_is_odd_about_the_case(facts: Facts, rules: set[str]) -> None:
+    assert {rule.rule for rule in evaluated_on(facts).matched} == rules
 
 
 def test_undoing_a_record_change_needs_the_same_people() -> None:

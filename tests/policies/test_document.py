@@ -8,8 +8,9 @@ from datetime import timedelta
 
 import pytest
 
+from audit.lib.yaml_source import Problem
 from policies.parsing.parser import parse_document
-from policies.parsing.yaml_source import DocumentError, Problem
+from policies.parsing.yaml_source import DocumentError
 from policies.static_analysis.lint import failed_tests
 from policies.verdicts import RequirementSpec, Verdict
 from tests.policies.make import DEFAULT_TEXT, SMALL, changed, make_document
@@ -50,7 +51,7 @@ MISTAKES = [
     ("effect: allow", "efect: allow", "efect", "rules[0].efect", "Did you mean 'effect'?"),
     ("effect: allow", "effect: alow", "alow", "rules[0].effect", "Did you mean 'allow'?"),
     ("[action.amount <= 100]", "[]", "[]", "rules[0].when", "at least one clause"),
-    ("group: finance", "group: finanse", "finanse", "rules[1].requirements[0].group",
+    ("group: finance", "group: Finance", "Finance", "rules[1].requirements[0].group",
      "Did you mean 'finance'?"),
     ("group: finance", "group: auditor", "auditor", "rules[1].requirements[0].group",
      "not a role that decides"),
@@ -93,7 +94,7 @@ def test_a_mistake_is_named_with_path_line_column_and_remedy(
 @pytest.mark.parametrize(
     ("clause", "column", "message"),
     [
-        ("action.amout <= 100", 7, "'action.amout' is not a fact. Did you mean 'action.amount'?"),
+        ("action.amout <= 100", 1, "'action.amout' is not a fact. Did you mean 'action.amount'?"),
         ("weather == 'bad'", 1, "'weather' is not a fact."),
         ("action.amount", 1, "true or false, and this one is int"),
         ("agent.confidence >= 1", 18, "with a point, as in 1.0"),

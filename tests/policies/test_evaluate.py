@@ -104,7 +104,7 @@ def test_what_lacks_its_required_evidence_is_never_allowed_without_people() -> N
     assert missing.verdict == Verdict.REQUIRE_APPROVAL
     assert "charge" in missing.trace[-1].reason
     assert present.verdict == Verdict.ALLOW
-    assert present.evidence_required == ("charge",)
+    assert [demand.kind for demand in present.evidence_required] == ["charge"]
 
 
 def test_a_rules_people_replace_the_matrix_on_low_tiers_and_join_it_on_high_ones() -> None:

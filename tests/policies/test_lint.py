@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -11,10 +12,13 @@ from hypothesis import strategies as st
 from policies.cel.analysis import literals_of, region_of
 from policies.document import Document
 from policies.evaluate import evaluate
-from policies.static_analysis.findings import Finding
+from policies.parsing.parser import parse_document
+from policies.parsing.yaml_source import DocumentError
+from policies.roles import DECIDING_ROLES
+from policies.static_analysis.findings import Finding, Severity
 from policies.static_analysis.lint import findings
 from policies.static_analysis.reach import HeldLimit, Member, People
-from tests.policies.make import SMALL, make_document, make_facts
+from tests.policies.make import DEFAULT_TEXT, SMALL, changed, make_document, make_facts
 
 TODAY = date(2026, 11, 20)
 TYPES = ("refund.issue", "vendor.pay", "email.send")
@@ -53,6 +57,51 @@ def found(
 
 def test_a_sound_document_has_no_findings() -> None:
     assert found(make_document(), before=make_document()) == {}
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("{group: dispach}", "Did you mean 'dispatch'?"),
+        ("{group: finance, alternatives: [legl]}", "Did you mean 'legal'?"),
+        ("{group: finance, excludes: [suport]}", "Did you mean 'support'?"),
+        ("{group: finance, escalates_to: managr}", "Did you mean 'manager'?"),
+    ],
+)
+def test_a_team_nobody_has_made_is_an_error_with_its_line(asked: str, said: str) -> None:
+    text = changed(SMALL, ("[{group: finance, within_limit: true}]", f"[{asked}]"))
+    teams = (*DECIDING_ROLES, "dispatch")
+
+    one, *_ = findings(
+        parse_document(text), before=None, people=None, action_types=TYPES, teams=teams, text=text
+    )
+
+    assert (one.severity, one.code, one.what, one.line) == (
+        "error", "unknown_team", "rule large", 12,
+    )  # fmt: skip
+    assert said in one.sentence
+
+
+@pytest.mark.parametrize("name", ["dispatch", "owner:data", "owner:requester", "manager:subject"])
+def test_made_teams_owners_and_line_managers_may_be_asked(name: str) -> None:
+    text = changed(SMALL, ("[{group: finance, within_limit: true}]", f"[{{group: '{name}'}}]"))
+    people = replace(EVERYBODY, members=(*EVERYBODY.members, member("dora", "dispatch")))
+
+    listed = findings(
+        parse_document(text),
+        before=None,
+        people=people,
+        action_types=TYPES,
+        teams=(*DECIDING_ROLES, "dispatch"),
+    )
+
+    assert listed == ()
+
+
+@pytest.mark.parametrize("name", ["owner:dta", "manager:subjekt"])
+def test_an_owner_of_no_kind_is_refused_with_the_kind_that_is_meant(name: str) -> None:
+    with pytest.raises(DocumentError, match=r"Did you mean '(owner:data|manager:subject)'"):
+        make_document(SMALL, ("[{group: finance, within_limit: true}]", f"[{{group: '{name}'}}]"))
 
 
 # --- Words ---------------------------------------------------------------------------------------
@@ -190,7 +239,10 @@ def test_a_rule_that_raises_the_tier_has_an_effect() -> None:
 # --- Standing approvals --------------------------------------------------------------------------
 
 
-LANDLORD = "['action.type == \"vendor.pay\"', 'action.counterparty == \"landlord\"']"
+LANDLORD = (
+    "['action.type == \"vendor.pay\"', 'action.counterparty == \"landlord\"', "
+    "'velocity.customer_sum_30d <= 100000']"
+)
 
 
 def standing(until: str, instead_of: str = "large") -> Document:
@@ -218,6 +270,25 @@ def test_a_standing_approval_for_a_while_is_fine_and_has_an_effect() -> None:
     assert found(standing("2026-12-21")) == {}
 
 
+@pytest.mark.parametrize(
+    ("total", "is_one"),
+    [
+        ("velocity.customer_sum_30d <= 100000", True),
+        ("velocity.customer_count_24h < 3", True),
+        ("velocity.target_sum_30d <= 100000", False),  # each invoice is another target
+        ("velocity.customer_sum_30d >= 100000", False),
+        ("action.amount <= 100000", False),
+    ],
+)
+def test_a_standing_approval_needs_a_total(total: str, is_one: bool) -> None:
+    more = "  standing: {until: 2027-03-31, instead_of: [large]}\n"
+    clauses = LANDLORD.replace("velocity.customer_sum_30d <= 100000", total)
+
+    said = found(with_rule(clauses, "allow", more))
+
+    assert ("standing_without_total" in said) is not is_one
+
+
 def test_a_new_standing_approval_and_a_longer_one_are_weaker() -> None:
     new = found(standing("2027-03-31"), before=make_document())["allows_more"]
     longer = found(standing("2027-06-30"), before=standing("2027-03-31"))["stands_longer"]
@@ -225,3 +296,54 @@ def test_a_new_standing_approval_and_a_longer_one_are_weaker() -> None:
     assert new.sentence.endswith("by itself, instead of large, until 31 Mar 2027.")
     assert "until 30 Jun 2027" in longer.sentence
     assert "stands_longer" not in found(standing("2027-02-28"), before=standing("2027-03-31"))
+
+
+# --- The agent's word about its sources ---------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "when", ["'session.worst_source == \"own\"'", "['!(\"public\" in session.sources)']"]
+)
+def test_what_an_agent_says_of_its_sources_allows_nothing(when: str) -> None:
+    when = when if when.startswith("[") else f"[{when}]"
+
+    assert str(found(with_rule(when, "allow"))["claims_lower"].severity) == "error"
+    assert "claims_lower" not in found(with_rule(when))
+    assert "claims_lower" not in found(with_rule(when, "deny"))
+
+
+def test_nor_does_it_replace_whom_the_matrix_asks() -> None:
+    when = "['\"public\" in session.sources']"
+
+    replaced = with_rule(when, more="  requirements: [{group: finance}]\n")
+    added = with_rule(when, more="  adds: [{group: finance}]\n  tier: 4\n")
+
+    assert "use adds" in found(replaced)["claims_lower"].sentence
+    assert "claims_lower" not in found(added)
+
+
+def test_nor_does_it_set_a_tier_that_would_be_the_highest_without_it() -> None:
+    clause = "'session.worst_source == \"own\"'"
+    tier = f"tiers:\n- tier: 0\n  reason: Says it is clean.\n  when: [{clause}]\n"
+
+    said = found(make_document(SMALL, ("tiers:\n", tier)))["claims_lower"]
+
+    assert "use a rule with tier:" in said.sentence
+
+
+def test_a_class_of_sources_that_there_is_not_is_found() -> None:
+    said = found(with_rule("['session.worst_source == \"publik\"']"))["unknown_word"]
+
+    assert "Did you mean 'public'?" in said.sentence
+
+
+def test_an_action_type_no_rule_names_is_said_to_go_to_people() -> None:
+    schemas = {"refund.issue": {}, "ticket.announce": {}}
+
+    said = findings(
+        make_document(DEFAULT_TEXT), before=None, people=None, action_types=(), schemas=schemas
+    )
+
+    (one,) = (finding for finding in said if finding.code == "no_rule")
+    assert one.what == "action type ticket.announce"
+    assert one.severity is Severity.NOTE

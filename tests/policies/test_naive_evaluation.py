@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from policies import patterns
 from policies.cel.compiler import Activation, compile_clause
 from policies.cel.rule_set import RuleSet
 from policies.document import Document
@@ -47,17 +48,37 @@ VALUES: dict[type, st.SearchStrategy[FactValue]] = {
     tuple: st.lists(st.sampled_from(["charge", "injection", "bidi"]), max_size=2).map(tuple),
 }  # fmt: skip
 KINDS_OF_ACTION = st.sampled_from(
-    ["refund.issue", "vendor.pay", "crm.tag", "access.grant", "robot.run", "moon.launch", ""]
+    [
+        "refund.issue",
+        "vendor.pay",
+        "crm.tag",
+        "access.grant",
+        "robot.run",
+        "moon.launch",
+        "",
+        "email.send",
+        "order.correct",
+    ]
 )
 DAYS = st.sampled_from(["", "2026-11-20", "2027-03-31", "2027-04-01", "2030-01-01"])
 CLEAN = clean_refund().flat()
+CASES = st.fixed_dictionaries(
+    {},
+    optional={
+        "params": st.sampled_from([{}, {"subject": "", "body": "40 EUR"},
+                                   {"subject": "", "body": 7}, {"subject": "", "body": "Hello"},
+                                   {"fields": {"status": "cancelled"}}, {"fields": {}}]),
+        "before": st.sampled_from([{}, {"status": "paid"}, {"status": "cancelled"}]),
+    },
+)  # fmt: skip
 FACTS = st.builds(
-    lambda some, kind, day: Facts.from_flat(
-        {**CLEAN, **some, "action.type": kind, "time.today": day}
+    lambda some, case, kind, day: Facts.from_flat(
+        {**CLEAN, **some, **case, "action.type": kind, "time.today": day}
     ),
     st.fixed_dictionaries(
         {}, optional={name: VALUES[fact.kind] for name, fact in declared().items()}
     ),
+    CASES,
     KINDS_OF_ACTION,
     DAYS,
 )
@@ -68,8 +89,10 @@ def clause_by_clause(document: Document, facts: Facts) -> tuple[RuleTrace, ...]:
     activation = Activation.of(facts)
     traces = []
     for rule in document.rules:
+        covers = any(patterns.applies(one, facts.action.type) for one in rule.on or ["*"])
         clauses = tuple(
-            compile_clause(text, document.parameters).ask(activation) for text in rule.when
+            compile_clause(text, document.parameters, with_case=True).ask(activation)
+            for text in (rule.when if covers else rule.when[:1])
         )
         matched = all(clause.outcome == "true" for clause in clauses)
         traces.append(RuleTrace(rule.id, rule.owner, rule.reason, rule.effect, matched, clauses))

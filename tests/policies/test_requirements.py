@@ -42,7 +42,7 @@ def test_what_nobody_answers_climbs_to_the_role_above(text: str, above: str) -> 
 @pytest.mark.parametrize(
     ("text", "path", "message"),
     [
-        ("{group: finance, alternatives: [legl]}", ".alternatives[0]", "Did you mean 'legal'?"),
+        ("{group: finance, alternatives: [Legal]}", ".alternatives[0]", "Did you mean 'legal'?"),
         ("{group: finance, excludes: [auditor]}", ".excludes[0]", "not a role that decides"),
         ("{group: finance, alternatives: [finance]}", ".alternatives", "is the group itself"),
         ("{group: finance, alternatives: [legal, legal]}", ".alternatives", "used 2 times"),

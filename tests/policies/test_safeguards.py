@@ -11,8 +11,8 @@ from policies.static_analysis.lint import findings
 from policies.verdicts import Verdict
 from tests.policies.make import DEFAULT_TEXT, make_document, make_facts
 
-TIER_2 = "requirements: [{group: operations}]\n    evidence: []\n    decide_by: 8h\n"
-TIER_4 = "requirements: [{group: security}, {group: operations}]\n    evidence: []\n"
+TIER_2 = "evidence: [diff, source_record, undo_path]\n    decide_by: 8h\n"
+TIER_4 = "requirements: [{group: security}, {group: operations}]\n"
 CRM = make_facts(action__type="crm.update", evidence__preview_available=True)
 
 
@@ -60,23 +60,25 @@ def test_a_document_that_asks_for_less_is_refused_and_read_as_the_floor(name: st
         else with_switch(TIER_4, said)
     )
 
-    (finding,) = findings_of(document)
+    found = findings_of(document)
     cell = guarded(document.matrix.cell(4, "access.grant"), 4)  # type: ignore[attr-defined]
 
-    assert (finding.code, finding.what) == ("below_the_floor", "tier 4")
-    assert finding.severity == Severity.ERROR
-    assert name in finding.sentence
+    overrides = ["tier 4 for access.*", "tier 4 for vendor.bank_account"]
+    assert sorted(finding.what for finding in found) == ["tier 4", *overrides]
+    assert {finding.code for finding in found} == {"below_the_floor"}
+    assert {finding.severity for finding in found} == {Severity.ERROR}
+    assert all(name in finding.sentence for finding in found)
     assert getattr(cell, name)
 
 
 def test_an_override_below_the_floor_is_named_too() -> None:
     tier_5 = "  - tier: 5\n    requirements"
-    override = "  - {tier: 4, action_type: access.*, step_up: false}\n" + tier_5
+    override = "  - {tier: 4, action_type: config.*, step_up: false}\n" + tier_5
     document = make_document(DEFAULT_TEXT, (tier_5, override))
 
     (finding,) = findings_of(document)
 
-    assert finding.what == "tier 4 for access.*"
+    assert finding.what == "tier 4 for config.*"
 
 
 def test_where_people_always_decide_no_rule_allows_it() -> None:
@@ -85,7 +87,7 @@ def test_where_people_always_decide_no_rule_allows_it() -> None:
 
     always = make_document(
         DEFAULT_TEXT,
-        ("    evidence: [charge]\n", "    evidence: [charge]\n    always_people: true\n"),
+        ("    evidence: [charge,", "    always_people: true\n    evidence: [charge,"),
         ("    operating_model: on the loop\n    pattern: threshold",
          "    operating_model: in the loop\n    pattern: single"),
     )  # fmt: skip

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audit.lib.cel_tree import Tree
 from policies.cel.compiler import Activation, ClauseError, compile_clause
-from policies.cel.syntax import Tree
 from tests.policies.make import make_facts
 
 PARAMETERS = (("most", 5), ("least", -5))

@@ -38,6 +38,7 @@ def add_targets(parser: ArgumentParser, *, listing: bool) -> None:
     group.add_argument("--all", action="store_true", help="Everything.")
     group.add_argument("--action-type", metavar="KEY", help='One action type: "refund.issue".')
     group.add_argument("--connector", metavar="SYSTEM", help='One connector: "payments".')
+    group.add_argument("--connection", metavar="NAME", help="One of a system's connections.")
     group.add_argument("--agent", metavar="NAME", help="One agent.")
     if listing:
         group.add_argument("--list", action="store_true", help="Only say what is paused now.")
@@ -55,6 +56,8 @@ def meant(options: dict[str, Any]) -> Meant:
         return Meant(PauseScope.ACTION_TYPE, options["action_type"])
     if options["connector"]:
         return Meant(PauseScope.CONNECTOR, options["connector"])
+    if options["connection"]:
+        return Meant(PauseScope.CONNECTION, options["connection"])
     return Meant()
 
 
@@ -80,7 +83,7 @@ def what_is_stopped() -> list[str]:
 
 
 class Command(BaseCommand):
-    help = "Stop everything, an action type, a connector or an agent; say what is stopped."
+    help = "Stop everything, an action type, a connector, a connection or an agent."
     requires_system_checks = ()  # a misconfigured part must not keep anybody from stopping
 
     def add_arguments(self, parser: CommandParser) -> None:

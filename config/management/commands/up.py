@@ -17,7 +17,7 @@ from django.db import Error
 from audit.actors import Actor
 from config import queues
 from config.supervisor import Child, Supervisor
-from policies.services.versions import install_default
+from policies.services.versions import install_default, install_default_floor
 
 _SANDBOX_SYSTEMS = ("payments", "smtp", "mail archive", "directory", "changes", "logistics")
 
@@ -60,6 +60,7 @@ class Command(BaseCommand):
             raise CommandError(f"The database cannot be used: {error}") from error
         call_command("sync_roles", stdout=StringIO())
         install_default(actor=Actor.system("up"))
+        install_default_floor(actor=Actor.system("up"))
         settings.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
         if not settings.WHITENOISE_USE_FINDERS:
             call_command("collectstatic", interactive=False, verbosity=0)

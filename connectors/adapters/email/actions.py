@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from audit.lib.canonical import JsonObject
-from connectors.catalogue import ActionType, Reversibility, Verb, quoted, text
+from connectors.catalogue import ActionType, AtMostOnce, Proof, Reversibility, Verb, quoted, text
 from connectors.params import free_text, identifier, one_line, params_object
 
 # Far narrower than RFC 5321 allows, and wide enough for addresses people have: no quoting, no
@@ -18,6 +18,8 @@ def _address_errors(params: JsonObject) -> dict[str, str]:
         return {"to": "The part before @ is longer than 64 characters."}
     return {}
 
+
+_AT_MOST_ONCE = AtMostOnce(Proof.MARKED, can_look_up=True)  # the Message-ID, in the archive
 
 EMAIL_SEND = ActionType(
     key="email.send",
@@ -41,6 +43,7 @@ EMAIL_SEND = ActionType(
         f"with the subject {quoted(text(params, 'subject'))}."
     ),
     undo="Cannot be undone: a sent e-mail cannot be called back. A correction can be sent.",
+    at_most_once=_AT_MOST_ONCE,
     counterparty=lambda params: text(params, "to").lower(),
     protected=frozenset({"to"}),
     data_classes=frozenset({"personal"}),

@@ -19,7 +19,6 @@ from urllib.parse import unquote, urlsplit
 
 from audit.lib.canonical import JsonValue
 from connectors import http
-from connectors.adapters.json_http import HttpSystemClient, fill
 from connectors.base import ConnectorError, OutcomeUnknown
 
 SMTP_PORTS = {"smtp": 25, "smtps": 465, "smtp+starttls": 587}
@@ -175,17 +174,22 @@ class SmtpClient:
         ) from error
 
 
+_ARCHIVE = "mail archive"
+
+
 class ArchiveClient:
     """Finds mails the company really sent."""
 
     def __init__(self, url: str) -> None:
-        self._client = HttpSystemClient("mail archive", url, "")
+        self._url = url.rstrip("/")
 
     def find(self, message_id: str) -> list[ArchivedMail]:
         """Every archived mail of that Message-ID. Raises ConnectorError."""
-        query = fill("?message_id={message_id}", {"message_id": message_id})
-        answer = self._client.read("/messages" + query, {})
-        with http.reading("mail archive"):
+        with http.reading(_ARCHIVE), http.open_client() as client:
+            response = client.get(f"{self._url}/messages", params={"message_id": message_id})
+            if response.status_code != 200:
+                http.refuse_read(_ARCHIVE, response.status_code, response.reason_phrase)
+            answer = http.json_object(response)
             try:
                 return [_archived(item) for item in _list(answer["messages"])]
             except (KeyError, TypeError) as error:

@@ -35,12 +35,9 @@ FindRecipient = Callable[[str], Recipient | None]
 
 
 class EmailConnector(DispatchingConnector):
-    """SMTP out, archive in. Repeating a send sends twice, hence `idempotent = False`."""
+    """SMTP out, archive in. Repeating a send sends twice; its Message-ID is our mark."""
 
     system = "email"
-    idempotent = False
-    key_window_seconds = 0
-    can_look_up = True
 
     def __init__(
         self, url: str, sender: str, archive_url: str, find_recipient: FindRecipient
@@ -76,7 +73,7 @@ class _Sending:
             facts=recipient.facts if recipient else {"customer.known": False},
         )
 
-    def execute(self, action: Action, key: str) -> Receipt:
+    def execute(self, action: Action, key: str, guard: str) -> Receipt:
         to = text(action.params, "to")
         message_id = self._smtp.send(
             to, text(action.params, "subject"), text(action.params, "body"), key

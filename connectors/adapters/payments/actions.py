@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from audit.lib.canonical import JsonObject
 from audit.lib.money import Money, MoneyError, exponent
-from connectors.catalogue import ActionType, Reversibility, Verb, quoted, text
+from connectors.catalogue import ActionType, AtMostOnce, Proof, Reversibility, Verb, quoted, text
 from connectors.params import AMOUNT, CURRENCY, identifier, one_line, params_object
 
 # How many decimals the provider's integers have (docs.stripe.com/currencies); all others have 2.
@@ -47,6 +49,13 @@ def _provider_decimals(currency: str) -> int:
     return 3 if currency in _THREE_DECIMALS else 2
 
 
+def _iban_errors(params: JsonObject) -> dict[str, str]:
+    """ISO 13616: the country and the check digits moved to the end, the rest is 1 modulo 97."""
+    iban = text(params, "iban")
+    digits = "".join(str(int(character, 36)) for character in iban[4:] + iban[:4])
+    return {} if int(digits) % 97 == 1 else {"iban": "Its check digits are wrong; look it up."}
+
+
 def _refund_effect(params: JsonObject) -> str:
     return (
         f"Refund {money_of(params)} to the customer of charge {text(params, 'charge')} "
@@ -69,6 +78,8 @@ def _reverse_effect(params: JsonObject) -> str:
 
 _REFERENCE = "[A-Za-z0-9](?:[A-Za-z0-9._-]{0,58}[A-Za-z0-9])?"
 
+_AT_MOST_ONCE = AtMostOnce(Proof.KEYED, window=timedelta(hours=24), can_look_up=True)
+
 REFUND_ISSUE = ActionType(
     key="refund.issue",
     version=1,
@@ -87,6 +98,7 @@ REFUND_ISSUE = ActionType(
     target=lambda params: f"charge {text(params, 'charge')}",
     effect=_refund_effect,
     undo="Cannot be undone: the payments system never takes back a refund that went through.",
+    at_most_once=_AT_MOST_ONCE,
     amount=money_of,
     counterparty=lambda params: f"customer of {text(params, 'charge')}",
     protected=frozenset({"charge", "currency"}),
@@ -117,12 +129,79 @@ VENDOR_PAY = ActionType(
     target=lambda params: f"invoice {text(params, 'invoice')}",
     effect=_vendor_effect,
     undo="The payment can be reversed while the vendor's balance covers it (vendor.reverse).",
+    at_most_once=_AT_MOST_ONCE,
     amount=money_of,
     counterparty=lambda params: text(params, "vendor"),
     protected=frozenset({"vendor", "currency"}),
     data_classes=frozenset({"money"}),
     undo_type="vendor.reverse",
+    offers={
+        "type": "object",
+        "properties": {
+            "invoice_paid": {"type": "boolean"},
+            "order_known": {"type": "boolean"},
+            "order_vendor_matches": {"type": "boolean"},
+            "order_total_matches": {"type": "boolean"},
+            "order_open_quantity": {"type": "integer"},
+            "bank_account_since": {"type": "string"},
+        },
+        "required": [
+            "invoice_paid",
+            "order_known",
+            "order_vendor_matches",
+            "order_total_matches",
+            "order_open_quantity",
+            "bank_account_since",
+        ],
+        "additionalProperties": False,
+    },
     field_errors=_money_errors,
+)
+
+VENDOR_BANK_ACCOUNT = ActionType(
+    key="vendor.bank_account",
+    version=1,
+    title="Change a vendor's bank account",
+    verb=Verb.UPDATE,
+    system="payments",
+    reversibility=Reversibility.IRREVERSIBLE,
+    schema=params_object(
+        {
+            "vendor": identifier("acct_[A-Za-z0-9]{1,64}", 'A vendor id such as "acct_5001".'),
+            "iban": identifier(
+                "[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}",
+                'An IBAN without spaces, such as "DE89370400440532013000".',
+                longest=34,
+            ),
+            "holder": one_line("Whose account it is, as the bank has it.", longest=140),
+        }
+    ),
+    target=lambda params: f"bank account of {text(params, 'vendor')}",
+    effect=lambda params: (
+        f"Pay vendor {text(params, 'vendor')} to {text(params, 'iban')} "
+        f"of {quoted(text(params, 'holder'))} from now on."
+    ),
+    undo="Cannot be undone: the earlier account would have to be named and entered again.",
+    at_most_once=_AT_MOST_ONCE,
+    counterparty=lambda params: text(params, "vendor"),
+    protected=frozenset({"vendor", "iban", "holder"}),
+    data_classes=frozenset({"money", "personal"}),
+    shown={
+        "type": "object",
+        "properties": {"last4": {"type": "string"}, "holder": {"type": "string"}},
+        "required": ["holder", "last4"],
+        "additionalProperties": False,
+    },
+    offers={
+        "type": "object",
+        "properties": {
+            "holder_matches": {"type": "boolean"},
+            "country_matches": {"type": "boolean"},
+        },
+        "required": ["country_matches", "holder_matches"],
+        "additionalProperties": False,
+    },
+    field_errors=_iban_errors,
 )
 
 VENDOR_REVERSE = ActionType(
@@ -142,6 +221,7 @@ VENDOR_REVERSE = ActionType(
     target=lambda params: f"transfer {text(params, 'transfer')}",
     effect=_reverse_effect,
     undo="Cannot be undone: the vendor would have to be paid again.",
+    at_most_once=_AT_MOST_ONCE,
     amount=money_of,
     counterparty=lambda params: f"vendor of {text(params, 'transfer')}",
     protected=frozenset({"transfer", "currency"}),
@@ -149,4 +229,4 @@ VENDOR_REVERSE = ActionType(
     field_errors=_money_errors,
 )
 
-ACTION_TYPES = (REFUND_ISSUE, VENDOR_PAY, VENDOR_REVERSE)
+ACTION_TYPES = (REFUND_ISSUE, VENDOR_PAY, VENDOR_BANK_ACCOUNT, VENDOR_REVERSE)

@@ -47,12 +47,30 @@ class Refund:
 
 
 @dataclass(frozen=True, slots=True)
+class BankAccount:
+    id: str
+    holder: str
+    country: str
+    last4: str
+    is_default: bool
+    since: str  # the day it was entered, "2026-11-20"; "" where nobody knows
+    metadata: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Vendor:
     id: str
     name: str
     country: str
+    currency: str
     payouts_enabled: bool
     metadata: Mapping[str, str]
+    bank_accounts: tuple[BankAccount, ...]
+
+    @property
+    def bank_account(self) -> BankAccount | None:
+        """The one that is paid."""
+        return next((one for one in self.bank_accounts if one.is_default), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +81,10 @@ class Transfer:
     amount_reversed: Money
     invoice: str
     metadata: Mapping[str, str]
+
+    @property
+    def purchase_order(self) -> str:
+        return self.metadata.get("purchase_order", "")
 
     @property
     def reversible(self) -> Money:
@@ -166,6 +188,12 @@ class PaymentsClient:
             page = api.v1.transfers.list({"transfer_group": invoice, "limit": _PAGE})
             return [_parsed(_transfer, item) for item in page.auto_paging_iter()]
 
+    def transfers_to(self, vendor_id: str) -> list[Transfer]:
+        """Every transfer made to the vendor, for whatever invoice."""
+        with self.reading() as api:
+            page = api.v1.transfers.list({"destination": vendor_id, "limit": _PAGE})
+            return [_parsed(_transfer, item) for item in page.auto_paging_iter()]
+
     def reversals_of(self, transfer_id: str) -> list[Reversal]:
         with self.reading() as api:
             page = api.v1.transfers.reversals.list(transfer_id, {"limit": _PAGE})
@@ -204,6 +232,26 @@ class PaymentsClient:
                 {"idempotency_key": key},
             )
             return _parsed(_transfer, made)
+
+    def create_bank_account(self, vendor: Vendor, iban: str, holder: str, key: str) -> BankAccount:
+        """Have the vendor paid to another bank account, once per key."""
+        with self.writing() as api:
+            made = api.v1.accounts.external_accounts.create(
+                vendor.id,
+                {
+                    "external_account": {
+                        "object": "bank_account",
+                        "account_number": iban,
+                        "account_holder_name": holder,
+                        "country": iban[:2],
+                        "currency": vendor.currency.lower(),
+                    },
+                    "default_for_currency": True,
+                    "metadata": {KEY_FIELD: key},
+                },
+                {"idempotency_key": key},
+            )
+            return _parsed(_bank_account, made)
 
     def create_reversal(self, transfer_id: str, amount: Money, key: str) -> Reversal:
         """Take back part of a transfer, once per key."""
@@ -280,12 +328,28 @@ def _refund(raw: _Raw) -> Refund:
 
 def _vendor(raw: _Raw) -> Vendor:
     profile = raw.get("business_profile") or {}
+    accounts = raw.get("external_accounts") or {}
     return Vendor(
         id=raw["id"],
         name=profile.get("name") or "",
         country=raw.get("country") or "",
+        currency=(raw.get("default_currency") or "").upper(),
         payouts_enabled=bool(raw["payouts_enabled"]),
         metadata=_metadata(raw),
+        bank_accounts=tuple(map(_bank_account, accounts.get("data", ()))),
+    )
+
+
+def _bank_account(raw: _Raw) -> BankAccount:
+    metadata = _metadata(raw)
+    return BankAccount(
+        id=raw["id"],
+        holder=raw.get("account_holder_name") or "",
+        country=raw.get("country") or "",
+        last4=raw["last4"],
+        is_default=bool(raw.get("default_for_currency")),
+        since=metadata.get("since", ""),
+        metadata=metadata,
     )
 
 

@@ -48,7 +48,7 @@ class Refunds:
             facts=_customer_facts(customer),
         )
 
-    def execute(self, action: Action, key: str) -> Receipt:
+    def execute(self, action: Action, key: str, guard: str) -> Receipt:
         # A refund carries no currency of its own: the charge's decides, so it is checked first.
         amount = money_of(action.params)
         charge = self._client.charge(text(action.params, "charge"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from audit.lib.canonical import JsonObject
-from connectors.catalogue import ActionType, Reversibility, Verb, quoted, text
+from connectors.catalogue import ActionType, AtMostOnce, Proof, Reversibility, Verb, quoted, text
 from connectors.params import choice, free_text, identifier, one_line, params_object, whole_number
 
 _ACCOUNT = identifier("acct_[A-Za-z0-9]{1,64}", 'An account id such as "acct_2001".')
@@ -44,6 +44,39 @@ def _account(params: JsonObject) -> str:
     return f"account {text(params, 'record')}"
 
 
+_ACCOUNT_COLUMNS: dict[str, JsonObject] = {
+    "stage": choice(
+        "The sales stage.",
+        "lead",
+        "qualified",
+        "proposal",
+        "negotiation",
+        "won",
+        "lost",
+    ),
+    "owner": identifier("[a-z][a-z0-9._-]{0,78}", 'A user such as "mia".'),
+    "segment": choice("The segment.", "consumer", "loyal", "business"),
+    "phone": identifier(
+        "[+]?[0-9][0-9 ()/-]{3,38}", 'A number such as "+49 30 5550 1".', longest=40
+    ),
+    "notes": free_text("Notes, as plain text.", longest=2000, shortest=0),
+}
+
+_ORDER_COLUMNS: dict[str, JsonObject] = {
+    "quantity": whole_number("How many, 1 to 999.", smallest=1, largest=999),
+    "status": choice("The order's status.", "paid", "packed", "shipped", "on hold", "cancelled"),
+    "address": one_line("The delivery address, in one line.", longest=300),
+}
+
+
+def _shown(columns: Mapping[str, JsonObject]) -> JsonObject:
+    """Those of the columns that are changed, as they are and as they would be."""
+    kinds: JsonObject = {name: {"type": column["type"]} for name, column in columns.items()}
+    return {"type": "object", "properties": kinds, "additionalProperties": False}
+
+
+_AT_MOST_ONCE = AtMostOnce(Proof.KEYED, can_look_up=True)  # in a table of ours, beside the change
+
 CRM_UPDATE = ActionType(
     key="crm.update",
     version=1,
@@ -56,32 +89,28 @@ CRM_UPDATE = ActionType(
             "record": _ACCOUNT,
             "fields": _fields(
                 'The columns to change and their new values, such as {"stage": "won"}.',
-                {
-                    "stage": choice(
-                        "The sales stage.",
-                        "lead",
-                        "qualified",
-                        "proposal",
-                        "negotiation",
-                        "won",
-                        "lost",
-                    ),
-                    "owner": identifier("[a-z][a-z0-9._-]{0,78}", 'A user such as "mia".'),
-                    "segment": choice("The segment.", "consumer", "loyal", "business"),
-                    "phone": identifier(
-                        "[+]?[0-9][0-9 ()/-]{3,38}", 'A number such as "+49 30 5550 1".', longest=40
-                    ),
-                    "notes": free_text("Notes, as plain text.", longest=2000, shortest=0),
-                },
+                _ACCOUNT_COLUMNS,
             ),
         }
     ),
     target=_account,
     effect=lambda params: f"In {_account(params)}, set {_listed(params)}.",
     undo="The earlier values can be set again (crm.update).",
+    at_most_once=_AT_MOST_ONCE,
     protected=frozenset({"record"}),
     data_classes=frozenset({"personal"}),
     undo_type="crm.update",
+    shown=_shown(_ACCOUNT_COLUMNS),
+    offers={
+        "type": "object",
+        "properties": {
+            "owner": {"type": "string", "description": "Who keeps the account, by user name."},
+            "deal_minor": {"type": "integer", "description": "What its deal is worth, in cents."},
+            "deal_currency": {"type": "string", "description": "In which currency."},
+        },
+        "required": ["owner"],
+        "additionalProperties": False,
+    },
 )
 
 ORDER_CORRECT = ActionType(
@@ -96,22 +125,18 @@ ORDER_CORRECT = ActionType(
             "order": _ORDER,
             "fields": _fields(
                 'The columns to change and their new values, such as {"quantity": 2}.',
-                {
-                    "quantity": whole_number("How many, 1 to 999.", smallest=1, largest=999),
-                    "status": choice(
-                        "The order's status.", "paid", "packed", "shipped", "on hold", "cancelled"
-                    ),
-                    "address": one_line("The delivery address, in one line.", longest=300),
-                },
+                _ORDER_COLUMNS,
             ),
         }
     ),
     target=lambda params: f"order {text(params, 'order')}",
     effect=lambda params: f"In order {text(params, 'order')}, set {_listed(params)}.",
     undo="The earlier values can be set again (order.correct).",
+    at_most_once=_AT_MOST_ONCE,
     protected=frozenset({"order"}),
     data_classes=frozenset({"personal"}),
     undo_type="order.correct",
+    shown=_shown(_ORDER_COLUMNS),
 )
 
 CRM_TAG = ActionType(
@@ -125,6 +150,7 @@ CRM_TAG = ActionType(
     target=_account,
     effect=lambda params: f"Tag {_account(params)} as {quoted(text(params, 'tag'))}.",
     undo="The tag can be taken off again (crm.untag).",
+    at_most_once=_AT_MOST_ONCE,
     protected=frozenset({"record"}),
     undo_type="crm.untag",
 )
@@ -140,6 +166,7 @@ CRM_UNTAG = ActionType(
     target=_account,
     effect=lambda params: f"Take the tag {quoted(text(params, 'tag'))} off {_account(params)}.",
     undo="The account can be tagged again (crm.tag).",
+    at_most_once=_AT_MOST_ONCE,
     protected=frozenset({"record"}),
     undo_type="crm.tag",
 )
@@ -162,6 +189,7 @@ DRAFT_REPLY = ActionType(
         f"Store a draft reply on ticket {text(params, 'ticket')}; nothing is sent."
     ),
     undo="The draft can be discarded (draft.discard); nobody outside has seen it.",
+    at_most_once=_AT_MOST_ONCE,
     undo_type="draft.discard",
 )
 
@@ -176,6 +204,7 @@ DRAFT_DISCARD = ActionType(
     target=lambda params: f"draft {text(params, 'draft')}",
     effect=lambda params: f"Discard {text(params, 'draft')}; it was never sent.",
     undo="Cannot be undone, but the same reply can be drafted again.",
+    at_most_once=_AT_MOST_ONCE,
 )
 
 ACTION_TYPES = (CRM_UPDATE, ORDER_CORRECT, CRM_TAG, CRM_UNTAG, DRAFT_REPLY, DRAFT_DISCARD)

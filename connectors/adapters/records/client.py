@@ -25,6 +25,7 @@ from sqlalchemy import (
     Text,
     create_engine,
     insert,
+    inspect,
     select,
     update,
 )
@@ -78,6 +79,28 @@ TICKETS = Table(
     Column("subject", String(200), nullable=False),
     Column("status", String(40), nullable=False),
 )
+
+PURCHASE_ORDERS = Table(
+    "purchase_orders",
+    METADATA,
+    Column("id", String(80), primary_key=True),
+    Column("vendor", String(80), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("total_minor", Integer, nullable=False),
+    Column("ordered", Integer, nullable=False),
+    Column("received", Integer, nullable=False),
+    Column("invoiced", Integer, nullable=False),
+)
+"""What was ordered from vendors; a database without this table knows of no orders."""
+
+DEALS = Table(
+    "deals",
+    METADATA,
+    Column("account", String(80), primary_key=True),
+    Column("currency", String(3), nullable=False),
+    Column("value_minor", Integer, nullable=False),
+)
+"""What an account's open deal is worth; a database without this table knows of none."""
 
 DRAFTS = Table(
     "drafts",
@@ -133,6 +156,21 @@ class RecordsClient:
         with self._reading() as connection:
             query = select(ACCOUNTS).where(ACCOUNTS.c.email == address.lower())
             found = connection.execute(query).mappings().first()
+        return dict(found) if found else None
+
+    def purchase_order(self, order: str) -> Row | None:
+        """The purchase order as it is now; None when there is none of that number."""
+        return self._if_there(PURCHASE_ORDERS, id=order)
+
+    def deal(self, account: str) -> Row | None:
+        """The account's deal as it is now; None when there is none."""
+        return self._if_there(DEALS, account=account)
+
+    def _if_there(self, table: Table, **key: str) -> Row | None:
+        with self._reading() as connection:
+            if not inspect(connection).has_table(table.name):
+                return None
+            found = connection.execute(select(table).filter_by(**key)).mappings().first()
         return dict(found) if found else None
 
     def exists(self, table: Table, **values: str) -> bool:

@@ -34,16 +34,11 @@ from connectors.base import (
 )
 from connectors.catalogue import text
 
-_FOREVER = 100 * 365 * 24 * 3600  # the key is a row of the target's own, not a cache
-
 
 class RecordsConnector(DispatchingConnector):
     """A SQL database; a key stays known as long as the database does."""
 
     system = "records"
-    idempotent = True
-    key_window_seconds = _FOREVER
-    can_look_up = True
 
     def __init__(self, url: str) -> None:
         client = RecordsClient(url)
@@ -65,7 +60,7 @@ class _Operation:
     def __init__(self, client: RecordsClient) -> None:
         self._client = client
 
-    def execute(self, action: Action, key: str) -> Receipt:
+    def execute(self, action: Action, key: str, guard: str) -> Receipt:
         made = self._client.apply_once(
             key, action.type, lambda connection: self._change(connection, action, key)
         )
@@ -102,7 +97,18 @@ class _Fields(_Operation):
             target_version=digest_of(before),
             evidence=(*evidence, customer_record(account)),
             facts=customer_facts(account),
+            offered=self._offered(account),
         )
+
+    def _offered(self, account: dict[str, Any]) -> JsonObject:
+        """What rules may ask about the record beside what is changed; see `ActionType.offers`."""
+        if self._table is not ACCOUNTS:
+            return {}
+        deal = self._client.deal(account["id"])
+        owner: JsonObject = {"owner": account["owner"]}
+        if deal is None:
+            return owner
+        return {**owner, "deal_minor": deal["value_minor"], "deal_currency": deal["currency"]}
 
     def verify(self, action: Action, receipt: Receipt) -> ReadBack:
         wanted = changed_fields(action.params)
@@ -198,9 +204,13 @@ class _Discarding(_Operation):
     """Marks a draft as discarded; its text stays for the record."""
 
     def preview(self, action: Action) -> Preview:
-        before = self._status(action)
+        draft = self._client.row(DRAFTS, text(action.params, "draft"))
+        before = only(draft, {"status": 0})
         return Preview(
-            before=before, after={"status": "discarded"}, target_version=digest_of(before)
+            before=before,
+            after={"status": "discarded"},
+            target_version=digest_of(before),
+            evidence=(SystemEvidence("source_record", f"Draft {draft['id']}", draft),),
         )
 
     def verify(self, action: Action, receipt: Receipt) -> ReadBack:

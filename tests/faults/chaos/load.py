@@ -81,6 +81,7 @@ class Load:
                 "params": params,
                 "intent": f"Case {number} of the chaos run.",
                 "confidence": 0.95,
+                "evidence": _EVIDENCE.get(kind, []),
             }
             yield from self._propose(agents[kind], body, key=f"chaos-{number}")
             yield from _rest(_BETWEEN_PROPOSALS)
@@ -183,9 +184,7 @@ class Load:
                     try:
                         if name not in signed_in:
                             signed_in[name] = PersonClient(demo["base_url"], name, passwords[name])
-                        signed_in[name].decide(
-                            request_id, what, {"reason_code": "as_proposed", "comment": "Fine."}
-                        )
+                        signed_in[name].decide(request_id, what, _ANSWERS.get(what, _FINE))
                     except LookupError:  # not theirs to decide
                         continue
                     except (httpx.HTTPStatusError, httpx.TransportError) as error:
@@ -205,6 +204,11 @@ class Load:
                 "JOIN approvals_requirement r ON r.request_id = a.id AND r.is_open "
                 "WHERE a.state = 'pending_approval' GROUP BY a.id ORDER BY a.id LIMIT 50"
             )
+            unsupplied = self._stack.rows(
+                "SELECT a.id FROM approvals_actionrequest a WHERE a.state = 'pending_approval' "
+                "AND a.action_type = 'robot.run' AND NOT EXISTS (SELECT 1 FROM "
+                "approvals_evidenceitem e WHERE e.request_id = a.id AND e.origin = 'person')"
+            )
             start = self._stack.rows(
                 "SELECT a.id FROM approvals_actionrequest a JOIN approvals_grant g "
                 "ON g.request_id = a.id AND g.needs_start AND g.started_by_id IS NULL "
@@ -213,9 +217,26 @@ class Load:
         except psycopg.OperationalError:  # it is being restarted
             return []
         return [
+            *((str(row["id"]), "supply", {"operations"}) for row in unsupplied),
             *((str(row["id"]), "approve", set(row["groups"])) for row in decide),
             *((str(row["id"]), "start", {"operations"}) for row in start),
         ]
+
+
+_FINE = {"reason_code": "as_proposed", "comment": "Fine."}
+_ANSWERS = {
+    "supply": {"kind": "hazard_check", "title": "Zone B", "text": "Nobody is there.", "uri": ""}
+}
+_EVIDENCE = {
+    kind: [{"kind": name, "title": name, "excerpt": "Nothing speaks against it."} for name in names]
+    for kind, names in {
+        "access.grant": ["risk_analysis"],
+        "access.revoke": ["risk_analysis"],
+        "config.change": ["risk_analysis", "test_result"],
+        "robot.run": ["manual_override"],
+    }.items()
+}
+"""What the default policy demands of an agent for these."""
 
 
 def _cause(error: httpx.HTTPError) -> str:

@@ -1,4 +1,4 @@
-"""A clause's syntax tree, as CEL itself parsed and type-checked it.
+"""A CEL expression's syntax tree, as CEL itself parsed and type-checked it.
 
 CEL hands out the tree as `cel.expr.CheckedExpr` messages, serialized, and its Python package has no
 classes for them. The fields that are read are declared at the end with the numbers the CEL
@@ -9,18 +9,19 @@ protobuf to read. The one package that ships them, xds-protos, brings Envoy's in
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias
 
 from google.protobuf import any_pb2, descriptor_pb2, descriptor_pool, message_factory
 
-from policies.facts import declared
-
 Node: TypeAlias = Any
 """A `cel.expr.Expr` message."""
 Literal: TypeAlias = "bool | int | float | str"
 
+_POSITION = re.compile(r"<input>:(\d+):(\d+): (.*)")
 _CONSTANTS = ("bool_value", "int64_value", "double_value", "string_value")
 _BINARY = {"||": 2, "&&": 3, "==": 4, "!=": 4, "<": 4, "<=": 4, ">": 4, ">=": 4, "in": 4,
            "+": 5, "-": 5, "*": 6, "/": 6, "%": 6}  # fmt: skip
@@ -28,8 +29,32 @@ _BINARY = {"||": 2, "&&": 3, "==": 4, "!=": 4, "<": 4, "<=": 4, ">": 4, ">=": 4,
 _TERNARY, _UNARY, _MEMBER = 1, 7, 8
 
 
+def is_cut(value: object) -> bool:
+    """Whether CEL would see half of it: its Python package ends every text at the first NUL."""
+    if isinstance(value, str):
+        return "\x00" in value
+    if isinstance(value, Mapping):
+        return any(is_cut(key) or is_cut(item) for key, item in value.items())
+    return isinstance(value, list | tuple) and any(map(is_cut, value))
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What CEL says is wrong with an expression, and where in it, counted from 1."""
+
+    message: str
+    line: int = 1
+    column: int = 1
+
+    @classmethod
+    def of(cls, report: str) -> Complaint:
+        """Read from the text of the exception that compiling raised."""
+        found = _POSITION.search(report)
+        return cls(found[3], int(found[1]), int(found[2])) if found else cls(report)
+
+
 class Tree:
-    """The tree of one compiled clause."""
+    """The tree of one compiled expression."""
 
     def __init__(self, program: Any) -> None:
         checked = checked_expr(program.serialize())
@@ -63,9 +88,9 @@ class Tree:
             else:
                 yield node
 
-    def facts(self) -> frozenset[str]:
-        """Every fact the clause looks at."""
-        return frozenset(filter(None, map(fact, self.nodes())))
+    def names(self) -> frozenset[str]:
+        """Every variable the expression names."""
+        return frozenset(filter(None, (node.ident_expr.name for node in self.nodes())))
 
     def literal(self, node: Node) -> Literal | None:
         """The value written out here, or of the parameter named here; None for anything else."""
@@ -146,12 +171,6 @@ class Tree:
 
     def _listed(self, nodes: Any) -> str:
         return ", ".join(self.spelled(node) for node in nodes)
-
-
-def fact(node: Node) -> str:
-    """The fact this node names; empty when it is anything else."""
-    name = node.ident_expr.name if node.WhichOneof("kind") == "ident_expr" else ""
-    return name if name in declared() else ""
 
 
 def operator(node: Node) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import smtplib
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -16,7 +14,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from connectors import http
 from connectors.adapters.email.client import SMTP_PORTS, SmtpClient
 from connectors.adapters.records.client import RecordsClient, with_driver
-from connectors.base import ConnectorError
 
 _ADDRESSES = ("base_url", "url", "archive_url")
 _HTTP_SCHEMES = ("http", "https")
@@ -85,24 +82,12 @@ def _no_database(address: str) -> str:
     return ""
 
 
-def unreachable_systems() -> list[str]:
-    """The configured systems that do not answer now, by name. Takes one connector timeout."""
-    systems = [name for name in sorted(settings.CONNECTORS) if is_configured(name)]
-    if not systems:
-        return []
-    with ThreadPoolExecutor(len(systems), thread_name_prefix="reach") as pool:
-        return [
-            name for name, ok in zip(systems, pool.map(_answers, systems), strict=True) if not ok
-        ]
+def look_at(system: str, values: Mapping[str, str]) -> None:
+    """Whether a system answers under these values: a cheap look, within one connector timeout.
 
-
-def _answers(system: str) -> bool:
-    values = settings.CONNECTORS[system]
-    try:
-        _LOOKS.get(system, _look_at_http)(values)
-    except (ConnectorError, httpx.HTTPError, OSError, smtplib.SMTPException):
-        return False
-    return True
+    Raises ConnectorError, httpx.HTTPError, OSError or smtplib.SMTPException when it does not.
+    """
+    _LOOKS.get(system, _look_at_http)(values)
 
 
 def _look_at_http(values: Mapping[str, str]) -> None:

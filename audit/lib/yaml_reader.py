@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import yaml
 
-from policies.cel.compiler import ClauseError, Parameters, compile_clause, suggestion
-from policies.parsing.yaml_source import Problem
+from audit.lib.spelling import suggestion
+from audit.lib.yaml_source import Problem
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -184,26 +184,15 @@ class Reader:
         self.problem(f"'{text}' is not a date and time; write 2026-12-20T00:00.")
         return None
 
-    def clause(self, parameters: Parameters = ()) -> str:
-        """A CEL clause, compiled to find its mistakes now."""
-        text = self.text(at_most=10_000)
-        if not text:
-            return text
-        try:
-            compile_clause(text, parameters)
-        except ClauseError as error:
-            line, column = self._place(error)
-            self.problem(str(error), line=line, column=column)
-        return text
-
-    def _place(self, error: ClauseError) -> tuple[int, int]:
-        """Where in the document a position inside the clause is, as exactly as YAML lets us."""
+    def problem_inside(self, message: str, *, line: int, column: int) -> None:
+        """Note what is wrong at a place in the text (from 1), as exactly as YAML tells it."""
         mark = self.node.start_mark
         style = getattr(self.node, "style", None)
-        if style is None and error.line == 1:
-            return mark.line + 1, mark.column + error.column
-        if style in ("'", '"') and error.line == 1:
-            return mark.line + 1, mark.column + 1 + error.column
-        if style == "|":
-            return mark.line + 1 + error.line, 0
-        return mark.line + 1, mark.column + 1
+        if not style and line == 1:  # plain: None, or "" of libyaml
+            self.problem(message, line=mark.line + 1, column=mark.column + column)
+        elif style in ("'", '"') and line == 1:
+            self.problem(message, line=mark.line + 1, column=mark.column + 1 + column)
+        elif style == "|":
+            self.problem(message, line=mark.line + 1 + line)
+        else:
+            self.problem(message)

@@ -1,0 +1,228 @@
+"""Every call to a connection is counted: an open breaker or a spent budget sends nothing.
+
+A breaker opens after several failures in a row, in whatever process. A good probe closes it; where
+nobody probes, the first call after a while is let through as one. A budget counts the calls of a
+minute in the database. Both answer "not sent, try later", which loses no action.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, cast
+
+from django.db import DatabaseError, transaction
+from django.db.models import Case, F, Q, Value, When
+
+from audit.lib import db_clock
+from connectors.base import Connector, ConnectorError, OutcomeUnknown
+from connectors.connections import Route, forget_connections, state_of
+from connectors.models import CircuitState, ConnectionState
+
+logger = logging.getLogger(__name__)
+
+FAILURES = 5
+"""So many failed calls in a row open the breaker."""
+
+OPEN_FOR = timedelta(minutes=2)
+"""How long it stays open where nobody probes; who watches the systems probes every minute."""
+
+_CALLS = frozenset({"preview", "execute", "look_up", "verify"})
+_NO_FAILURE = frozenset({"http_425", "http_429", "circuit_open", "budget_spent", "no_credential"})
+"""Codes of what may go away by itself and says nothing against the system."""
+
+Runner = Callable[..., Any]
+"""Makes a call somewhere else: `run(function, *args)` answers what the function answers."""
+
+
+class GaveUpWaiting(OutcomeUnknown):
+    """Whoever asked waits no longer; it says nothing about the target."""
+
+
+def why_not_now(route: Route) -> str:
+    """Why nothing would be sent through it now, in a sentence; empty when it would be."""
+    if route.problem:
+        return route.problem
+    state = state_of(route.name)
+    if state is None:
+        return ""
+    if _is_open(state):
+        return (
+            f"{route.name} is left alone for now: {state.failures} calls in a row failed. "
+            "Nothing was sent; it is tried again later."
+        )
+    if route.calls_per_minute is not None and _calls_now(state) >= route.calls_per_minute:
+        return _spent(route)
+    return ""
+
+
+def watched(connector: Connector, route: Route) -> Connector:
+    """The connector, each of whose calls to the outside is counted for its connection."""
+    return cast(Connector, _WatchedConnector(connector, route))
+
+
+def run_apart(connector: Connector, run: Runner) -> Connector:
+    """The same connector, whose calls are made by `run`; counting them stays with the caller."""
+    if isinstance(connector, _WatchedConnector):
+        return cast(Connector, _WatchedConnector(connector.inner, connector.route, run))
+    return connector
+
+
+def reference_of(connector: Connector) -> str:
+    """The reference of the connection it goes through; "" for a system that is not configured."""
+    return connector.route.reference if isinstance(connector, _WatchedConnector) else ""
+
+
+class _WatchedConnector:
+    def __init__(self, inner: Connector, route: Route, run: Runner | None = None) -> None:
+        self.inner, self.route = inner, route
+        self._run = run
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.inner, name)
+        if name not in _CALLS:
+            return found
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return self._call(found, *args, **kwargs)
+
+        return call
+
+    def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        _admit(self.route)
+        try:
+            answer = (
+                self._run(function, *args, **kwargs) if self._run else function(*args, **kwargs)
+            )
+        except (ConnectorError, OutcomeUnknown) as error:
+            if _speaks_against(error):
+                count_failure(self.route.name)
+            raise
+        count_success(self.route.name)
+        return answer
+
+
+def _speaks_against(error: ConnectorError | OutcomeUnknown) -> bool:
+    """Whether the system was not there, or not well; a refusal is an answer like any other."""
+    if isinstance(error, ConnectorError):
+        is_busy = error.retry_after is not None or error.code in _NO_FAILURE
+        return not error.permanent and not is_busy
+    return not isinstance(error, GaveUpWaiting)
+
+
+def _admit(route: Route) -> None:
+    """Raises ConnectorError(permanent=False) when nothing may be sent now; counts the call else."""
+    if route.problem:
+        raise ConnectorError(
+            f"{route.problem} Nothing was sent.", permanent=False, code="no_credential"
+        )
+    state = state_of(route.name)
+    if state is not None and _is_open(state):
+        raise ConnectorError(why_not_now(route), permanent=False, code="circuit_open")
+    if state is not None and state.circuit == CircuitState.OPEN:
+        _half_open(route.name)
+    if route.calls_per_minute is not None and not _take_call(route.name, route.calls_per_minute):
+        raise ConnectorError(_spent(route), permanent=False, code="budget_spent")
+
+
+def _is_open(state: ConnectionState) -> bool:
+    if state.circuit != CircuitState.OPEN:
+        return False
+    return state.opened_at is None or db_clock.now() < state.opened_at + OPEN_FOR
+
+
+def _half_open(name: str) -> None:
+    """The next failure opens it again, the next answer closes it."""
+    ConnectionState.objects.filter(name=name, circuit=CircuitState.OPEN).update(
+        circuit=CircuitState.HALF_OPEN
+    )
+    forget_connections()
+
+
+def _spent(route: Route) -> str:
+    return (
+        f"The budget of {route.name} for this minute is spent ({route.calls_per_minute} calls). "
+        "Nothing was sent; it is tried again later."
+    )
+
+
+def _calls_now(state: ConnectionState) -> int:
+    return state.calls if state.minute == _this_minute() else 0
+
+
+def _this_minute() -> Any:
+    return db_clock.now().replace(second=0, microsecond=0)
+
+
+def _take_call(name: str, most: int) -> bool:
+    """Count one more call in this minute, unless there were so many already. One statement."""
+    minute = _this_minute()
+    free = Q(minute=None) | ~Q(minute=minute) | Q(calls__lt=most)
+    one_more = Case(When(minute=minute, then=F("calls") + 1), default=Value(1))
+    for _ in range(2):
+        rows = ConnectionState.objects.filter(name=name)
+        if rows.filter(free).update(minute=minute, calls=one_more):
+            return True
+        if rows.exists():
+            return False
+        _make(name)
+    return False
+
+
+def count_failure(name: str) -> None:
+    """One more call in a row failed; the last of several opens the breaker.
+
+    Never raises for the database: what became of the call is worth more.
+    """
+    try:
+        with transaction.atomic():
+            rows = ConnectionState.objects.filter(name=name)
+            if not rows.update(failures=F("failures") + 1):
+                _make(name)
+                rows.update(failures=F("failures") + 1)
+            last_straw = Q(circuit=CircuitState.HALF_OPEN) | Q(failures__gte=FAILURES)
+            opened = rows.filter(last_straw).exclude(circuit=CircuitState.OPEN)
+            if opened.update(circuit=CircuitState.OPEN, opened_at=db_clock.now()):
+                logger.warning("breaker opened", extra={"connection": name})
+    except DatabaseError:
+        logger.exception("failed call not counted", extra={"connection": name})
+    forget_connections()
+
+
+def count_success(name: str) -> None:
+    """The system answered. Costs nothing while all is well. Never raises for the database."""
+    state = state_of(name)
+    if state is None or (state.circuit == CircuitState.CLOSED and not state.failures):
+        return
+    try:
+        _close(name)
+    except DatabaseError:
+        logger.exception("breaker not closed", extra={"connection": name})
+
+
+def _close(name: str, **more: Any) -> None:
+    rows = ConnectionState.objects.filter(name=name)
+    if not rows.update(circuit=CircuitState.CLOSED, failures=0, opened_at=None, **more) and more:
+        _make(name, **more)
+    forget_connections()
+
+
+def keep_probe(name: str, problem: str) -> None:
+    """Keep what a probe found (`problem` empty: it answered). A good one closes the breaker."""
+    at = db_clock.now()
+    if not problem:
+        _close(name, probed_at=at, problem="")
+        return
+    values = {"probed_at": at, "problem": problem[:200]}
+    if not ConnectionState.objects.filter(name=name).update(**values):
+        _make(name, **values)
+    # while probes fail it stays open: nobody else is let through as one
+    ConnectionState.objects.filter(name=name, circuit=CircuitState.OPEN).update(opened_at=at)
+    forget_connections()
+
+
+def _make(name: str, **values: Any) -> None:
+    ConnectionState.objects.bulk_create(
+        [ConnectionState(name=name, **values)], ignore_conflicts=True
+    )

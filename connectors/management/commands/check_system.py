@@ -1,0 +1,88 @@
+"""Reads a system's file as the product does, and tries it with --live."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from audit.lib.yaml_source import YamlError
+from connectors.base import Action, ConnectorError
+from connectors.connections import route_of
+from connectors.declared.file import Operation, SystemFile
+from connectors.declared.files import FolderError, files, packaged
+from connectors.declared.parse import parse
+from connectors.probes import probe
+from connectors.registry import connector_for
+
+
+class Command(BaseCommand):
+    """Lint; with --live also the probe, and the preview of each example. Only reads."""
+
+    help = "Check one system: its file, and with --live whether its connection answers."
+    requires_system_checks = ()  # the file may be what they refuse
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name", help="a system's name, or a file that is to become one")
+        parser.add_argument("--live", action="store_true", help="probe it, preview its examples")
+
+    def handle(self, *args: Any, name: str, live: bool, **options: Any) -> None:
+        path = _path_of(name)
+        try:
+            file = parse(path.read_text(encoding="utf-8"), path.stem)
+        except YamlError as error:
+            raise CommandError(f"{path}\n{error}") from error
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandError(f"{path} cannot be read: {error}") from error
+        card = file.card
+        self.stdout.write(f"{card.title} ({card.system}), {card.api_version}: no mistakes.")
+        for operation in file.operations:
+            self.stdout.write(f"  {_line(operation)}")
+        if live:
+            self._try(file)
+
+    def _try(self, file: SystemFile) -> None:
+        problems = []
+        first, *_ = file.operations
+        route = route_of(first.type.key, file.card.system)
+        if route is None:
+            raise CommandError(f"{file.card.system} is not configured: it has no address.")
+        problem = probe(route)
+        self.stdout.write(f"  {route.address}: {problem or 'answers.'}")
+        for operation in file.operations:
+            if operation.example is None:
+                continue
+            try:
+                action = Action(operation.type.key, operation.example)
+                preview = connector_for(operation.type).preview(action)
+                self.stdout.write(f"  {operation.type.key}: {preview.before} -> {preview.after}")
+            except ConnectorError as error:
+                problems.append(f"{operation.type.key}: {error}")
+        if problem or problems:
+            raise CommandError("\n".join(filter(None, [problem, *problems])))
+
+
+def _path_of(name: str) -> Path:
+    if name.endswith((".yaml", ".yml")):
+        return Path(name)
+    try:
+        known = {path.stem: path for path in files(settings.SYSTEMS_PATH)}
+    except FolderError as error:
+        raise CommandError(str(error)) from error
+    for point in packaged():
+        brought = point.load()
+        if isinstance(brought, Path):
+            known[point.name] = brought
+    if name not in known:
+        raise CommandError(f"No file describes {name}. There are: {', '.join(sorted(known))}.")
+    return known[name]
+
+
+def _line(operation: Operation) -> str:
+    kind = operation.type
+    promise = kind.at_most_once
+    look_up = ", can be looked up" if promise.can_look_up else ""
+    return f"{kind.key}: {kind.title}; {promise.proof.value}{look_up}; {kind.reversibility.value}"
