@@ -48,7 +48,7 @@ CONFIGURATION = {
     "approvals_pause", "policies_absence", "policies_authoritychange", "django_admin_log",
     "policies_delegation", "policies_historicaldelegation", "approvals_agentbudget",
     "policies_exchangerate", "policies_team", "policies_historicalteam", "policies_ownership",
-    "auth_group", "auth_group_permissions",
+    "auth_group", "auth_group_permissions", "connectors_connection",
 }  # fmt: skip
 """What the doors of configuration may change: people, limits, agents, rates, and the trail."""
 
@@ -58,6 +58,7 @@ ACTIONS = {
         "admin/approvals/agent/", "admin/approvals/pause/", "admin/policies/absence/",
         "admin/policies/authoritychange/", "admin/policies/delegation/",
         "admin/policies/exchangerate/", "admin/policies/team/", "admin/policies/ownership/",
+        "admin/connectors/connection/",
     ),
     "manager": ("admin/policies/delegation/", "admin/policies/authoritychange/"),
     "operations": ("admin/policies/absence/",),
