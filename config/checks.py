@@ -239,7 +239,7 @@ def _connectors() -> Iterator[CheckMessage]:
 def unusable_systems() -> Iterator[CheckMessage]:
     """One error per mistake in a system's file, or in what packages bring."""
     try:
-        load(settings.SYSTEMS_PATH)
+        load(settings.SYSTEMS_PATH, settings.SYSTEMS)
     except SystemsError as error:
         for problem in error.problems:
             yield _error(27, problem, "Correct it, and see what manage.py check_system says.")
@@ -261,7 +261,7 @@ def unusable_connections() -> Iterator[CheckMessage]:
 
 def _needing_no_credential() -> set[tuple[str, str]]:
     try:
-        found = load(settings.SYSTEMS_PATH).systems.values()
+        found = load(settings.SYSTEMS_PATH, settings.SYSTEMS).systems.values()
     except SystemsError:  # said elsewhere
         return set()
     cards = [one.card for one in found if one.card]

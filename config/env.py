@@ -17,7 +17,7 @@ from zoneinfo import available_timezones
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 
-from connectors.declared.files import FolderError, names
+from connectors.declared.files import EVERYBODYS, FolderError, names, product_files
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -110,8 +110,19 @@ def time_zone(default: str) -> str:
     return zone
 
 
+def systems_named(folders: Sequence[str]) -> tuple[str, ...]:
+    """The product's files of vendors that this installation has: named, or with an address.
+
+    A file of the same name in one of its own folders takes the place of ours.
+    """
+    named: list[str] = env.list("SYSTEMS", [])
+    own = {file.stem for folder in folders for file in Path(folder).glob("*.yaml")}
+    with_address = {name for name in product_files() if env.str(f"{name.upper()}_URL", "")}
+    return tuple(sorted({*named, *(with_address - own)} - EVERYBODYS))
+
+
 def systems_from_environment(
-    folders: Sequence[str], *, sandbox: bool, first_port: int
+    folders: Sequence[str], named: Sequence[str], *, sandbox: bool, first_port: int
 ) -> dict[str, dict[str, str]]:
     """`settings.CONNECTORS`; `sandbox` is for DEBUG and DEMO.
 
@@ -150,7 +161,7 @@ def systems_from_environment(
         },
     }
     try:
-        others = [name for name in names(folders) if name not in known]
+        others = [name for name in names(folders, named) if name not in known]
     except FolderError as error:
         raise ImproperlyConfigured(str(error)) from error
     for name in others:

@@ -21,6 +21,7 @@ from config.env import (
     log_level,
     sweep_seconds,
     systems_from_environment,
+    systems_named,
     time_zone,
 )
 
@@ -93,8 +94,10 @@ BASE_URL: str = env.str("BASE_URL", f"http://127.0.0.1:{PORT}")
 SANDBOX_PORT_BASE = env.int("SANDBOX_PORT_BASE", PORT + 11)
 # Folders with files of further systems, each one <system>.yaml.
 SYSTEMS_PATH = tuple(folder for folder in env.str("SYSTEMS_PATH", "").split(os.pathsep) if folder)
+# Which of the product's files of vendors there are here; those with a <SYSTEM>_URL need no naming.
+SYSTEMS = systems_named(SYSTEMS_PATH)
 CONNECTORS = systems_from_environment(
-    SYSTEMS_PATH, sandbox=DEBUG or DEMO, first_port=SANDBOX_PORT_BASE
+    SYSTEMS_PATH, SYSTEMS, sandbox=DEBUG or DEMO, first_port=SANDBOX_PORT_BASE
 )
 TRUSTED_RELAYS: list[str] = env.list("TRUSTED_RELAYS", [])
 # The one folder in which files hold credentials of connections; empty: no file is read.

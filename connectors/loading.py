@@ -1,6 +1,7 @@
 """Every system there is: Python in `connectors.adapters`, files, and what packages bring.
 
-Files are in `connectors/systems` and in the installation's folders (`SYSTEMS_PATH`).
+Files are in `connectors/systems`, as far as `SYSTEMS` names them, and in the installation's folders
+(`SYSTEMS_PATH`).
 """
 
 from __future__ import annotations
@@ -46,13 +47,13 @@ class Registered:
 
 
 @lru_cache(maxsize=4)
-def load(folders: tuple[str, ...]) -> Registered:
-    """The product's systems, those in the folders and those of installed packages.
+def load(folders: tuple[str, ...], named: tuple[str, ...] = ()) -> Registered:
+    """The product's systems, those `named` among them, the folders' and those of packages.
 
     Raises SystemsError with everything that is wrong with any of them.
     """
     problems: list[str] = []
-    found = [*_IN_PYTHON, *_in_files(folders, problems), *_in_packages(problems)]
+    found = [*_IN_PYTHON, *_in_files(folders, named, problems), *_in_packages(problems)]
     by_name: dict[str, System] = {}
     by_key: dict[str, ActionType] = {}
     for system in found:
@@ -62,7 +63,10 @@ def load(folders: tuple[str, ...]) -> Registered:
         for kind in system.action_types:
             if kind.key in by_key:
                 owner = by_key[kind.key].system
-                problems.append(f"{system.name} and {owner} both declare {kind.key}; rename one.")
+                problems.append(
+                    f"{system.name} and {owner} both declare {kind.key}; have one of them, or a "
+                    "file of your own that names it otherwise."
+                )
             by_key[kind.key] = kind
     for kind in by_key.values():
         undone_by = by_key.get(kind.undo_type)
@@ -75,9 +79,11 @@ def load(folders: tuple[str, ...]) -> Registered:
     return Registered(MappingProxyType(by_name), MappingProxyType(by_key))
 
 
-def _in_files(folders: tuple[str, ...], problems: list[str]) -> Iterator[System]:
+def _in_files(
+    folders: tuple[str, ...], named: tuple[str, ...], problems: list[str]
+) -> Iterator[System]:
     try:
-        for path in files(folders):
+        for path in files(folders, named):
             yield from _declared(path, problems)
     except FolderError as error:
         problems.append(str(error))

@@ -89,4 +89,4 @@ def systems() -> tuple[System, ...]:
 
 
 def _registered() -> Registered:
-    return load(settings.SYSTEMS_PATH)
+    return load(settings.SYSTEMS_PATH, settings.SYSTEMS)

@@ -1,28 +1,45 @@
-"""Where the files of systems are: in the product, in the installation's folders, in packages."""
+"""Where the files of systems are: in the product, in the installation's folders, in packages.
+
+Of the product's files only a few are everybody's. The others are the systems companies buy; an
+installation names those it has in `SYSTEMS`, so that no list is long with what nobody uses, and
+two vendors may both have a "ticket.close".
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 PRODUCT = Path(__file__).resolve().parent.parent / "systems"
+EVERYBODYS = frozenset({"changes", "directory", "logistics"})
+"""The product's files that need not be named."""
 GROUP = "countersign.systems"
 """Entry points of this group are systems: the name is the system's, the object is a
 `connectors.system.System` or the `pathlib.Path` of its file."""
 
 
 class FolderError(Exception):
-    """A folder of SYSTEMS_PATH cannot be read, or two files describe one system."""
+    """SYSTEMS or SYSTEMS_PATH names what is not there, or two files describe one system."""
 
 
-def files(folders: Sequence[str]) -> Iterator[Path]:
-    """The product's files, then those of the folders, each in alphabetical order.
+def product_files() -> dict[str, Path]:
+    """Every file of the product by its system's name, named in SYSTEMS or not."""
+    return {file.stem: file for file in sorted(PRODUCT.glob("*.yaml"))}
 
-    Raises FolderError.
+
+def files(folders: Sequence[str], named: Collection[str] = ()) -> Iterator[Path]:
+    """The product's files that are everybody's or `named`, then those of the folders.
+
+    Each in alphabetical order. Raises FolderError.
     """
-    seen: dict[str, Path] = {}
-    for folder in (PRODUCT, *map(Path, folders)):
+    ours = product_files()
+    for name in named:
+        if name not in ours:
+            raise FolderError(f"SYSTEMS names {name}. There are: {', '.join(ours)}.")
+    seen = {name: file for name, file in ours.items() if name in EVERYBODYS or name in named}
+    yield from seen.values()
+    for folder in map(Path, folders):
         if not folder.is_dir():
             raise FolderError(f"SYSTEMS_PATH names {folder}, which is no folder.")
         for file in sorted(folder.glob("*.yaml")):
@@ -37,6 +54,6 @@ def packaged() -> Iterator[EntryPoint]:
     yield from sorted(entry_points(group=GROUP), key=lambda found: found.name)
 
 
-def names(folders: Sequence[str]) -> list[str]:
+def names(folders: Sequence[str], named: Collection[str] = ()) -> list[str]:
     """The names of all those systems, without reading any. Raises FolderError."""
-    return [*(file.stem for file in files(folders)), *(found.name for found in packaged())]
+    return [*(file.stem for file in files(folders, named)), *(found.name for found in packaged())]

@@ -13,7 +13,7 @@ from audit.lib.yaml_source import YamlError
 from connectors.base import Action, ConnectorError
 from connectors.connections import route_of
 from connectors.declared.file import Operation, SystemFile
-from connectors.declared.files import FolderError, files, packaged
+from connectors.declared.files import FolderError, files, packaged, product_files
 from connectors.declared.parse import parse
 from connectors.probes import probe
 from connectors.registry import connector_for
@@ -69,9 +69,10 @@ def _path_of(name: str) -> Path:
     if name.endswith((".yaml", ".yml")):
         return Path(name)
     try:
-        known = {path.stem: path for path in files(settings.SYSTEMS_PATH)}
+        own = {path.stem: path for path in files(settings.SYSTEMS_PATH, settings.SYSTEMS)}
     except FolderError as error:
         raise CommandError(str(error)) from error
+    known = {**product_files(), **own}
     for point in packaged():
         brought = point.load()
         if isinstance(brought, Path):
