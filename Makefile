@@ -68,8 +68,11 @@ $(UV):
 # pip knows a company's mirror, credentials and certificate authority from its own settings; the
 # lock's hashes make sure that what the mirror serves is what was locked.
 PIP := var/tools/bin/python -m pip --disable-pip-version-check
+# What runs only in CI, or for whoever says PEERS=1: real systems that are Python programs.
+PEERS ?= $(filter 1 true,$(CI))
+GROUPS := $(if $(PEERS),--group peers)
 define INSTALL_BY_PIP
-$(UV) export --frozen --offline --quiet --no-emit-project -o var/tools/locked.txt && \
+$(UV) export --frozen --offline --quiet --no-emit-project $(GROUPS) -o var/tools/locked.txt && \
 	$(UV) venv --clear --offline --quiet --python "$(PYTHON)" .venv && \
 	$(PIP) --python .venv/bin/python install --quiet --require-hashes --no-deps -r var/tools/locked.txt
 endef
@@ -79,7 +82,7 @@ endef
 	@if $(PIP) config list | grep -qE '\.(index-url|no-index)='; then $(INSTALL_BY_PIP); else \
 		cert=$$($(PIP) config list | sed -n "s/^.*\.cert='\(.*\)'$$/\1/p" | tail -n 1); \
 		[ -z "$$cert" ] || export SSL_CERT_FILE="$${SSL_CERT_FILE:-$$cert}"; \
-		$(UV) sync --locked --quiet --compile-bytecode --python "$(PYTHON)" || { \
+		$(UV) sync --locked --quiet --compile-bytecode $(GROUPS) --python "$(PYTHON)" || { \
 			echo "==> Once more with pip, which knows this machine's other indexes"; \
 			$(INSTALL_BY_PIP); }; fi
 	@touch $@

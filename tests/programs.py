@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -27,3 +28,9 @@ def postgres_folder() -> Path | None:
         key=lambda path: int(path.parts[-3]) if path.parts[-3].isdecimal() else 0,
     )
     return packaged[-1].parent if packaged else None
+
+
+def of_environment(name: str) -> str | None:
+    """A program that came with a Python package."""
+    program = Path(sys.executable).parent / name
+    return str(program) if program.exists() else None

@@ -45,7 +45,7 @@ def postgres() -> Iterator[tuple[str, str]]:
         raise NoServer(
             "no TEST_DATABASE_URL, no initdb program, nobody to talk to on 127.0.0.1:5432"
         )
-    with _temporary_folder() as (home, account):
+    with temporary_folder() as (home, account):
         yield from _private_postgres(folder, home, account)
 
 
@@ -61,13 +61,13 @@ def redis_server() -> Iterator[tuple[str, str]]:
     program = programs.redis_server()
     if program is None:
         raise NoServer("no TEST_REDIS_URL and no redis-server program")
-    port = _free_port()
-    with _temporary_folder() as (home, account):
+    port = free_port()
+    with temporary_folder() as (home, account):
         command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "",
                    "--appendonly", "no", "--databases", "64", "--dir", str(home)]  # fmt: skip
-        with _running(command, home / "log", account):
+        with running(command, home / "log", account):
             client = redis.Redis(port=port)
-            _wait_until(lambda: bool(client.ping()), redis.ConnectionError, home / "log")
+            wait_until(lambda: bool(client.ping()), redis.ConnectionError, home / "log")
             client.close()
             yield f"redis://127.0.0.1:{port}", f"a private server ({program})"
 
@@ -90,7 +90,7 @@ def _local_postgres() -> str | None:
 def _private_postgres(
     folder: Path, home: Path, account: dict[str, Any]
 ) -> Iterator[tuple[str, str]]:
-    data, port = home / "data", _free_port()
+    data, port = home / "data", free_port()
     subprocess.run(
         [folder / "initdb", "-D", data, "--username=countersign", "--auth=trust",
          "--encoding=UTF8", "--no-locale", "--no-sync"],
@@ -105,9 +105,9 @@ def _private_postgres(
     command = [str(folder / "postgres"), "-D", str(data)]
     for name, value in settings.items():
         command += ["-c", f"{name}={value}"]
-    with _running(command, home / "log", account):
+    with running(command, home / "log", account):
         address = f"postgresql://countersign@127.0.0.1:{port}/postgres"
-        _wait_until(lambda: _answers(address), psycopg.OperationalError, home / "log")
+        wait_until(lambda: _answers(address), psycopg.OperationalError, home / "log")
         yield (
             f"postgresql://countersign@127.0.0.1:{port}/countersign",
             f"a private server ({folder})",
@@ -120,7 +120,7 @@ def _answers(address: str) -> bool:
 
 
 @contextmanager
-def _temporary_folder() -> Iterator[tuple[Path, dict[str, Any]]]:
+def temporary_folder() -> Iterator[tuple[Path, dict[str, Any]]]:
     """A folder, and whom to run as: PostgreSQL refuses root, so root lends it to somebody."""
     home = Path(tempfile.mkdtemp(prefix="countersign-server-"))
     account: dict[str, Any] = {}
@@ -136,7 +136,7 @@ def _temporary_folder() -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 @contextmanager
-def _running(command: list[str], log: Path, account: dict[str, Any]) -> Iterator[None]:
+def running(command: list[str], log: Path, account: dict[str, Any]) -> Iterator[None]:
     with log.open("w") as output:
         process = subprocess.Popen(
             command, stdout=output, stderr=output, cwd=log.parent, start_new_session=True, **account
@@ -152,7 +152,7 @@ def _running(command: list[str], log: Path, account: dict[str, Any]) -> Iterator
             process.wait()
 
 
-def _wait_until(claim: Callable[[], bool], refusal: type[Exception], log: Path) -> None:
+def wait_until(claim: Callable[[], bool], refusal: type[Exception], log: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while True:
         with suppress(refusal):
@@ -163,7 +163,7 @@ def _wait_until(claim: Callable[[], bool], refusal: type[Exception], log: Path) 
         time.sleep(0.1)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port

@@ -33,6 +33,7 @@ from connectors.base import (
     cannot_undo,
     compare,
 )
+from connectors.catalogue import Proof
 from connectors.declared.expressions import Expression, NoValue, Template, Values
 from connectors.declared.file import Card, KeyForm, Meaning, Operation, Scheme, SystemFile
 from connectors.http import UnreadableAnswer
@@ -101,7 +102,8 @@ class _Wire:
         write = operation.write
         url = self._url(write.path, values)
         with _sendable(self.system):
-            headers = {name: template.header(values) for name, template in write.headers}
+            filled = ((name, template.header(values)) for name, template in write.headers)
+            headers = {name: value for name, value in filled if value}
             content = b""
             if write.body is not None:
                 content = canonical(_present(write.body.of(values))).encode()
@@ -220,7 +222,8 @@ class _Declared:
 
     def execute(self, action: Action, key: str, guard: str) -> Receipt:
         write, values = self._operation.write, self._values(action, key, guard)
-        if self._operation.read.guard is not None and not guard:
+        # a settled write carries the version of targets that announce one, and goes without
+        if self._operation.type.at_most_once.proof is Proof.GUARDED and not guard:
             raise ConnectorError(
                 "The target's version is not known, and the write must carry it; nothing was sent.",
                 permanent=True,

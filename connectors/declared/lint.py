@@ -51,6 +51,9 @@ def _proof_problems(found: Operation) -> Iterator[str]:
             yield "guarded: 'read.guard' reads the target's version, and the write carries {guard}."
         if found.look_up is not None and "key" not in written:
             yield "guarded: a look-up needs our mark; let the write leave {key} behind."
+    elif proof is Proof.SETTLED and found.read.guard is not None:
+        if "guard" not in written:
+            yield "settled: 'read.guard' reads the target's version; let the write carry {guard}."
     elif "guard" in written:
         yield f"{proof.value}: the write carries a guard; then the proof is 'guarded'."
     if proof in (Proof.SETTLED, Proof.NONE) and found.look_up is not None:

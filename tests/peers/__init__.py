@@ -1,0 +1,1 @@
+"""The systems companies really run, in private instances that keep nothing."""

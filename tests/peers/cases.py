@@ -1,0 +1,7 @@
+"""Every operation that is tried on a real system."""
+
+from __future__ import annotations
+
+from tests.peers import scim
+
+CASES = (*scim.CASES,)
