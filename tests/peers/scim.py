@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -73,7 +72,12 @@ class Scim:
         )
         mail = [{"value": "mia.keller@retailer.example"}]
         self.user = self._create(
-            "Users", _USER, userName="mia.keller", displayName="Mia Keller", emails=mail, active=True
+            "Users",
+            _USER,
+            userName="mia.keller",
+            displayName="Mia Keller",
+            emails=mail,
+            active=True,
         )
         self.group = self._create("Groups", _GROUP, displayName="CRM editors")
         self.configure()
@@ -86,6 +90,7 @@ class Scim:
 
     def configure(self, **values: str) -> None:
         config = {"base_url": self.address, "token": TOKEN, **values}
+        self.settings.SYSTEMS = (self.system,)
         self.settings.CONNECTORS = {**self.settings.CONNECTORS, self.system: config}
 
     def wrong_credential(self) -> None:
