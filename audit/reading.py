@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
+import psycopg
 from django.db import connection, transaction
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from audit import chain
 from audit.lib.db import is_postgres
@@ -92,13 +94,27 @@ def rows_in_chain_order(span: Span = EVERYTHING) -> Iterator[Row]:
 
 
 def _postgres_rows(span: Span) -> Iterator[Row]:
+    """PostgreSQL makes the next chunk while one is looked at.
+
+    The pipeline does that. Other statements of this connection may come between the chunks.
+    """
     statement, values = _query(_AT_POSTGRES, span)
     connection.ensure_connection()
-    with connection.connection.cursor(name="audit_walk") as cursor:
-        cursor.itersize = CHUNK
-        cursor.execute(statement, values, binary=True)
-        while chunk := cursor.fetchmany(CHUNK):
-            yield from cast("list[Row]", chunk)
+    driver = connection.connection
+    fetch = f"FETCH {CHUNK} FROM audit_walk"
+    try:
+        with driver.pipeline():
+            # PostgreSQL binds no values in a DECLARE: the client does
+            psycopg.ClientCursor(driver).execute(
+                f"DECLARE audit_walk NO SCROLL CURSOR FOR {statement}", values
+            )
+            ahead = driver.execute(fetch, binary=True)
+            while chunk := ahead.fetchall():
+                ahead = driver.execute(fetch, binary=True)
+                yield from cast("list[Row]", chunk)
+    finally:
+        if driver.info.transaction_status == TransactionStatus.INTRANS:  # else it is gone
+            driver.execute("CLOSE audit_walk")
 
 
 def _sqlite_rows(span: Span) -> Iterator[Row]:

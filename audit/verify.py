@@ -17,7 +17,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import django
 from django.apps import apps
@@ -77,8 +77,7 @@ class Problem:
         return said.encode(errors="backslashreplace").decode()  # bytes that are no text
 
 
-@dataclass(frozen=True, slots=True)
-class ChainEnd:
+class ChainEnd(NamedTuple):
     """Where a sound chain ends: what its record must carry. `seq` is also how many events."""
 
     subject: Subject
@@ -154,16 +153,15 @@ def check_chains(rows: Iterable[Row], keys: chain.Keyring) -> Iterator[ChainEnd 
 
 def check_rows(ends: Sequence[ChainEnd], kinds: Kinds) -> Iterator[Problem]:
     """Compare chain ends with the records they belong to, one query per kind of record."""
-    rows: dict[Subject, tuple[int, str, str | None]] = {}
+    rows: dict[tuple[str, str], tuple[Any, ...]] = {}
     for label in {end.subject.type for end in ends} & kinds.keys():
-        model = kinds[label]
         ids = [end.subject.id for end in ends if end.subject.type == label]
-        for pk, *carried in _carried(model).filter(pk__in=ids):
-            rows[Subject(label, str(pk))] = _row(carried)
+        for pk, *carried in _carried(kinds[label]).filter(pk__in=ids):
+            rows[label, str(pk)] = tuple(carried)
     for end in ends:
-        problem = _row_problem(end, rows.get(end.subject))
-        if problem:
-            yield problem
+        row = rows.get(end.subject)
+        if row not in ((end.seq, end.mac), (end.seq, end.mac, end.state)):
+            yield _row_problem(end, row)
 
 
 def check_no_chain_is_missing(chains: Counter[str], kinds: Kinds) -> Problem | None:
@@ -244,12 +242,8 @@ def _carried(model: type[Chained]) -> models.QuerySet[Any, tuple[Any, ...]]:
     return model._base_manager.order_by().values_list(*fields)
 
 
-def _row(carried: list[Any]) -> tuple[int, str, str | None]:
-    seq, head, *state = carried
-    return seq, head, str(state[0]) if state else None
-
-
-def _row_problem(end: ChainEnd, row: tuple[int, str, str | None] | None) -> Problem | None:
+def _row_problem(end: ChainEnd, row: tuple[Any, ...] | None) -> Problem:
+    """What is wrong with a record that does not carry its chain's end."""
     if row is None:
         check, sentence = Check.ROW_MISSING, "Its chain is there but the record itself is gone."
     elif row[0] > end.seq:
@@ -260,11 +254,9 @@ def _row_problem(end: ChainEnd, row: tuple[int, str, str | None] | None) -> Prob
         sentence = f"The record counts {row[0]} events but the chain goes on to here."
     elif row[1] != end.mac:
         check, sentence = Check.HEAD, "The record does not carry the MAC its chain ends with."
-    elif row[2] is not None and row[2] != end.state:
+    else:
         check = Check.STATE
         sentence = f"The record is in state {row[2]!r} but its events lead to {end.state!r}."
-    else:
-        return None
     return Problem(check, end.subject, end.seq, end.event_id, sentence)
 
 
@@ -278,10 +270,10 @@ def _first_without_chain(label: str, rows: Iterator[tuple[Any, ...]]) -> Problem
         )
         for pk, *carried in batch:
             if str(pk) not in chained:
-                seq, _, state = _row(carried)
+                seq, _, *state = carried
                 sentence = f"The record counts {seq} events but has none in the trail."
-                if state:
-                    sentence += f" It is in state {state!r}."
+                if state and state[0]:
+                    sentence += f" It is in state {state[0]!r}."
                 return Problem(Check.CHAIN_MISSING, Subject(label, str(pk)), None, None, sentence)
     raise RuntimeError("The trail changed while it was read: verify it inside one_snapshot().")
 
