@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -21,6 +21,7 @@ import httpx
 
 from audit.lib.canonical import JsonObject, JsonValue, canonical, digest_of
 from connectors import http
+from connectors.addresses import is_trusted_relay
 from connectors.base import (
     Action,
     ConnectorError,
@@ -35,10 +36,19 @@ from connectors.base import (
 )
 from connectors.catalogue import Proof
 from connectors.declared.expressions import Expression, NoValue, Template, Values
-from connectors.declared.file import Card, KeyForm, Meaning, Operation, Scheme, SystemFile
+from connectors.declared.file import (
+    AnswerRule,
+    Card,
+    KeyForm,
+    Meaning,
+    Operation,
+    Scheme,
+    SystemFile,
+)
 from connectors.http import UnreadableAnswer
 
 _LONGEST_TITLE = 200  # characters
+_GOOD = (None, Meaning.DONE, Meaning.ALREADY_SO)
 
 
 class DeclaredConnector(DispatchingConnector):
@@ -51,9 +61,13 @@ class DeclaredConnector(DispatchingConnector):
 
 
 def is_allowed_host(card: Card, address: str) -> bool:
-    """Whether the file lets a connection have that address; no list lets any."""
+    """Whether the file lets a connection have that address; no list lets any.
+
+    A relay of the installation's own may stand before every system.
+    """
     host = urlsplit(address).hostname or ""
-    return not card.hosts or any(fnmatch(host, pattern) for pattern in card.hosts)
+    is_named = any(fnmatch(host, pattern) for pattern in card.hosts)
+    return not card.hosts or is_named or is_trusted_relay(address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +96,25 @@ class _Wire:
         return self.file.card.title
 
     def read(self, client: httpx.Client, path: Template, values: Values) -> _Answer:
-        """GET a record, whatever the status. Raises ConnectorError."""
+        """GET a record, whatever the status. Raises ConnectorError.
+
+        The system's table counts for what is no record although its status says so, and for being
+        busy; what any other status means, the caller knows.
+        """
         url = self._url(path, values)
         with http.reading(self.system):
-            return _answer(client.get(url))
+            answer = _answer(client.get(url))
+        meaning = self._listed(self.file.answers.rules, answer)
+        is_denied = 200 <= answer.status < 300 and meaning not in _GOOD
+        if meaning is Meaning.BUSY or is_denied:
+            message, code = self._said(answer)
+            raise ConnectorError(
+                f"{self.system} answered {answer.status}: {message}",
+                permanent=meaning in (Meaning.REFUSED, Meaning.CONFLICT),
+                code=code or f"http_{answer.status}",
+                retry_after=self._pause(self.file.answers.rules, answer),
+            )
+        return answer
 
     def record(self, client: httpx.Client, path: Template, values: Values) -> Values:
         """GET a record that must be there. Raises ConnectorError."""
@@ -110,19 +139,29 @@ class _Wire:
                 headers = {"Content-Type": "application/json", **headers}
         with http.writing(self.system):
             answer = _answer(client.request(write.method, url, content=content, headers=headers))
-        meaning = self._meaning(operation, answer, values)
-        if meaning not in (Meaning.DONE, Meaning.ALREADY_SO):
-            raise self._refusal(operation, meaning, answer, values)
+        meaning = self._meaning(operation, answer)
+        if meaning not in _GOOD:
+            raise self._refusal(operation, meaning, answer)
         return meaning, answer
 
-    def _meaning(self, operation: Operation, answer: _Answer, values: Values) -> Meaning:
-        """By the first line of the tables that holds; without one, by the status (RFC 9110)."""
-        for rule in (*operation.write.answers, *self.file.answers.rules):
+    def _rules(self, operation: Operation) -> tuple[AnswerRule, ...]:
+        return (*operation.write.answers, *self.file.answers.rules)
+
+    def _listed(self, rules: Iterable[AnswerRule], answer: _Answer) -> Meaning | None:
+        """What the first line that holds says; None where none does."""
+        for rule in rules:
             try:
-                if rule.when.of(answer.over(values)):
+                if rule.when.of(answer.over(Values({}))):
                     return rule.means
             except NoValue:  # nobody knows what the answer says
                 return Meaning.UNKNOWN
+        return None
+
+    def _meaning(self, operation: Operation, answer: _Answer) -> Meaning:
+        """By the first line of the tables that holds; without one, by the status (RFC 9110)."""
+        listed = self._listed(self._rules(operation), answer)
+        if listed is not None:
+            return listed
         if 200 <= answer.status < 300:
             return Meaning.DONE
         if answer.status in {425, 429}:
@@ -133,24 +172,25 @@ class _Wire:
         return Meaning.REFUSED if is_refusal else Meaning.UNKNOWN
 
     def _refusal(
-        self, operation: Operation, meaning: Meaning, answer: _Answer, values: Values
+        self, operation: Operation, meaning: Meaning, answer: _Answer
     ) -> ConnectorError | OutcomeUnknown:
         message, code = self._said(answer)
         sentence = f"{self.system} answered {answer.status}: {message}"
         if meaning is Meaning.UNKNOWN:
             return OutcomeUnknown(sentence)
         if meaning is Meaning.BUSY:
-            pause = self._pause(operation, answer, values)
+            pause = self._pause(self._rules(operation), answer)
             return ConnectorError(sentence, permanent=False, code=code or "busy", retry_after=pause)
         code = "conflict" if meaning is Meaning.CONFLICT else code or f"http_{answer.status}"
         return ConnectorError(sentence, permanent=True, code=code)
 
-    def _pause(self, operation: Operation, answer: _Answer, values: Values) -> timedelta | None:
-        for rule in (*operation.write.answers, *self.file.answers.rules):
+    def _pause(self, rules: Iterable[AnswerRule], answer: _Answer) -> timedelta | None:
+        values = answer.over(Values({}))
+        for rule in rules:
             if rule.retry_after is not None:
                 try:
-                    if rule.when.of(answer.over(values)):
-                        return timedelta(seconds=rule.retry_after.of(answer.over(values)))
+                    if rule.when.of(values):
+                        return timedelta(seconds=rule.retry_after.of(values))
                 except (NoValue, OverflowError):
                     continue
         return _retry_after(answer.headers)
@@ -159,7 +199,9 @@ class _Wire:
         """What the system says is wrong, and its code for it."""
         values = answer.over(Values({}))
         message = _maybe(self.file.answers.message, values) or answer.reason
-        return http.redact(message, self.credential), _maybe(self.file.answers.code, values)
+        # a part of it alone, such as a password, is as secret
+        secrets = (self.credential, self.credential.rpartition(":")[2])
+        return http.redact(message, *secrets), _maybe(self.file.answers.code, values)
 
     def _url(self, path: Template, values: Values) -> str:
         with _sendable(self.system, code="bad_path"):
@@ -197,7 +239,7 @@ class _Declared:
         read, values = self._operation.read, Values(action.params)
         with self._wire.open() as client:
             found = self._wire.record(client, read.path, values)
-            evidence = tuple(self._evidence(client, values))
+            evidence, found = self._with_evidence(client, found)
         with _answered(self._wire.system):
             before = read.before.of(found)
             refusals = (one.says.sentence(found) for one in read.refusals if one.when.of(found))
@@ -211,14 +253,26 @@ class _Declared:
                 offered={fact.name: fact.value.of(found) for fact in self._operation.facts},
             )
 
-    def _evidence(self, client: httpx.Client, values: Values) -> Iterator[SystemEvidence]:
+    def _with_evidence(
+        self, client: httpx.Client, target: Values
+    ) -> tuple[tuple[SystemEvidence, ...], Values]:
+        """What else reviewers see, and the target with those of it that have a name."""
+        shown, records = [], dict[str, JsonValue]()
         for one in self._operation.read.evidence:
+            values = replace(target, records=records)
+            with _answered(self._wire.system):
+                if one.when is not None and not one.when.of(values):
+                    continue
             found = self._wire.record(client, one.path, values)
             with _answered(self._wire.system):
                 body = found.body
                 if not isinstance(body, dict):
                     raise UnreadableAnswer("The record is no JSON object.")
-                yield SystemEvidence(one.kind, one.title.sentence(found)[:_LONGEST_TITLE], body)
+                title = one.title.sentence(found)[:_LONGEST_TITLE]
+                shown.append(SystemEvidence(one.kind, title, body))
+            if one.name:
+                records = {**records, one.name: body}
+        return tuple(shown), replace(target, records=records)
 
     def execute(self, action: Action, key: str, guard: str) -> Receipt:
         write, values = self._operation.write, self._values(action, key, guard)

@@ -81,6 +81,7 @@ class Values:
     guard: str = ""
     reference: str = ""
     previous: JsonObject | None = None
+    records: JsonObject | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,7 @@ class Language:
 
         Raises NoValue for what CEL would see half of.
         """
-        if is_cut([values.params, values.body, values.previous]):
+        if is_cut([values.params, values.body, values.previous, values.records]):
             raise NoValue("NUL is no part of any text")
         known = {name: values.params.get(name.partition(".")[2]) for name in self._types}
         return self._env.Activation(
@@ -184,6 +185,7 @@ class Language:
                 "guard": values.guard,
                 "reference": values.reference,
                 "previous": dict(values.previous or {}),
+                "records": dict(values.records or {}),
             }
         )
 
@@ -244,6 +246,7 @@ _CALL = {
     "guard": cel.Type.STRING,
     "reference": cel.Type.STRING,
     "previous": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
+    "records": cel.Type.Map(cel.Type.STRING, cel.Type.DYN),
 }
 
 

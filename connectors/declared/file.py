@@ -104,6 +104,10 @@ class EvidenceRead:
     kind: str
     title: Template
     path: Template
+    name: str = ""
+    """Under which what is read after it finds it: `records.<name>`."""
+    when: Expression | None = None
+    """Over the target; where it does not hold, there is no such record."""
 
 
 @dataclass(frozen=True, slots=True)

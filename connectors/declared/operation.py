@@ -27,6 +27,7 @@ from connectors.declared.file import (
 from connectors.declared.params import closed, read_params, read_shown
 from connectors.declared.reading import (
     IN_PARAMS,
+    IN_PREVIEW,
     IN_READ,
     IN_UNDO,
     IN_WRITE,
@@ -180,23 +181,26 @@ class _Wire:
         return Read(
             path=computed.path(keys, IN_PARAMS),
             before=computed.needed(keys, "before", Kind.OBJECT, IN_READ),
-            guard=computed.read(keys, "guard", Kind.TEXT, IN_READ),
+            guard=computed.read(keys, "guard", Kind.TEXT, IN_PREVIEW),
             evidence=keys.read("evidence", lambda item: item.each(self._evidence), ()),
             refusals=keys.read("refusals", lambda item: item.each(self._refusal), ()),
         )
 
     def _evidence(self, reader: Reader) -> EvidenceRead:
-        keys = reader.fields(("kind", "title", "path"))
+        """`when` and `path` are over the target, `title` over the record itself."""
+        keys = reader.fields(("kind", "title", "path"), ("name", "when"))
         return EvidenceRead(
-            keys.read("kind", word, ""),
-            self.computed.text(keys, "title", ("params", "body")),
-            self.computed.path(keys, IN_PARAMS),
+            kind=keys.read("kind", word, ""),
+            title=self.computed.text(keys, "title", ("params", "body", "records")),
+            path=self.computed.path(keys, ("params", "body", "records")),
+            name=keys.read("name", word, ""),
+            when=self.computed.read(keys, "when", Kind.TRUTH, IN_PREVIEW),
         )
 
     def _refusal(self, reader: Reader) -> Refusal:
         keys = reader.fields(("when", "says"))
-        when = self.computed.needed(keys, "when", Kind.TRUTH, IN_READ)
-        return Refusal(when, self.computed.text(keys, "says", IN_READ))
+        when = self.computed.needed(keys, "when", Kind.TRUTH, IN_PREVIEW)
+        return Refusal(when, self.computed.text(keys, "says", IN_PREVIEW))
 
     def write(self, reader: Reader) -> Write:
         computed = self.computed
@@ -267,7 +271,7 @@ class _Wire:
             name,
             keys.read("type", lambda item: item.one_of(_FACT_KINDS, what="a kind of fact"), ""),
             keys.read("meaning", Reader.text, ""),
-            self.computed.needed(keys, "value", Kind.ANY, IN_READ),
+            self.computed.needed(keys, "value", Kind.ANY, IN_PREVIEW),
         )
 
 

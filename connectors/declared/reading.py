@@ -31,10 +31,12 @@ _S = TypeVar("_S", bound=StrEnum)
 
 IN_PARAMS = ("params",)
 IN_READ = ("params", *ANSWER)
+IN_PREVIEW = (*IN_READ, "records")
 IN_WRITE = ("params", "key", "guard")
 IN_WRITTEN = (*IN_READ, "key")
 IN_UNDO = ("params", "previous", "reference")
-"""What expressions may name: before a call, of an answer, in the write, of its answer, later."""
+"""What expressions may name: before a call, of an answer, of all a preview reads, in the
+write, of its answer, later."""
 
 NO_TEXT = Template(("",), ())
 
