@@ -26,7 +26,7 @@ from connectors.connections import (
     why_refused,
 )
 from connectors.credentials import why_unusable
-from connectors.declared.connector import is_allowed_host
+from connectors.declared.wire import is_allowed_host
 from connectors.models import Binding, Connection, CredentialSource
 from connectors.probes import probe
 from connectors.registry import action_types, systems

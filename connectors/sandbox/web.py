@@ -11,8 +11,8 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, TypeAlias
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
@@ -32,9 +32,13 @@ MODES = frozenset(
         "slow",  # all goes well, `seconds` late
         "refuse",  # nothing happens, a definite refusal
         "busy",  # nothing happens, "try again later"
+        "answer",  # nothing happens, and the answer is as planned
+        "apply_then_answer",  # the effect happens, and the answer is as planned
     }
 )
-_WRITES_ONLY = frozenset({"apply_then_hang", "apply_then_500", "apply_then_reset"})
+_WRITES_ONLY = frozenset(
+    {"apply_then_hang", "apply_then_500", "apply_then_reset", "apply_then_answer"}
+)
 
 
 @dataclass(slots=True)
@@ -46,6 +50,10 @@ class Fault:
     times: int = 1
     path: str = "/"
     method: str = ""  # any, when empty
+    status: int = 503
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str = ""
+    """The planned answer, where `mode` plans one."""
 
     @classmethod
     def parse(cls, body: Any) -> Fault:
@@ -58,6 +66,9 @@ class Fault:
             times=int(body.get("times", 1)),
             path=str(body.get("path", "/")),
             method=str(body.get("method", "")).upper(),
+            status=int(body.get("status", 503)),
+            headers={str(name): str(value) for name, value in body.get("headers", {}).items()},
+            body=str(body.get("body", "")),
         )
 
     def matches(self, method: str, path: str) -> bool:
@@ -97,6 +108,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 View = Callable[..., tuple[int, Json]]
+Applied: TypeAlias = tuple[int, str, Mapping[str, str]]
+"""Status, body and headers of an answer."""
 
 
 class Refusal(Exception):
@@ -211,23 +224,31 @@ class WebSystem:
             return _json(429, self.error(429, "rate_limit", "Planned overload; try again."))
         if mode == "reset":
             _reset(request)
-        status, body = self._apply(request)
+        if fault and mode == "answer":
+            return _planned(fault)
+        status, body, headers = self._apply(request)
         if fault and mode == "apply_then_hang":
             self.hurry.wait(fault.seconds)
         if mode == "apply_then_500":
             return _json(500, self.error(500, "internal", "Planned failure; it happened."))
         if mode == "apply_then_reset":
             _reset(request)
+        if fault and mode == "apply_then_answer":
+            return _planned(fault)
         if mode == "half_body":
             return _half(status, body)
         if fault and mode == "trickle":
             return _trickle(status, body, fault.seconds, self.hurry)
-        return Response(body, status=status, mimetype="application/json")
+        return Response(body, status=status, headers=dict(headers), mimetype="application/json")
 
-    def _apply(self, request: Request) -> tuple[int, str]:
+    def is_known(self, request: Request) -> bool:
+        """Whether the request shows a credential of ours."""
+        return not self._token or request.headers.get("Authorization") == f"Bearer {self._token}"
+
+    def _apply(self, request: Request) -> Applied:
         """Answer the request; a write and its remembered answer commit together."""
         try:
-            if self._token and request.headers.get("Authorization") != f"Bearer {self._token}":
+            if not self.is_known(request):
                 raise Refusal(401, "unauthorized", "The bearer token is not valid.")
             view, arguments = self._routes.bind_to_environ(request.environ).match()
             form = self.parse(request)
@@ -237,18 +258,18 @@ class WebSystem:
                 if call.key and (earlier := transaction.answer(call.key)):
                     if earlier.request != asked:
                         raise Refusal(*self.mismatch)
-                    return earlier.status, earlier.body
+                    return earlier.status, earlier.body, {}
                 status, body = view(call, **arguments)
                 text = json.dumps(body)
                 if call.key and request.method != "GET":
                     transaction.remember(call.key, Answer(asked, status, text))
-                return status, text
+                return status, text, {}
         except Refusal as refusal:
             body = self.error(refusal.status, refusal.code, str(refusal))
-            return refusal.status, json.dumps(body)
+            return refusal.status, json.dumps(body), {}
         except HTTPException as error:
             status = error.code or 500
-            return status, json.dumps(self.error(status, "not_found", str(error.description)))
+            return status, json.dumps(self.error(status, "not_found", str(error.description))), {}
 
     # Same key, other request: what the IETF draft on Idempotency-Key says to answer.
     mismatch: ClassVar[tuple[int, str, str]] = (
@@ -260,6 +281,11 @@ class WebSystem:
 
 def _json(status: int, body: Json | list[Json]) -> Response:
     return Response(json.dumps(body), status=status, mimetype="application/json")
+
+
+def _planned(fault: Fault) -> Response:
+    kind = "application/json" if fault.body[:1] in {"{", "["} else "text/plain"
+    return Response(fault.body, fault.status, dict(fault.headers), mimetype=kind)
 
 
 def _half(status: int, body: str) -> Response:

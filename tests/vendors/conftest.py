@@ -1,0 +1,102 @@
+"""Each vendor's double is started once and is as new for every test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+import pytest
+from pytest_django.fixtures import Settings
+
+from connectors.base import Action, Connector, OutcomeUnknown, Receipt
+from connectors.declared.connector import DeclaredConnector
+from connectors.declared.file import Operation
+from tests.vendors.catalogue import Described, Subject
+from tests.vendors.double import Running, Vendor, start
+from tests.vendors.specifications import held_against
+
+Starter = Callable[[Described], Running]
+KEY = "0a1b2c3d" * 8
+
+
+@dataclass
+class Bench:
+    """One operation, its double as new, and a connector to it."""
+
+    subject: Subject
+    double: Vendor
+    url: str
+    connector: Connector
+
+    @property
+    def operation(self) -> Operation:
+        return self.subject.operation
+
+    @property
+    def action(self) -> Action:
+        assert self.operation.example is not None
+        return Action(self.operation.type.key, self.operation.example)
+
+    def guard(self) -> str:
+        return self.connector.preview(self.action).guard
+
+    def execute(self, key: str = KEY, guard: str | None = None) -> Receipt:
+        guard = self.guard() if guard is None else guard
+        return self.connector.execute(self.action, idempotency_key=key, guard=guard)
+
+    def lose_the_answer(self) -> str:
+        """Execute it, the effect happens and the answer is lost; the guard it was sent with."""
+        guard = self.guard()
+        self.double.plan("apply_then_reset")
+        with pytest.raises(OutcomeUnknown):
+            self.execute(guard=guard)
+        self.double.faults.clear()
+        return guard
+
+
+@pytest.fixture(scope="session")
+def _start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
+    kept: dict[str, Running] = {}
+
+    def started(vendor: Described) -> Running:
+        if vendor.name not in kept:
+            kept[vendor.name] = start(vendor.double, tmp_path_factory.mktemp(vendor.name))
+        return kept[vendor.name]
+
+    yield started
+    for one in kept.values():
+        one.stop()
+
+
+@pytest.fixture
+def vendor_at(_start: Starter, settings: Settings) -> Iterator[Starter]:
+    """A vendor's double as new, reachable as a relay of the installation's own.
+
+    After the test everything that was said is held against the vendor's own specification.
+    """
+    settings.CONNECTOR_TIMEOUT = timedelta(seconds=10)
+    used: list[Running] = []
+
+    def at(vendor: Described) -> Running:
+        found = _start(vendor)
+        found.system.reset()
+        settings.TRUSTED_RELAYS = [*settings.TRUSTED_RELAYS, urlsplit(found.url).netloc]
+        used.append(found)
+        return found
+
+    yield at
+    for one in used:
+        one.system.come_to_rest()
+        held_against(one.system)
+
+
+@pytest.fixture
+def bench(subject: Subject, vendor_at: Starter) -> Bench:
+    """The operation under test, laid out."""
+    found = vendor_at(subject.vendor)
+    subject.case.prepared(found.system)
+    found.system.heard.clear()
+    connector = DeclaredConnector(subject.vendor.file, found.url, found.system.credential)
+    return Bench(subject, found.system, found.url, connector)
