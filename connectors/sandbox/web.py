@@ -211,6 +211,7 @@ class WebSystem:
         return _json(404, {"detail": "Not found."})
 
     def _serve(self, request: Request) -> Response:
+        request.get_data()  # what is left unread would be taken for the next request
         self.writes += request.method not in {"GET", "HEAD"}
         fault = self.faults.take(request.method, request.path)
         mode = fault.mode if fault else ""
