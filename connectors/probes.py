@@ -11,11 +11,15 @@ from connectors.base import ConnectorError
 from connectors.circuit import keep_probe
 from connectors.configuration import look_at
 from connectors.connections import Route, routes_in_force
+from connectors.registry import connector_at
 
 
 def probe(route: Route) -> str:
-    """Try it now and keep what came of it: a sentence, empty when it answered."""
-    problem = _try(route)
+    """Try it now, with its credential where the system's file says how, and keep what came of it.
+
+    A sentence, empty when it answered.
+    """
+    problem = _try(route) or _signed_in(route)
     keep_probe(route.name, problem)
     return problem
 
@@ -30,6 +34,16 @@ def probe_all() -> list[Route]:
     for route, problem in zip(routes, problems, strict=True):
         keep_probe(route.name, problem)
     return [route for route, problem in zip(routes, problems, strict=True) if problem]
+
+
+def _signed_in(route: Route) -> str:
+    prove = getattr(connector_at(route), "probe", None)
+    try:
+        if prove is not None:
+            prove()
+    except ConnectorError as error:
+        return str(error)
+    return ""
 
 
 def _try(route: Route) -> str:

@@ -73,7 +73,12 @@ def connector_for(action_type: ActionType, connection: str = "") -> Connector:
     route = route_of(action_type.key, action_type.system, connection)
     if route is None:
         return UnconfiguredConnector(action_type.system)
-    config = {**settings.CONNECTORS, action_type.system: route.config}
+    return connector_at(route)
+
+
+def connector_at(route: Route) -> Connector:
+    """The connector to that connection, whatever goes through it."""
+    config = {**settings.CONNECTORS, route.system: route.config}
     return _built(route, canonical(config))
 
 

@@ -27,7 +27,7 @@ from connectors.base import (
     compare,
 )
 from connectors.catalogue import Proof
-from connectors.declared.expressions import NoValue, Values
+from connectors.declared.expressions import NoValue, Template, Values
 from connectors.declared.file import Card, KeyForm, Meaning, Operation, SystemFile
 from connectors.declared.wire import Wire
 from connectors.http import UnreadableAnswer
@@ -42,6 +42,16 @@ class DeclaredConnector(DispatchingConnector):
         self.system = file.card.system
         wire = Wire(file, base_url.rstrip("/"), credential)
         super().__init__({one.type.key: _Declared(wire, one) for one in file.operations})
+        self._wire = wire
+
+    def probe(self) -> None:
+        """Read what only a good credential may read, where the file names it.
+
+        Raises ConnectorError.
+        """
+        if path := self._wire.file.card.probe:
+            with self._wire.open() as client:
+                self._wire.record(client, Template((path,), ()), Values({}))
 
 
 class _Declared:

@@ -23,6 +23,7 @@ from connectors.declared.expressions import Expression, NoValue, Template, Value
 from connectors.declared.file import AnswerRule, Card, Meaning, Operation, Scheme, SystemFile
 from connectors.http import UnreadableAnswer
 
+_BUSY = frozenset({425, 429})
 _GOOD = (None, Meaning.DONE, Meaning.ALREADY_SO)
 
 
@@ -71,6 +72,8 @@ class Wire:
         with http.reading(self.system):
             answer = _answer(client.get(url))
         meaning = self._listed(self.file.answers.rules, answer)
+        if meaning is None and answer.status in _BUSY:
+            meaning = Meaning.BUSY
         is_denied = 200 <= answer.status < 300 and meaning not in _GOOD
         if meaning is Meaning.BUSY or is_denied:
             message, code = self._said(answer)
@@ -130,7 +133,7 @@ class Wire:
             return listed
         if 200 <= answer.status < 300:
             return Meaning.DONE
-        if answer.status in {425, 429}:
+        if answer.status in _BUSY:
             return Meaning.BUSY
         if answer.status in {409, 412}:
             return Meaning.CONFLICT

@@ -82,7 +82,14 @@ def _find(vendor: str, exchange: Exchange) -> Specified | None:
         if one.method == exchange.method.lower() and one.path.fullmatch(exchange.path)
     ]
     # a fixed word before a place: /tickets/count before /tickets/{ticket}
-    return min(fitting, key=lambda one: len(_PLACE.findall(one.template)), default=None)
+    return min(fitting, key=lambda one: (_is_cut(one), one.template.count("{")), default=None)
+
+
+def _is_cut(one: Specified) -> bool:
+    """Whether what it takes is described somewhere that is not there."""
+    body = one.operation.get("requestBody")
+    wanted = _json_schema(body, one.document) or {}
+    return any(not _resolved(one.document, {"$ref": ref}) for ref in _references(wanted))
 
 
 @cache
@@ -107,7 +114,10 @@ def _operations(document: Json) -> Iterator[Specified]:
             parameters = [
                 _resolved(document, one) for one in (*shared, *operation.get("parameters", []))
             ]
-            before = "|".join(re.escape(one.rstrip("/")) for one in {"", *servers})
+            # slices leave the version in the server's address out
+            before = "|".join(
+                [*(re.escape(one.rstrip("/")) for one in servers), "(?:/api/v[0-9])?"]
+            )
             parts = _PLACE.split(template)
             path = "[^/]+".join(re.escape(part) for part in parts)
             yield Specified(
