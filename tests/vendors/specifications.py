@@ -263,6 +263,8 @@ def _json_schema(holder: Any, document: Json) -> Json | None:
 def _undeclared(value: Any, schema: Json, document: Json, path: str) -> Iterator[str]:
     """Keys that the schema does not name, although it names others."""
     schemas = list(_alternatives(schema, document))
+    if not all(schemas):  # anything, or described somewhere that is not there
+        return
     if isinstance(value, list):
         items = [one["items"] for one in schemas if isinstance(one.get("items"), dict)]
         for item in value if items else []:

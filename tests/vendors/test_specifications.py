@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from tests.vendors.catalogue import SUBJECTS, VENDORS, Subject
@@ -26,9 +24,7 @@ def _needs(vendor: str) -> pytest.MarkDecorator:
 @pytest.mark.parametrize(
     "subject", [pytest.param(one, id=str(one), marks=_needs(one.vendor.name)) for one in SUBJECTS]
 )
-def test_an_operation_is_as_the_vendor_specifies_it(
-    subject: Subject, bench: Bench, record_property: Callable[[str, object], None]
-) -> None:
+def test_an_operation_is_as_the_vendor_specifies_it(subject: Subject, bench: Bench) -> None:
     receipt = bench.execute()
     bench.connector.verify(bench.action, receipt)
     if bench.operation.look_up:
@@ -37,7 +33,6 @@ def test_an_operation_is_as_the_vendor_specifies_it(
 
     checked = held_against(bench.double)
 
-    record_property(str(subject), sorted(" ".join(one) for one in checked))
     found = _find(subject.vendor.name, write)
     assert found is not None
     assert (found.method.upper(), found.template) in checked

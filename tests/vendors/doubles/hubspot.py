@@ -159,7 +159,7 @@ class HubSpot(Vendor):
             dealstage="contractsent",
             pipeline="default",
             amount="12500.00",
-            closedate=None,
+            closedate="2026-11-30T00:00:00Z",
         )
         self._record("company", "9912345678", [], name="Hotel Łódź", domain="hotel.example")
         self._record(

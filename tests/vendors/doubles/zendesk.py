@@ -131,7 +131,7 @@ def _create(call: Call) -> Said:
 def _list(call: Call) -> Said:
     wanted = call.query.get("external_id")
     found = [one for one in call.store.all("ticket") if one["external_id"] == wanted]
-    return 200, {"tickets": found, "count": len(found), "next_page": None, "previous_page": None}
+    return 200, {"tickets": found}
 
 
 def _user(call: Call, user: str) -> Said:
@@ -164,6 +164,7 @@ class Zendesk(Vendor):
     scheme = Scheme.BASIC
     key_form = "^[ -~]{1,255}$"
     unspecified: ClassVar = {
+        "audit": "Update Ticket, example of the response",
         "metadata": "Tickets, JSON format: write only, shows up in the audit",
         "safe_update": "Tickets, Protecting against ticket update collisions",
         "updated_stamp": "Tickets, Protecting against ticket update collisions",
