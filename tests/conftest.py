@@ -10,7 +10,9 @@ import atexit
 import os
 import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
+from zlib import crc32
 
 import hypothesis
 import pytest
@@ -83,14 +85,50 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark `once` what has asked for no database: pytest-django then refuses it one.
 
     It runs the same on both stacks. Settings do not, and programs started are on their own.
+    What is about rows alone is marked as the one's or the other's share.
     """
     for item in items:
         asks = not _DATABASES.isdisjoint(getattr(item, "fixturenames", ()))
         marked = any(item.get_closest_marker(name) for name in _OF_A_STACK)
         if not asks and not marked and item.path.parent.name != "config":
             item.add_marker("once")
+        elif _is_about_rows_alone(item):
+            item.add_marker(_SHARES[crc32(item.nodeid.encode()) % len(_SHARES)])
 
 
+def _is_about_rows_alone(item: pytest.Item) -> bool:
+    """Whether it asks the ORM, in a transaction of its own, in a file that knows no database.
+
+    Nothing is about locks, threads, processes or SQL there: with few trials `make test` runs such
+    a test on one of the two stacks, so that each stack has its half of every file. CI runs all.
+    """
+    source = _source_of(item.path)
+    return (
+        item.path.parent.name not in _ABOUT_DATABASES
+        and not any(item.get_closest_marker(name) for name in ("postgres", "redis", "slow"))
+        and not _commits(item)
+        and not any(word in source for word in _OF_A_DATABASE)
+    )
+
+
+def _commits(item: pytest.Item) -> bool:
+    marker = item.get_closest_marker("django_db")
+    commits = marker is not None and (marker.args or marker.kwargs.get("transaction"))
+    return bool(commits) or not _REAL.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+@cache
+def _source_of(path: Path) -> str:
+    return path.read_text()
+
+
+_SHARES = ("share_of_sqlite", "share_of_services")
+_ABOUT_DATABASES = frozenset({"audit", "config", "faults", "races", "upgrades"})
+_OF_A_DATABASE = (
+    *(".vendor", "is_postgres", "IS_POSTGRES", "cursor(", "triggers_off", "as_superuser"),
+    *("Thread", "django.core.cache"),
+)
+_REAL = frozenset({"transactional_db", "live_server"})
 _OF_A_STACK = ("django_db", "postgres", "redis", "slow")
 _DATABASES = frozenset({"db", "transactional_db", "live_server", "django_db_setup", "migrated"})
 

@@ -77,8 +77,8 @@ def main(arguments: list[str]) -> int:
         _say(f"TRIALS={TRIALS}: of what is random, {TRIALS} in {FULL} of the trials CI makes")
     if programs.chromium() is None:
         left_out.append("browser tests: no Chromium on this machine")
-    good = _suite("SQLite, in-process cache", {}, arguments, totals)
     with ExitStack() as stack:
+        addresses: dict[str, str] = {}
         try:
             database_url, database_from = stack.enter_context(servers.postgres())
             redis_url, redis_from = stack.enter_context(servers.redis_server())
@@ -87,7 +87,15 @@ def main(arguments: list[str]) -> int:
         else:
             _say(f"PostgreSQL: {database_from}. Redis: {redis_from}.")
             addresses = {"TEST_DATABASE_URL": database_url, "TEST_REDIS_URL": redis_url}
-            good = _suite("PostgreSQL and Redis", addresses, arguments, totals) and good
+        # whoever names tests wants them on both
+        shared = bool(addresses) and TRIALS < FULL and not arguments
+        if shared:
+            _say("What is about rows alone runs on one of the two stacks; CI runs it on both")
+        left = "not share_of_services" if shared else ""
+        good = _suite("SQLite, in-process cache", {}, left, arguments, totals)
+        if addresses:
+            left = "not once" + (" and not share_of_sqlite" if shared else "")
+            good = _suite("PostgreSQL and Redis", addresses, left, arguments, totals) and good
 
     for what in left_out:
         _say(f"!!! NOT RUN: {what}")
@@ -99,7 +107,9 @@ def main(arguments: list[str]) -> int:
     return 0 if good else 1
 
 
-def _suite(stack: str, addresses: dict[str, str], arguments: list[str], totals: Totals) -> bool:
+def _suite(
+    stack: str, addresses: dict[str, str], marks: str, arguments: list[str], totals: Totals
+) -> bool:
     """One run of pytest; its environment says which stack it is on."""
     _say(f"The suite on {stack}")
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_HANDED_ON}
@@ -110,8 +120,8 @@ def _suite(stack: str, addresses: dict[str, str], arguments: list[str], totals: 
         *(sys.executable, "-m", "pytest", "-q", "--durations=20", f"--junitxml={report}"),
         *("-n", WORKERS, "--dist=worksteal"),
     ]
-    if addresses:
-        command += ["-m", "not once"]
+    if marks:
+        command += ["-m", marks]
     done = subprocess.run(
         [*command, *arguments], cwd=ROOT, env=environment | addresses, check=False
     )

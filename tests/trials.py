@@ -1,6 +1,7 @@
 """How often what is random is tried, and how long what breaks things goes on: one setting.
 
 Every count in the tests is CI's, where TRIALS is 200. With TRIALS=20 a tenth of each is run.
+With fewer than CI's, tests about rows alone run on one of `make test`'s two stacks, not on both.
 """
 
 from __future__ import annotations
