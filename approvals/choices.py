@@ -34,6 +34,8 @@ INTAKE = frozenset(
     {State.REQUESTED, State.CLASSIFIED, State.EVIDENCE_COLLECTED, State.POLICY_CHECKED}
 )
 WAITING_FOR_PEOPLE = frozenset({State.PENDING_APPROVAL, State.CHANGES_REQUESTED})
+CARRIED_OUT = frozenset({State.VERIFIED, State.AUDITED})
+"""Done, and read back as approved."""
 WITHDRAWABLE = frozenset({State.PENDING_APPROVAL, State.CHANGES_REQUESTED, State.APPROVED})
 INCIDENTS = frozenset({State.OUTCOME_UNKNOWN, State.VERIFICATION_FAILED})
 DONE = frozenset({State.EXECUTED, State.VERIFIED, State.AUDITED})
@@ -97,6 +99,15 @@ REASONS: dict[DecisionVerdict, tuple[ReasonCode, ...]] = {
     ),
 }
 """The reasons each form offers, in its order. Every reason code is offered by one of them."""
+
+
+class PlanOutcome(models.TextChoices):
+    """What became of a plan that is over."""
+
+    DONE = "done", "carried out"
+    NOTHING = "nothing", "ended, nothing was done"
+    UNDONE = "undone", "stopped, what was done is undone"
+    LEFT = "left", "stopped, some of it stays done"
 
 
 class Origin(models.TextChoices):

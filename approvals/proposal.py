@@ -65,3 +65,13 @@ class Proposal:
         """Which model and prompt the agent says produced it."""
         said = self.body.get("model")
         return cast("Mapping[str, str]", said) if isinstance(said, Mapping) else {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanProposal:
+    """Several proposed actions to be judged together and done in order; `body` is the message."""
+
+    intent: str
+    steps: tuple[Proposal, ...]
+    body: JsonObject
+    session: str = ""

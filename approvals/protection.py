@@ -128,6 +128,15 @@ PROTECTED = (
         event_of="request",
     ),
     Protected("approvals.pause", (CHAIN, once("lifted_at", "lifted_by", needs_event=True))),
+    Protected(
+        "approvals.plan",
+        (
+            CHAIN,
+            once("stopped_at", "stop_reason", needs_event=True),
+            once("closed_at", "outcome", needs_event=True),
+            moves("next_look_at"),
+        ),
+    ),
     # what was looked up after a restore, until it is clear
     Protected(
         "approvals.restorecheck",

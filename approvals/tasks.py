@@ -11,7 +11,7 @@ from uuid import UUID
 from celery import shared_task
 
 from approvals.domain import notifications
-from approvals.services import deadlines, intake, restores, watching
+from approvals.services import deadlines, intake, plan_progress, restores, watching
 from approvals.services import execute as executing
 from approvals.services import recover as recovering
 from approvals.services import sweep as sweeping
@@ -35,6 +35,12 @@ def announce(request_id: str) -> None:
 def execute(request_id: str) -> None:
     """Carry out an approved request."""
     executing.execute(UUID(request_id))
+
+
+@shared_task(name="approvals.carry_on_plan")
+def carry_on_plan(plan_id: str) -> None:
+    """Do what comes next in a plan."""
+    plan_progress.carry_on(UUID(plan_id))
 
 
 @shared_task(name="approvals.recover")

@@ -76,6 +76,11 @@ class AuditCode(StrEnum):
     UNDO_PROPOSED = "compensation.proposed"
     UNDO_ENDED = "compensation.ended"
 
+    # Plans: several requests that run in order.
+    PLAN_PROPOSED = "plan.proposed"
+    PLAN_STOPPED = "plan.stopped"
+    PLAN_CLOSED = "plan.closed"
+
     # Connections to outside systems.
     CONNECTION_SET = "connection.set"
     CONNECTION_UNBOUND = "connection.unbound"
@@ -207,6 +212,9 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.EFFECT_FOUND: _Meaning("Not sent: the target shows it already, {receipt}", Personal.NONE),
     _C.UNDO_PROPOSED: _Meaning("{actor} proposed undoing it with {by}", Personal.STAFF),
     _C.UNDO_ENDED: _Meaning("The undo {by} ended as {outcome}", Personal.NONE),
+    _C.PLAN_PROPOSED: _Meaning("{actor} proposed a plan of {steps} steps", Personal.NONE),
+    _C.PLAN_STOPPED: _Meaning("Stopped: step {step} {state}", Personal.NONE),
+    _C.PLAN_CLOSED: _Meaning("The plan is over: {outcome}", Personal.NONE),
     _C.CONNECTION_SET: _Meaning("{actor} set connection {name} to {address}", Personal.FREE_TEXT),
     _C.CONNECTION_UNBOUND: _Meaning("{action_types} go through {to} from now on", Personal.NONE),
     _C.CONNECTION_REMOVED: _Meaning("{actor} removed connection {name}", Personal.FREE_TEXT),
@@ -289,6 +297,12 @@ _WORDS: dict[AuditCode, dict[str, str]] = {
         "unclear": "could not be asked",
     },
     _C.REMINDED: {"reminder_50": "the first reminder", "reminder_75": "the second reminder"},
+    _C.PLAN_CLOSED: {
+        "done": "every step is done",
+        "nothing": "nothing was done",
+        "undone": "what was done is undone",
+        "left": "some of it stays done",
+    },
     _C.BREAK_GLASS_REVIEWED: {"not_justified": "not justified"},
     _C.CLIMBED: {"above_limits": "no limit in the team covers it"},
 }

@@ -57,6 +57,7 @@ _GROUPS = (
         (
             "approvals.actionrequest",
             "approvals.decision",
+            "approvals.plan",
             "approvals.execution",
             "approvals.escalation",
             "approvals.breakglass",

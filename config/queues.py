@@ -16,7 +16,10 @@ REST = "celery"
 """Celery's own name for its only queue: messages sent before there were two are still taken."""
 
 QUEUES = [Queue(EXECUTIONS), Queue(REST)]  # type: ignore[no-untyped-call]  # the library is untyped
-ROUTES = {name: {"queue": EXECUTIONS} for name in ("approvals.execute", "approvals.recover")}
+ROUTES = {
+    name: {"queue": EXECUTIONS}
+    for name in ("approvals.execute", "approvals.recover", "approvals.carry_on_plan")
+}
 
 
 def in_order(queues: Iterable[str]) -> list[str]:

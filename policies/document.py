@@ -30,6 +30,8 @@ READ_BY_THE_ENGINE = (
     "evidence.supplied",
     "evidence.flags",
     "action.sample",
+    "plan.highest_tier",
+    "plan.verdict",
 )
 """Facts `policies.evaluate` may look at by itself, in the order of `objections.Seen`."""
 

@@ -3,7 +3,8 @@
 The strictest matching rule wins. Whatever keeps policy from knowing (an error in a clause, facts of
 the wrong type, no rate for a currency, nothing matching, no time left, a broken document) requires
 people at the highest tier. So does a target nobody could read. What every rule allows meets the
-matrix last: its objections keep an action from running without people.
+matrix last: its objections keep an action from running without people. Over a step of a plan the
+highest tier and the strictest verdict of all steps govern; the evidence is asked for by its own.
 
 The rules of a floor count like the document's own, and nothing in the document takes from them: no
 standing approval stands in for one. Nor do they take from it: they never count as the rule or tier
@@ -48,6 +49,8 @@ class Seen:
     evidence_supplied: tuple[str, ...]
     evidence_flags: tuple[str, ...]
     sample: int = 99
+    plan_tier: int = 0
+    plan_verdict: str = Verdict.ALLOW.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,10 @@ logger = logging.getLogger(__name__)
 
 ENGINE = "countersign"
 """Owner of the trace entries no document wrote."""
+_OF_PLAN = {
+    Verdict.REQUIRE_APPROVAL: "Another step of its plan needs people.",
+    Verdict.DENY: "Another step of its plan is denied.",
+}
 _STRICTNESS = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
 BUILT_IN_HIGHEST = Cell(
@@ -216,14 +223,23 @@ def _evaluate(
         errors = _errors(answers, [*rules, *document.floor_tiers, *document.floor_rules])
         engine.append(_engine_entry("fail-closed", failure, errors))
         tier = _Tier(HIGHEST_TIER, failure)
-
-    cell = guarded(document.matrix.cell(tier.number, seen.action_type), tier.number)
+    own = guarded(document.matrix.cell(tier.number, seen.action_type), tier.number)
+    cell = own
+    if seen.plan_tier > tier.number:
+        tier = _Tier(seen.plan_tier, "The highest tier of the plan's steps governs all of them.")
+        cell = guarded(document.matrix.cell(tier.number, seen.action_type), tier.number)
+        # what there is to know about a step depends on what it does, not on its company
+        cell = replace(cell, evidence=own.evidence)
     standing = _standing(matched, floor, cell)  # none after a failure: that is the highest tier
     covered = {covered: rule.id for rule in standing for covered in _covers(rule)}
     counted = [*(rule for rule in matched if rule.id not in covered), *floor]
     verdict = _strictest(counted)
     if failure:
         verdict = max(verdict, Verdict.REQUIRE_APPROVAL, key=_STRICTNESS.__getitem__)
+
+    if _STRICTNESS[verdict] < _STRICTNESS[of_plan := Verdict(seen.plan_verdict)]:
+        engine.append(replace(_engine_entry("plan", _OF_PLAN[of_plan]), effect=of_plan))
+        verdict = of_plan
 
     categories = tuple(dict.fromkeys(c for rule in counted for c in rule.categories))
     if verdict == Verdict.ALLOW:

@@ -180,6 +180,19 @@ class SessionFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PlanFacts:
+    """The plan an action is a step of: several actions judged together and done in order."""
+
+    steps: int = fact("Steps of its plan; 0: it is in none.", 0)
+    step: int = fact("Which of them it is, from 1.", 0)
+    sum_base: int = fact("The amounts of all steps, in the base currency.", 0)
+    systems: tuple[str, ...] = fact("The systems the steps act on.", ())
+    irreversible: int = fact("Steps nothing here can undo.", 0)
+    highest_tier: int = fact("The highest tier of all steps; it governs each of them.", 0)
+    verdict: str = fact("The strictest verdict on any step; it governs each of them.", "allow")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimeFacts:
     today: str = fact("The date where the policy's business hours are, such as 2026-11-20.", "")
     month_ago: str = fact("The date 30 days before that.", "")
@@ -225,6 +238,7 @@ class Facts:
     evidence: EvidenceFacts = field(default_factory=EvidenceFacts)
     velocity: VelocityFacts = field(default_factory=VelocityFacts)
     session: SessionFacts = field(default_factory=SessionFacts)
+    plan: PlanFacts = field(default_factory=PlanFacts)
     time: TimeFacts = field(default_factory=TimeFacts)
     case: Case = field(default_factory=Case)
 

@@ -5,5 +5,6 @@ from approvals.admin import break_glass as break_glass
 from approvals.admin import connections as connections
 from approvals.admin import inboxes as inboxes
 from approvals.admin import pauses as pauses
+from approvals.admin import plans as plans
 from approvals.admin import related_records as related_records
 from approvals.admin import request_record as request_record

@@ -73,7 +73,7 @@ class ActionForm(forms.Form):
 class SnapshotForm(ActionForm):
     """Carries the token that says which page was open: content, person, single use."""
 
-    seal = forms.CharField(max_length=2_000, required=False, widget=forms.HiddenInput)
+    seal = forms.CharField(max_length=8_000, required=False, widget=forms.HiddenInput)
 
 
 class ApproveForm(SnapshotForm):

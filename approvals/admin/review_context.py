@@ -121,7 +121,7 @@ def review_context(
         "tier": tier,
         "tier_words": _TIERS[tier] if tier is not None else "not classified yet",
         "reversibility": _REVERSIBILITY[Reversibility(action_request.reversibility)],
-        "state": _state(State(action_request.state)),
+        "state": state_shown(State(action_request.state)),
         "version_words": _version_words(view),
         "clock": _running_clock(action_request, at),
         "consequence": _consequence(view, permissions, at),
@@ -146,19 +146,22 @@ def _offered(
     view: RequestView, permissions: ViewerPermissions, *, may_break: bool
 ) -> Iterator[ReviewAction]:
     """The actions open to the viewer, in the page's order."""
-    may_approve = permissions.may_approve and not permissions.gaps
+    is_step = view.request.plan_id is not None
+    may_approve = permissions.may_approve and not permissions.gaps and not is_step
+    if is_step:
+        may_break = False
     if may_break and not (may_approve and permissions.is_last):
         yield BREAK_GLASS
     if may_approve:
         yield APPROVE
-    if permissions.may_approve and view.kind is not None:
+    if permissions.may_approve and view.kind is not None and not is_step:
         yield EDIT
-    if permissions.may_answer and view.request.requested_by_id is None:
+    if permissions.may_answer and view.request.requested_by_id is None and not is_step:
         yield ASK  # a person who opened it is asked directly
-    if permissions.may_answer:
+    if permissions.may_answer and not is_step:
         yield REJECT
-        if permissions.escalates_to:
-            yield ESCALATE
+    if permissions.may_answer and permissions.escalates_to:
+        yield ESCALATE
     if any(gap.by != Supplier.SYSTEM for gap in permissions.gaps):
         yield SUPPLY
     if any(gap.can_be_read_again for gap in permissions.gaps):
@@ -212,7 +215,7 @@ def _typed(offered: dict[str, Any], answered: Answered | None) -> list[tuple[str
     ]
 
 
-def _state(state: State) -> dict[str, str]:
+def state_shown(state: State) -> dict[str, str]:
     """The state in words, with a tone."""
     return {"word": str(state.label).capitalize(), "tone": _TONES.get(state, "calm")}
 

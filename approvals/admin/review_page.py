@@ -186,7 +186,7 @@ class ReviewPageAdmin(ReadOnlyAdmin):
             # Back to the page, not to this address, which answers no GET.
             return redirect_to_login(self.review_url(request_id), reverse("admin:login"))
         if request.method != "POST":
-            return _not_by_opening(request, self.review_url(request_id))
+            return not_by_opening(request, self.review_url(request_id))
         return self._answer(request, self.fetch(request, object_id), action)
 
     # --- One action -----------------------------------------------------------------------------
@@ -290,7 +290,8 @@ class ReviewPageAdmin(ReadOnlyAdmin):
         return self.review_url(following.pk) if following else ""
 
 
-def _not_by_opening(request: HttpRequest, review_url: str) -> HttpResponse:
+def not_by_opening(request: HttpRequest, review_url: str) -> HttpResponse:
+    """A page that says so, with the way to the forms."""
     page = {
         "status": 405,
         "title": "Nothing is decided by opening an address",

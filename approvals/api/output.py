@@ -12,11 +12,13 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
-from approvals.choices import DecisionVerdict, ExecutionState, State
+from approvals.choices import DecisionVerdict, ExecutionState, PlanOutcome, State
 from approvals.models import Decision, Execution
 from approvals.selectors.causes import problem_of
 from approvals.selectors.evidence_gaps import Gap, Problem
 from approvals.selectors.impact import Impact
+from approvals.selectors.plan_view import PlanView
+from approvals.selectors.plans import Standing
 from approvals.selectors.request_view import RequestView
 from approvals.services.dry_run import Foreseen
 from audit.lib.canonical import JsonObject
@@ -169,6 +171,10 @@ class ActionOutput(serializers.Serializer[RequestView]):
     decisions = DecisionOutput(many=True)
     execution = ExecutionOutput(allow_null=True)
     compensates = serializers.UUIDField(source="request.compensates_id", allow_null=True)
+    plan = serializers.UUIDField(source="request.plan_id", allow_null=True)
+    step = serializers.IntegerField(
+        source="request.step", allow_null=True, help_text="Its place in the plan, from 1."
+    )
     status_url = serializers.SerializerMethodField()
     review_url = serializers.SerializerMethodField()
     created_at = moment("request.created_at", allow_null=False)
@@ -181,6 +187,40 @@ class ActionOutput(serializers.Serializer[RequestView]):
     @extend_schema_field(OpenApiTypes.URI)
     def get_review_url(self, view: RequestView) -> str:
         return f"{settings.BASE_URL}{reverse('review', args=[view.request.pk])}"
+
+
+@extend_schema_serializer(component_name="Plan")
+class PlanOutput(serializers.Serializer[PlanView]):
+    """Several actions judged together and done in order."""
+
+    id = serializers.UUIDField(source="plan.pk")
+    state = serializers.ChoiceField(
+        source="standing.value",
+        choices=[(s.value, s.value) for s in Standing],
+        help_text="open: people decide; running; stopped: nothing more is done, and what was done "
+        "is being undone, newest first; over: see outcome.",
+    )
+    outcome = serializers.ChoiceField(
+        source="plan.outcome", choices=PlanOutcome.choices, allow_blank=True
+    )
+    stop_reason = serializers.CharField(source="plan.stop_reason", allow_blank=True)
+    intent = serializers.CharField(source="plan.intent")
+    risk_tier = serializers.IntegerField(
+        source="facts.highest_tier", help_text="The highest of all steps; it governs each."
+    )
+    verdict = serializers.ChoiceField(source="facts.verdict", choices=VERDICTS)
+    steps = ActionOutput(many=True)
+    status_url = serializers.SerializerMethodField()
+    review_url = serializers.SerializerMethodField()
+    created_at = moment("plan.created_at", allow_null=False)
+
+    @extend_schema_field(OpenApiTypes.URI)
+    def get_status_url(self, view: PlanView) -> str:
+        return f"{settings.BASE_URL}{reverse('api:plan', args=[view.plan.pk])}"
+
+    @extend_schema_field(OpenApiTypes.URI)
+    def get_review_url(self, view: PlanView) -> str:
+        return f"{settings.BASE_URL}{reverse('admin:approvals_plan_change', args=[view.plan.pk])}"
 
 
 @extend_schema_serializer(component_name="TracedClause")

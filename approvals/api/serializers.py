@@ -10,7 +10,8 @@ from django.core.validators import RegexValidator
 from rest_framework import serializers
 
 from approvals.api.datetime_fields import MomentField
-from approvals.proposal import Proposal, ReadableParts, SuppliedEvidence
+from approvals.proposal import PlanProposal, Proposal, ReadableParts, SuppliedEvidence
+from approvals.services.plans import FEWEST_STEPS, MOST_STEPS
 from audit.lib import db_clock
 
 _ASCII_ID = r"\A[\x21-\x7e]*\Z"
@@ -167,6 +168,69 @@ class ProposalSerializer(StrictSerializer):
             supersedes=data["supersedes"],
             decide_by=data["decide_by"],
             callback_url=data["callback_url"],
+        )
+
+
+class StepSerializer(StrictSerializer):
+    """One action of a plan; on whose behalf, session and model are the plan's."""
+
+    action_type = serializers.RegexField(r"\A[a-z][a-z0-9_.]{0,59}\Z", max_length=60)
+    params = Object()
+    intent = Text(max_length=1000, required=False, default="", allow_blank=True)
+    confidence = Number(min_value=0, max_value=1, required=False, allow_null=True, default=None)
+    evidence = serializers.ListField(
+        child=EvidenceSerializer(), required=False, default=list, max_length=50
+    )
+    alternatives = serializers.ListField(
+        child=AlternativeSerializer(), required=False, default=list, max_length=20
+    )
+    undo_note = Text(max_length=1000, required=False, default="", allow_blank=True)
+
+
+class PlanSerializer(StrictSerializer):
+    """The message an agent sends for several actions at once, in the order they are to be done."""
+
+    intent = Text(max_length=1000)
+    steps = serializers.ListField(
+        child=StepSerializer(), min_length=FEWEST_STEPS, max_length=MOST_STEPS
+    )
+    on_behalf_of = Text(
+        max_length=150, required=False, default="", allow_blank=True, validators=[one_person]
+    )
+    model = ModelSerializer(required=False)
+    session = serializers.RegexField(
+        _ASCII_ID, max_length=100, required=False, default="", allow_blank=True
+    )
+    decide_by = MomentField(required=False, allow_null=True, default=None)
+
+    def proposal(self) -> PlanProposal:
+        """The validated message as the value services take; `body` as it was sent."""
+        body = dict(self.initial_data)
+        steps = zip(self.validated_data["steps"], body["steps"], strict=True)
+        return PlanProposal(
+            intent=self.validated_data["intent"],
+            session=self.validated_data["session"],
+            steps=tuple(self._step(step, sent) for step, sent in steps),
+            body=body,
+        )
+
+    def _step(self, step: dict[str, Any], sent: dict[str, Any]) -> Proposal:
+        """A proposal like any other, with what the plan says of all its steps."""
+        data = self.validated_data
+        of_plan = {
+            name: self.initial_data[name]
+            for name in ("intent", "on_behalf_of", "model", "session", "decide_by")
+            if name in self.initial_data
+        }
+        return Proposal(
+            action_type=step["action_type"],
+            params=step["params"],
+            body={**of_plan, **{name: value for name, value in sent.items() if value != ""}},
+            intent=step["intent"] or data["intent"],
+            on_behalf_of=data["on_behalf_of"],
+            evidence=supplied(step["evidence"]),
+            session=data["session"],
+            decide_by=data["decide_by"],
         )
 
 

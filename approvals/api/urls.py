@@ -9,7 +9,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from approvals.api import views
+from approvals.api import plan_views, views
 
 
 class AgentKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -31,6 +31,13 @@ urlpatterns = [
     path("actions/<uuid:request_id>/withdraw/", views.WithdrawView.as_view(), name="withdraw"),
     path("actions/<uuid:request_id>/answer/", views.AnswerView.as_view(), name="answer"),
     path("actions/<uuid:request_id>/undo/", views.UndoView.as_view(), name="undo"),
+    path("plans/", plan_views.PlansView.as_view(), name="plans"),
+    path("plans/<uuid:plan_id>/", plan_views.PlanView.as_view(), name="plan"),
+    path(
+        "plans/<uuid:plan_id>/withdraw/",
+        plan_views.WithdrawPlanView.as_view(),
+        name="withdraw-plan",
+    ),
     path("action-types/", views.ActionTypesView.as_view(), name="action-types"),
     path("schema/", SpectacularAPIView.as_view(api_version="1"), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="api:schema"), name="docs"),

@@ -136,7 +136,7 @@ class ActionsView(AgentView, ListAPIView[ActionRequest]):
         responses={201: ActionOutput, 200: ActionOutput, **PROBLEMS},
     )
     def post(self, request: Request) -> Response:
-        key = _idempotency_key(request)
+        key = idempotency_key(request)
         proposal = _proposal_of(request)
         return _proposed(propose(proposal, agent=agent_of(request), idempotency_key=key))
 
@@ -224,7 +224,7 @@ class UndoView(AgentView):
         return _proposed(
             propose_undo(
                 found.pk,
-                idempotency_key=_idempotency_key(request, required=False),
+                idempotency_key=idempotency_key(request, required=False),
                 reason=body.validated_data["reason"],
             )
         )
@@ -285,7 +285,7 @@ def _body(request_id: UUID) -> dict[str, Any]:
     return ActionOutput(RequestView(found)).data
 
 
-def _idempotency_key(request: Request, *, required: bool = True) -> str:
+def idempotency_key(request: Request, *, required: bool = True) -> str:
     key: str = request.headers.get("Idempotency-Key", "")
     if not key and not required:
         return ""

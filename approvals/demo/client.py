@@ -37,6 +37,13 @@ class AgentClient(_Client):
         """Propose, or get the answer the key already has. Raises httpx.HTTPStatusError."""
         return self._json(self._http.post("actions/", json=body, headers={"Idempotency-Key": key}))
 
+    def plan(self, body: dict[str, Any], *, key: str) -> dict[str, Any]:
+        """Propose several actions to be judged together. Raises httpx.HTTPStatusError."""
+        return self._json(self._http.post("plans/", json=body, headers={"Idempotency-Key": key}))
+
+    def get_plan(self, plan_id: str) -> dict[str, Any]:
+        return self._json(self._http.get(f"plans/{plan_id}/"))
+
     def find(self, *, session: str) -> dict[str, Any] | None:
         """The newest request of that session, if there is one."""
         page = self._json(self._http.get("actions/", params={"session": session}))
@@ -82,7 +89,14 @@ class PersonClient(_Client):
         Raises LookupError when the page has no such form, httpx.HTTPStatusError when the answer
         is a refusal.
         """
-        page = self._http.get(f"/review/{request_id}/").raise_for_status()
+        self._send(f"/review/{request_id}/", what, fields)
+
+    def decide_plan(self, plan_id: str, what: str, fields: dict[str, str]) -> None:
+        """The same on a plan's page."""
+        self._send(f"/admin/approvals/plan/{plan_id}/change/", what, fields)
+
+    def _send(self, address: str, what: str, fields: dict[str, str]) -> None:
+        page = self._http.get(address).raise_for_status()
         form = next((f for f in _forms(page.text) if f.action.endswith(f"/{what}/")), None)
         if form is None:
             raise LookupError(f"No form to {what} on {page.url}.")

@@ -34,7 +34,7 @@ def session_facts(
     words = {source.authority for source in candidate.sources} | links.authorities
     is_silent = not candidate.sources or links.some_without_sources or not named
     sources = source_classes(words) | ({UNKNOWN} if is_silent else set())
-    is_new = bool(links.systems) and kind.system not in links.systems_ahead
+    is_new = bool(links.systems_outside_plan) and kind.system not in links.systems_ahead
     return with_sources(
         SessionFacts(
             named=named,

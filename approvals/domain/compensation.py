@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from approvals.choices import UNDOABLE
+from approvals.domain import plans
 from approvals.domain.transitions import VERIFIER, move
 from approvals.models import ActionRequest, Compensation
 from audit.actors import Actor
 from audit.events import AuditCode
+from audit.lib import db_clock
 from audit.services import record
 
 
@@ -44,3 +46,5 @@ def end_undo(undo: ActionRequest, *, actor: Actor = VERIFIER) -> None:
         subject=original,
         data={"by": str(undo.pk), "outcome": undo.state},
     )
+    if original.plan_id is not None:
+        plans.look_again(original.plan_id, at=db_clock.now())

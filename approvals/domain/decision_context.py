@@ -115,7 +115,7 @@ def refusals_recorded(
             except NotAuthorised as refusal:
                 decider = kwargs["decider"]
                 assert isinstance(decider, User)  # noqa: S101 - narrows for the type checker
-                _record_refusal(request_id, decider, attempted, refusal)
+                record_refusal(request_id, decider, attempted, refusal)
                 raise
             except IntegrityBroken as broken:
                 decider = kwargs["decider"]
@@ -134,9 +134,10 @@ def refusals_recorded(
 
 
 @transaction.atomic
-def _record_refusal(
+def record_refusal(
     request_id: UUID, decider: User, attempted: DecisionVerdict, refusal: NotAuthorised
 ) -> None:
+    """Put a refused attempt on record, once its own transaction is gone."""
     record(
         AuditCode.DECISION_REFUSED,
         actor=Actor.human(decider),
@@ -152,6 +153,7 @@ def begin_decision(
     *,
     needs_limit: bool = True,
     amount: Money | None = None,
+    as_step: bool = False,
 ) -> DecisionContext:
     """Lock, then look: state, page, person, in that order.
 
@@ -160,8 +162,9 @@ def begin_decision(
     counts the first against the limit of the day.
 
     `amount` is the amount an edit leads to: the person must have authority over that as well.
+    `as_step`: the caller decides the plan it belongs to as a whole, or hands it to somebody else.
     """
-    request, decider, shown, at = lock_and_check(request_id, decider, reviewed)
+    request, decider, shown, at = lock_and_check(request_id, decider, reviewed, as_step=as_step)
     with asked_together(
         ownership_asked(request),
         *account_asked(decider),
@@ -178,11 +181,11 @@ def begin_decision(
 
 
 def lock_and_check(
-    request_id: UUID, decider: User, reviewed: ReviewedSnapshot
+    request_id: UUID, decider: User, reviewed: ReviewedSnapshot, *, as_step: bool = False
 ) -> tuple[ActionRequest, User, ReviewSnapshot, datetime]:
     """The locked request, the account as it is now, what its page shows, and the time.
 
-    State and page are checked.
+    State and page are checked, and that no step of a plan is decided by itself.
     """
     request = ActionRequest.objects.locked(request_id)
     decider = _locked_account(decider)
@@ -190,6 +193,11 @@ def lock_and_check(
         read_at_once(request)
     if request.state != State.PENDING_APPROVAL:
         raise WrongState(_moved_on(request))
+    if request.plan_id is not None and not as_step:
+        raise WrongState(
+            "This is a step of a plan: decide the plan as a whole, on its own page.",
+            code="part_of_plan",
+        )
     if reviewed.request_id != request.pk or reviewed.user_id != decider.pk:
         raise StalePage("This form belongs to another page. Reload it and look again.")
     if any(decision.nonce == reviewed.nonce for decision in decisions_of(request)):

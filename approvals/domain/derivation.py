@@ -30,6 +30,7 @@ from connectors.base import Action
 from connectors.catalogue import ActionType
 from connectors.params import validate_params
 from connectors.registry import UnknownActionType, action_type, offered_action_type
+from policies.facts import PlanFacts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,9 @@ class Candidate:
     on_behalf_of: str = ""
     chain: str = ""
     """Which requests it is judged together with; empty: it named no session."""
+    plan: PlanFacts = field(default_factory=PlanFacts)
+    """What rules may ask about the plan it is a step of."""
+    plan_id: UUID | None = None
     request_id: UUID | None = None
     is_undo: bool = False
 
@@ -233,6 +237,8 @@ def _candidate(
         from_people=_dated(item for item in current if item.origin == Origin.PERSON),
         on_behalf_of=request.on_behalf_of,
         chain=request.chain,
+        plan=plan_of(request),
+        plan_id=request.plan_id,
         request_id=request.pk,
         is_undo=request.compensates_id is not None,
         amount=checked.amount,
@@ -240,6 +246,12 @@ def _candidate(
         counterparty=checked.counterparty,
         effect=checked.effect,
     )
+
+
+def plan_of(request: ActionRequest) -> PlanFacts:
+    """What rules may ask about the plan a stored request is a step of."""
+    plan, step = request.plan, request.step
+    return plan.facts_of_step(step) if plan is not None and step is not None else PlanFacts()
 
 
 def _dated(items: Iterable[EvidenceItem]) -> dict[str, datetime | None]:

@@ -22,6 +22,11 @@ def announcement_of(request_id: UUID) -> None:
     enqueue_on_commit("approvals.announce", request_id)
 
 
+def plan_of(plan_id: UUID) -> None:
+    """Have a worker see what comes next in a plan."""
+    enqueue_on_commit("approvals.carry_on_plan", plan_id)
+
+
 def job(task: str, row_id: UUID | int) -> None:
     """The sweeper's message: not again for a while, although the row is still due."""
     enqueue_sweep_job(task, row_id)

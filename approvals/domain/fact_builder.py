@@ -71,6 +71,7 @@ def compute_facts(
         evidence=_evidence(candidate, preview, now),
         velocity=before.velocity,
         session=before.session,
+        plan=candidate.plan,
         time=time,
         case=Case(
             params=candidate.params,  # whole, whatever its size: or padding it would avoid a denial
@@ -111,7 +112,8 @@ def read_usage(candidate: Candidate, usage_count: UsageCount, *, now: datetime) 
     velocity = replace(usage_count.facts(own_base), duplicates=found.duplicates)
     # what names no session goes on with the last one: nobody leaves one by leaving it out
     chain = candidate.chain or ("" if candidate.is_undo else found.last_chain)
-    links = links_of(chain, but=candidate.request_id or NOBODY) if chain else Links()
+    own, plan = candidate.request_id or NOBODY, candidate.plan_id or NOBODY
+    links = links_of(chain, but=own, plan=plan) if chain else Links()
     return replace(
         _before(candidate, velocity, found, now=now),
         session=session_facts(candidate, links, named=bool(chain), own_base=own_base),

@@ -33,6 +33,7 @@ from approvals.models import (
     ActionRequest,
     Agent,
     EvidenceItem,
+    Plan,
     PolicyDecision,
     RequestContent,
     Requirement,
@@ -77,6 +78,8 @@ class NewRequest:
     compensates: ActionRequest | None = None
     supersedes: ActionRequest | None = None
     requested_by: User | None = None
+    plan: Plan | None = None
+    step: int | None = None
 
     @property
     def stands_alone(self) -> bool:
@@ -93,15 +96,23 @@ class NewRequest:
 def open_at_once(new: NewRequest, preview: Preview) -> Opened:
     """Store a proposal whose target has been read, in the state it comes to rest in."""
     opened = without_what_cannot_be_used(preview, partial(_open, new))
-    _stop_if_looping(opened.request)
+    stop_if_looping(opened.request)
     return opened
+
+
+def open_steps(steps: Sequence[tuple[NewRequest, Preview]]) -> list[Opened]:
+    """Store the steps of a plan, in the caller's transaction: all of them or none.
+
+    Afterwards, outside it, the caller stops an agent that loops (`stop_if_looping`).
+    """
+    return [without_what_cannot_be_used(preview, partial(_open, new)) for new, preview in steps]
 
 
 def carry_on(request_id: UUID, preview: Preview) -> None:
     """Carry a stored request on from `requested`; does nothing to any other."""
     opened = without_what_cannot_be_used(preview, partial(_carry_on, request_id))
     if opened is not None:
-        _stop_if_looping(opened.request)
+        stop_if_looping(opened.request)
 
 
 def without_what_cannot_be_used(preview: Preview, take_in: Callable[[Preview], T]) -> T:
@@ -159,7 +170,7 @@ def _carry_on(request_id: UUID, preview: Preview) -> Opened | None:
     return _decide(moves, evaluated, preview, [*supplied, *system])
 
 
-def _stop_if_looping(request: ActionRequest) -> None:
+def stop_if_looping(request: ActionRequest) -> None:
     """Pause the agent of a request policy denied, if it has been told no often enough.
 
     After the transaction that denied it: agents are locked before counters.
@@ -188,6 +199,8 @@ def begin(new: NewRequest, at: datetime) -> tuple[ActionRequest, Moves]:
         requested_by=new.requested_by,
         session=proposal.session,
         chain=candidate.chain,
+        plan=new.plan,
+        step=new.step,
         idempotency_key=new.idempotency_key,
         body_digest=digest(body),
         action_type=kind.key,
@@ -221,6 +234,7 @@ def begin(new: NewRequest, at: datetime) -> tuple[ActionRequest, Moves]:
             "agent": candidate.agent.name,
             "owner": candidate.agent.owner_id,
             "agent_seq": candidate.agent.audit_seq,
+            **({"plan": str(new.plan.pk), "step": new.step} if new.plan is not None else {}),
         },
         kind="+",
     )

@@ -20,7 +20,7 @@ from django.db.models import Q
 
 from approvals.domain import dispatch
 from approvals.domain.transitions import Moves
-from approvals.models import ActionRequest, Notice, Requirement
+from approvals.models import ActionRequest, Notice, Plan, Requirement
 from audit.lib import db_clock
 from audit.lib.db import insert_all
 from policies.models import User
@@ -98,6 +98,14 @@ def incident(request: ActionRequest) -> None:
     """Something needs a person now."""
     groups = set(request.requirements.values_list("group", flat=True)) | {"manager"}
     _tell(request, [*_members(groups), request.agent.owner], "An execution needs your attention")
+
+
+def plan_half_done(plan: Plan) -> None:
+    """A plan was stopped and some of it stays done: whoever agreed to a whole has a half."""
+    asked = Requirement.objects.filter(request__plan=plan)
+    people = [*_members({*asked.values_list("group", flat=True), "manager"}), plan.agent.owner]
+    first = ActionRequest.objects.get(plan=plan, step=1)
+    _tell(first, people, "A plan was stopped half-way, and some of it stays done")
 
 
 def integrity_broken(request: ActionRequest) -> None:

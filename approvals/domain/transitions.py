@@ -10,7 +10,7 @@ from django.db.models import Model
 from django_fsm import ConcurrentTransition
 
 from approvals.choices import ENDED_WITHOUT_EFFECT
-from approvals.domain import usage
+from approvals.domain import plans, usage
 from approvals.lifecycle import LEADS_TO
 from approvals.models import ActionRequest
 from audit.actors import Actor
@@ -120,6 +120,8 @@ class Moves:
         request._update_initial_state()
         self._found_in = request.state
         self._entries, self._history, self._with_them = [], [], []
+        if has_moved and request.plan_id is not None:
+            plans.look_again(request.plan_id, at=self.at)
 
     def _of_request(self) -> list[Write]:
         if not self._history:
@@ -168,5 +170,7 @@ def move_together(
     requests = [one.request for one in moves]
     ids = [request.pk for request in requests]
     keep_history_of(ActionRequest, ids, actor=actor, reason=code.value, at=at)
+    for plan_id in sorted({r.plan_id for r in requests if r.plan_id is not None}):
+        plans.look_again(plan_id, at=at)
     # last: proposals of the same agents wait for their counters
     usage.take_out_all([r for r in requests if r.state in ENDED_WITHOUT_EFFECT], at=at)

@@ -17,6 +17,7 @@ from approvals.models.inboxes import Inbox
 from approvals.models.integrity import IntegrityIncident
 from approvals.models.notification import Notice
 from approvals.models.pause import Pause, RestoreCheck
+from approvals.models.plan import Plan
 from approvals.models.request import ActionRequest, RequestContent
 from approvals.models.usage import CountedRequest, VelocityBucket, VelocityCounter
 from approvals.models.watching import Alarm, Heartbeat
@@ -41,6 +42,7 @@ __all__ = [
     "IntegrityIncident",
     "Notice",
     "Pause",
+    "Plan",
     "PolicyDecision",
     "RequestContent",
     "Requirement",

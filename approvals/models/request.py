@@ -14,6 +14,7 @@ from uuid6 import uuid7
 
 from approvals.choices import DONE, ENDED, OPEN, State
 from approvals.models.agents import Agent
+from approvals.models.plan import Plan
 from audit.lib.canonical import digest
 from audit.lib.prepared import Given, Prepared
 from audit.models import Chained, kept_history
@@ -79,6 +80,17 @@ class ActionRequest(Chained, ConcurrentTransitionMixin, models.Model):
     chain = models.CharField(  # the requests it is judged with: those of one session
         max_length=64, blank=True, default="", db_default="", help_text="Fixed by us."
     )
+    plan = models.ForeignKey(
+        Plan,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="steps",
+        db_index=False,  # the constraint has one, of steps alone
+    )
+    step = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Its place in the plan, from 1."
+    )
     idempotency_key = models.CharField(max_length=200)
     body_digest = models.CharField(max_length=64)
 
@@ -140,7 +152,7 @@ class ActionRequest(Chained, ConcurrentTransitionMixin, models.Model):
     history: ClassVar[Any] = kept_history(
         excluded_fields=[
             *("audit_seq", "audit_head", "effect", "body_digest", "business_key", "next_step_at"),
-            "chain",
+            *("chain", "plan", "step"),
         ]
     )
 
@@ -158,6 +170,15 @@ class ActionRequest(Chained, ConcurrentTransitionMixin, models.Model):
                 condition=models.Q(amount_minor__isnull=True)
                 | (models.Q(amount_minor__gte=0) & ~models.Q(currency="")),
                 name="approvals_request_amount_is_money",
+            ),
+            models.UniqueConstraint(
+                fields=["plan", "step"],
+                name="approvals_request_step_unique",
+                condition=models.Q(plan__isnull=False),
+            ),
+            models.CheckConstraint(
+                condition=models.Q(plan=None, step=None) | models.Q(plan__isnull=False, step__gt=0),
+                name="approvals_request_step_of_plan",
             ),
             models.CheckConstraint(
                 condition=models.Q(risk_tier__isnull=True) | models.Q(risk_tier__lte=5),

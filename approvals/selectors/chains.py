@@ -36,7 +36,7 @@ from audit.lib.prepared import Given, Prepared
 LEFT_OUT = timedelta(hours=1)
 """So long a proposal that names no session belongs to the last one its agent named."""
 
-_AHEAD, _ENDED, _WAITING, _SOURCE = "ahead", "ended", "waiting", "source"
+_AHEAD, _ENDED, _WAITING, _SOURCE, _STEP = "ahead", "ended", "waiting", "source", "step"
 _HAS_RUN = DONE | INCIDENTS | {State.EXECUTING, State.RESOLVED, State.COMPENSATED}
 _WENT_AHEAD = _HAS_RUN | {State.APPROVED}
 
@@ -49,7 +49,10 @@ class Links:
     sum_base: int = 0
     """Without what ended without effect, as everything here but the last three."""
     highest_tier: int = 0
+    """Without the steps of the request's own plan, which are judged together anyhow."""
     systems: frozenset[str] = frozenset()
+    systems_outside_plan: frozenset[str] = frozenset()
+    """The same."""
     systems_ahead: frozenset[str] = frozenset()
     """Of those that were approved, or allowed without a person."""
     subjects: frozenset[str] = frozenset()
@@ -70,20 +73,22 @@ def last_named() -> QuerySet[ActionRequest]:
     return named.exclude(session="").exclude(pk=Given("but")).order_by("-id")
 
 
-def links_of(chain: str, *, but: UUID) -> Links:
-    """What the others of the chain come to, in one statement."""
+def links_of(chain: str, *, but: UUID, plan: UUID) -> Links:
+    """What the others of the chain come to, in one statement. `plan` is the request's own."""
     groups, authorities = [], set()
-    for row in _LINKS.all(chain=chain, but=but):
+    for row in _LINKS.all(chain=chain, but=but, plan=plan):
         if row[0] == _SOURCE:
             authorities.add(row[1])
         else:
             groups.append(row)
     live = [row for row in groups if row[0] != _ENDED]
+    outside_plan = [row for row in live if row[0] != _STEP]
     return Links(
         count=sum(row[4] for row in live),
         sum_base=sum(row[5] for row in live),
-        highest_tier=max((row[6] for row in live), default=0),
+        highest_tier=max((row[6] for row in outside_plan), default=0),
         systems=frozenset(row[1] for row in live),
+        systems_outside_plan=frozenset(row[1] for row in outside_plan),
         systems_ahead=frozenset(row[1] for row in live if row[0] == _AHEAD),
         subjects=frozenset(row[2] for row in groups if row[2]),
         authorities=frozenset(authorities),
@@ -131,6 +136,7 @@ def _links() -> QuerySet[ActionRequest, tuple[str, str, str, int, int, int, int]
         others.annotate(
             what=Case(
                 When(state__in=sorted(ENDED_WITHOUT_EFFECT), then=Value(_ENDED)),
+                When(plan=Given("plan"), then=Value(_STEP)),
                 When(state__in=sorted(_WENT_AHEAD), then=Value(_AHEAD)),
                 default=Value(_WAITING),
                 output_field=CharField(),

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import F, Q, QuerySet
 
 from approvals.choices import ExecutionState, State
-from approvals.models import ActionRequest, BreakGlass, Execution, Requirement
+from approvals.models import ActionRequest, BreakGlass, Execution, Plan, Requirement
 from approvals.selectors.restores import due_for_look_up, freeze_in_force
 from policies.models import User
 from policies.services.absences import absent_persons
@@ -38,13 +38,25 @@ def interrupted_intakes(at: datetime) -> list[UUID]:
     )
 
 
+def plans_due(at: datetime) -> list[UUID]:
+    """Plans in which something has moved or may begin; none while everything is frozen."""
+    if freeze_in_force():
+        return []
+    due = Plan.objects.filter(next_look_at__lte=at).order_by("next_look_at")
+    return list(due.values_list("pk", flat=True)[:BATCH])
+
+
 def unclaimed_approvals(at: datetime) -> list[UUID]:
-    """Approved, inside its time, and started where a person has to start it."""
+    """Approved, inside its time, and started where a person has to start it.
+
+    The steps of plans are not among these: their plan says when it is their turn.
+    """
     if freeze_in_force():
         return []
     return list(
         ActionRequest.objects.filter(
             state=State.APPROVED,
+            plan=None,
             execute_by__gt=at,
             grants__consumed_at=None,
             grants__revoked_at=None,

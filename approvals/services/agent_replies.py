@@ -128,13 +128,17 @@ def withdraw(request_id: UUID, *, agent: Agent, reason: str = "") -> ActionReque
         return request
     if request.state not in WITHDRAWABLE:
         raise WrongState(f"Too late to withdraw: this is {request.state}.")
-    actor = Actor.agent(agent)
+    take_back(request, actor=Actor.agent(agent), reason=reason)
+    return request
+
+
+def take_back(request: ActionRequest, *, actor: Actor, reason: str) -> None:
+    """End a locked request that has not begun, without anybody having said no."""
     revoke_grant(request, actor=actor, reason="withdrawn", at=db_clock.now())
     close_requirements(request)
     move(request, request.withdraw, AuditCode.WITHDRAWN, actor=actor, data={"reason": reason})
     compensation.end_undo(request)
     notifications.ended(request)
-    return request
 
 
 def _own(request_id: UUID, agent: Agent) -> ActionRequest:

@@ -49,14 +49,17 @@ def approve(
     reason_code: str = "",
     comment: str = "",
     proof: int | None = None,
+    as_step: bool = False,
 ) -> Decision:
     """Record one approval; the last one needed moves the request to approved.
+
+    `as_step`: it is a step of the plan that is being approved; by itself none is.
 
     `proof` is the id of a Reauthentication of the decider, for tiers 4 and 5. Raises WrongState,
     StalePage, AlreadyDecided, NotAuthorised, Paused, EvidenceMissing, ReasonRequired and
     StepUpRequired; then nothing has changed.
     """
-    context = begin_decision(request_id, decider, reviewed)
+    context = begin_decision(request_id, decider, reviewed, as_step=as_step)
     request = context.request
     demand_running_agent(request)
     gaps = evidence_gaps(request, context.policy, at=context.at)
@@ -103,9 +106,10 @@ def reject(
     reviewed: ReviewedSnapshot,
     reason_code: str,
     comment: str = "",
+    as_step: bool = False,
 ) -> Decision:
     """Say no. One authorised no ends the request; the agent learns the reason."""
-    context = begin_decision(request_id, decider, reviewed, needs_limit=False)
+    context = begin_decision(request_id, decider, reviewed, needs_limit=False, as_step=as_step)
     demand_reason(reason_code, comment)
     decision = record_decision(context, reviewed, DecisionVerdict.REJECT, reason_code, comment)
     close_requirements(context.request)
@@ -167,7 +171,7 @@ def escalate(
     request_id: UUID, *, decider: User, reviewed: ReviewedSnapshot, reason: str
 ) -> Decision:
     """Hand one's own requirement upwards: the next level may answer it too."""
-    context = begin_decision(request_id, decider, reviewed, needs_limit=False)
+    context = begin_decision(request_id, decider, reviewed, needs_limit=False, as_step=True)
     request, requirement = context.request, context.requirement
     if not reason.strip():
         raise ReasonRequired("Write why somebody else should decide this.")

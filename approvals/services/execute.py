@@ -37,6 +37,7 @@ from approvals.domain.routing import new_policy_decision
 from approvals.domain.transitions import EXECUTOR, Moves, move
 from approvals.exceptions import IntegrityBroken
 from approvals.models import ActionRequest, Attempt, Execution, Grant, PolicyDecision
+from approvals.selectors.plans import is_its_turn
 from approvals.selectors.requests import (
     action_of,
     agent_locked,
@@ -91,7 +92,7 @@ def _due_action(request_id: UUID) -> Action | None:
     due = _DUE.asking(request=request_id)
     with asked_together(due, versions_asked(), *rows_of(request_id, "contents")) as at:
         grant: Grant | None = due.first()
-        if grant is None or not _may_run(grant, at):
+        if grant is None or not _may_run(grant, at) or not is_its_turn(grant.request):
             return None
         if not grant.is_break_glass and not may_begin(grant.window, grant.action_type, at):
             return None
@@ -135,7 +136,7 @@ def _claim(request_id: UUID, preview: Preview) -> Claim | None:
         *rows_of(request_id, "decisions"),
     ) as at:
         grant = usable_grant_of(request)
-        if grant is None or not _may_run(grant, at):
+        if grant is None or not _may_run(grant, at) or not is_its_turn(request):
             return None
         if preview.unavailable and grant.target_version:
             # it could be read when it was approved; the sweeper tries again until it expires

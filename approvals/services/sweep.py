@@ -18,7 +18,14 @@ from approvals.choices import State
 from approvals.domain import assignment, dispatch, notifications
 from approvals.models import Heartbeat
 from approvals.selectors import due
-from approvals.services import break_glass, deadlines, deadlines_together, restores, watching
+from approvals.services import (
+    break_glass,
+    deadlines,
+    deadlines_together,
+    plan_progress,
+    restores,
+    watching,
+)
 from approvals.services.execute import execute
 from approvals.services.intake import continue_intake
 from approvals.services.recover import recover
@@ -67,6 +74,7 @@ SWEEP_JOBS = (
     SweepJob("intakes", due.interrupted_intakes, continue_intake, task="approvals.continue_intake"),
     SweepJob("leases", due.expired_leases, recover, task="approvals.recover"),
     SweepJob("executions", due.unclaimed_approvals, execute, task="approvals.execute"),
+    SweepJob("plans", due.plans_due, plan_progress.carry_on, task="approvals.carry_on_plan"),
     SweepJob(
         "read-backs",
         partial(due.unverified, state=State.EXECUTED),

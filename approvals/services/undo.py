@@ -25,12 +25,14 @@ def propose_undo(
     idempotency_key: str = "",
     reason: str = "",
     person: User | None = None,
+    for_plan: bool = False,
 ) -> Proposed:
     """Open the request that would undo this one, or answer the one already open.
 
-    Done once: while an undo is open or done there is no second. Raises WrongState before
-    anything is done, NotReversible when nothing undoes it, and NotAuthorised when a person asks
-    who could not have decided on it.
+    Asked for by its agent, by a `person`, or by the plan it was a step of. Done once: while an
+    undo is open or done there is no second. Raises WrongState before anything is done,
+    NotReversible when nothing undoes it, and NotAuthorised when a person asks who could not have
+    decided on it.
     """
     original = ActionRequest.objects.select_related("agent", "agent__owner").get(pk=request_id)
     if person is not None and not may_conclude(person, original):
@@ -45,6 +47,8 @@ def propose_undo(
         "params": action.params,
         "intent": f"Undo {original.effect}" + (f" Reason: {reason}" if reason else ""),
         "undoes": str(original.pk),
+        "reason": reason,
+        "asked_by": "person" if person is not None else "plan" if for_plan else "agent",
         "attempt": attempt,
     }
     return propose(
