@@ -2,6 +2,7 @@
 
 from approvals.models.agents import Agent, AgentBudget, AgentKey
 from approvals.models.break_glass import BreakGlass
+from approvals.models.content import RequestContent
 from approvals.models.decision import (
     Decision,
     Grant,
@@ -18,7 +19,7 @@ from approvals.models.integrity import IntegrityIncident
 from approvals.models.notification import Notice
 from approvals.models.pause import Pause, RestoreCheck
 from approvals.models.plan import Plan
-from approvals.models.request import ActionRequest, RequestContent
+from approvals.models.request import ActionRequest
 from approvals.models.usage import CountedRequest, VelocityBucket, VelocityCounter
 from approvals.models.watching import Alarm, Heartbeat
 

@@ -15,7 +15,6 @@ from uuid6 import uuid7
 from approvals.choices import DONE, ENDED, OPEN, State
 from approvals.models.agents import Agent
 from approvals.models.plan import Plan
-from audit.lib.canonical import digest
 from audit.lib.prepared import Given, Prepared
 from audit.models import Chained, kept_history
 from connectors.catalogue import Reversibility, Verb
@@ -368,45 +367,6 @@ class ActionRequest(Chained, ConcurrentTransitionMixin, models.Model):
     @transition(state, source=[S.VERIFIED, S.VERIFICATION_FAILED, S.AUDITED], target=S.COMPENSATED)
     def compensate(self) -> None:
         """A linked, separately approved action undid it."""
-
-
-class RequestContent(models.Model):
-    """What is to be done, by version: canonical bytes once, as text. Rows never change."""
-
-    request = models.ForeignKey(ActionRequest, on_delete=models.PROTECT, related_name="contents")
-    version = models.PositiveSmallIntegerField()
-    action = models.TextField(help_text="Canonical JSON of type, type version and params.")
-    digest = models.CharField(max_length=64)
-    proposal = models.TextField(
-        blank=True, help_text="Canonical JSON of the whole body as proposed; version 1 only."
-    )
-    edited_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
-    )
-    supplied_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL,
-        on_delete=models.PROTECT,
-        null=True,
-        blank=True,
-        related_name="+",
-        help_text="Who supplied the evidence that made this version.",
-    )
-    created_at = models.DateTimeField()
-
-    class Meta:
-        constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(
-                fields=["request", "version"], name="approvals_content_version_unique"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.request_id} v{self.version}"
-
-    @property
-    def is_intact(self) -> bool:
-        """The stored bytes still have the digest they were stored with."""
-        return digest(self.action) == self.digest
 
 
 _LOCKED = Prepared(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
@@ -41,17 +41,14 @@ from audit.lib import db_clock
 from audit.lib.canonical import canonical, digest
 from audit.services import record
 from connectors.base import Preview
-from connectors.catalogue import Verb
 from policies.facts import PlanFacts
 from policies.models import User
-from policies.services.rates import to_base
 from policies.verdicts import Verdict
 
 MOST_STEPS = 10
 FEWEST_STEPS = 2
 
 _STRICTNESS = {verdict.value: rank for rank, verdict in enumerate(Verdict)}
-_CHANGES_NOTHING = (Verb.READ, Verb.DRAFT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +127,7 @@ def _on_the_same_target(candidates: Sequence[Candidate]) -> Iterator[FieldProble
     """What one step changes, the next would find changed since people looked at it."""
     first: dict[tuple[str, str], int] = {}
     for number, candidate in enumerate(candidates):
-        if candidate.type.verb in _CHANGES_NOTHING or not candidate.target:
+        if candidate.type.verb in plans.CHANGES_NOTHING or not candidate.target:
             continue
         before = first.setdefault((candidate.type.system, candidate.target), number)
         if before != number:
@@ -156,7 +153,7 @@ def _open(new_plan: NewPlan, steps: Sequence[Step]) -> tuple[Plan, list[Opened]]
 
     That ends, because tier and verdict only rise.
     """
-    facts = _facts_of([candidate for _, candidate, _ in steps], at=db_clock.now())
+    facts = plans.facts_of([candidate for _, candidate, _ in steps], at=db_clock.now())
     while True:
         try:
             return _open_under(facts, new_plan, steps)
@@ -200,22 +197,6 @@ def _open_under(
     if (highest, strictest) != (facts.highest_tier, facts.verdict):
         raise _HigherThanAssumed(replace(facts, highest_tier=highest, verdict=strictest))
     return plan, opened
-
-
-def _facts_of(candidates: Sequence[Candidate], *, at: datetime) -> PlanFacts:
-    day = at.astimezone(UTC).date()
-    amounts = [to_base(one.amount, day) or 0 for one in candidates if one.amount is not None]
-    stay = [
-        one
-        for one in candidates
-        if not one.type.undo_type and one.type.verb not in _CHANGES_NOTHING
-    ]
-    return PlanFacts(
-        steps=len(candidates),
-        sum_base=sum(amounts),
-        systems=tuple(sorted({one.type.system for one in candidates})),
-        irreversible=len(stay),
-    )
 
 
 def approve_plan(

@@ -96,6 +96,7 @@ def fill(route: str, object_id: str, world: World) -> str:
     values = {
         "object_id": object_id,
         "request_id": object_id,
+        "plan_id": object_id,
         "what": "owners",
         "content_type_id": str(ContentType.objects.get_for_model(world.agent).pk),
     }

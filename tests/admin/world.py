@@ -35,12 +35,14 @@ from policies.services.rates import set_rate
 from policies.services.teams import create_team
 from tests.approvals.make import (
     INSTALLER,
+    crm,
     look_at,
     make_agent,
     make_house,
     make_key,
     make_limit,
     make_person,
+    make_plan,
     make_proof,
     make_request,
     refund,
@@ -187,6 +189,7 @@ def _requests(agent: Agent, who: dict[str, User]) -> dict[str, ActionRequest]:
     )
     execute(record.pk)
     undo = propose_undo(record.pk, person=manager, reason="Wrong account.").request
+    make_plan(agent, ("crm.update", crm("acct_2002")), ("refund.issue", refund("ch_1006")))
     return {
         "pending": escalated, "asked": asked, "rejected": rejected, "done": done,
         "undone": record, "undo": undo,

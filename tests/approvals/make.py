@@ -13,8 +13,8 @@ from django.db.models import F
 import policies
 from approvals.domain.derivation import derive
 from approvals.domain.intake import NewRequest
-from approvals.models import ActionRequest, Agent, Decision, Grant
-from approvals.proposal import Proposal, SuppliedEvidence
+from approvals.models import ActionRequest, Agent, Decision, Grant, Plan
+from approvals.proposal import PlanProposal, Proposal, SuppliedEvidence
 from approvals.selectors.review_snapshot import (
     ReviewedSnapshot,
     read_token,
@@ -23,6 +23,7 @@ from approvals.selectors.review_snapshot import (
 )
 from approvals.services import agents, decide
 from approvals.services.evidence import supply_evidence
+from approvals.services.plans import propose_plan
 from approvals.services.propose import _store, propose
 from audit.actors import Actor
 from audit.lib import db_clock
@@ -232,6 +233,17 @@ def make_request(agent: Agent, params: JsonObject | None = None, **fields: Any) 
     """A proposed request, as far as intake carries it."""
     key = f"key-{next(_numbers)}"
     return propose(make_proposal(params, **fields), agent=agent, idempotency_key=key).request
+
+
+def make_plan(
+    agent: Agent, *actions: tuple[str, JsonObject], key: str = "", intent: str = "The deal is won."
+) -> Plan:
+    """A plan of these actions, by type and params, as far as intake carries its steps."""
+    steps = tuple(make_proposal(params, action_type=kind) for kind, params in actions)
+    body: JsonObject = {"intent": intent, "steps": [step.body for step in steps]}
+    proposal = PlanProposal(intent=intent, steps=steps, body=body)
+    key = key or f"plan-{next(_numbers)}"
+    return propose_plan(proposal, agent=agent, idempotency_key=key).plan
 
 
 def half_open(cast: Cast, proposed: JsonObject | None = None, **fields: object) -> ActionRequest:

@@ -16,13 +16,11 @@ from approvals.exceptions import (
     WrongState,
 )
 from approvals.models import ActionRequest, Compensation, Plan
-from approvals.proposal import PlanProposal, Proposal
 from approvals.selectors.plan_view import PlanView
 from approvals.selectors.plans import plan_of_agent
-from approvals.services.agent_replies import withdraw
 from approvals.services.execute import execute
 from approvals.services.plan_progress import carry_on
-from approvals.services.plans import approve_plan, propose_plan, reject_plan, withdraw_plan
+from approvals.services.plans import approve_plan, reject_plan, withdraw_plan
 from approvals.services.sweep import sweep
 from audit.lib.canonical import JsonObject
 from audit.models import AuditEvent
@@ -43,15 +41,8 @@ RECORD, SHIPMENT, MONEY = (
 """Three systems; operations decide the first two, a manager the third."""
 
 
-def steps(*actions: tuple[str, JsonObject]) -> tuple[Proposal, ...]:
-    return tuple(make.make_proposal(params, action_type=kind) for kind, params in actions)
-
-
 def propose(cast: Cast, *actions: tuple[str, JsonObject], key: str = "plan-1") -> Plan:
-    proposed = steps(*(actions or (RECORD, SHIPMENT, MONEY)))
-    body: JsonObject = {"steps": [step.body for step in proposed]}
-    proposal = PlanProposal(intent="The deal is won.", steps=proposed, body=body)
-    return propose_plan(proposal, agent=cast.agent, idempotency_key=key).plan
+    return make.make_plan(cast.agent, *(actions or (RECORD, SHIPMENT, MONEY)), key=key)
 
 
 def of(plan: Plan) -> list[ActionRequest]:
@@ -363,14 +354,6 @@ def test_an_agent_takes_back_all_of_it(cast: Cast, sandbox: Sandbox) -> None:
 
     assert states(plan) == ["withdrawn"] * 3
     assert over(plan)[0] == "nothing"
-
-
-def test_taking_one_step_back_ends_the_plan(cast: Cast, sandbox: Sandbox) -> None:
-    plan = propose(cast)
-    withdraw(of(plan)[1].pk, agent=cast.agent)
-    work()
-
-    assert states(plan) == ["withdrawn"] * 3
 
 
 def test_taking_it_back_half_way_undoes_what_was_done(cast: Cast, sandbox: Sandbox) -> None:
