@@ -70,6 +70,11 @@ class StepShown:
         return self.view.request
 
     @property
+    def has_changes(self) -> bool:
+        reading = self.view.reading
+        return reading is not None and any(change.is_changed for change in reading.changes)
+
+    @property
     def is_pending(self) -> bool:
         return self.request.state == State.PENDING_APPROVAL
 

@@ -37,6 +37,7 @@ from approvals.selectors.pauses import stop_of
 from approvals.selectors.request_view import RequestView
 from approvals.selectors.requests import policy_decision_of
 from approvals.selectors.review_snapshot import sign_token, snapshot_of
+from approvals.selectors.undo_view import undo_asked
 from approvals.selectors.viewer_permissions import ViewerPermissions, permissions_of
 from audit.lib import db_clock
 from audit.lib.dates import format_moment
@@ -113,6 +114,7 @@ def review_context(
     pending = action_request.state == State.PENDING_APPROVAL
     return {
         "case": view,
+        "undo_asked": undo_asked(action_request),
         "params": view.params,
         "permissions": permissions,
         "stop": stop_of(action_request) if pending else None,
