@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from werkzeug.wrappers import Request, Response
 
-from connectors.sandbox.server import _WebThread
 from connectors.sandbox.store import Json, Store
-from connectors.sandbox.web import Call, Fault, Refusal, WebSystem
+from connectors.sandbox.web import Call, Refusal
+from tests.vendors.double import Double
 
 FOLDER = str(Path(__file__).parent / "systems")
 TEXT = (Path(FOLDER) / "helpdesk.yaml").read_text()
 TOKEN = "helpdesk-token-0123456789"
 
 
-class Helpdesk(WebSystem):
+class Helpdesk(Double):
     """Tickets with versions, notes, comments, tags; a status page."""
 
     name = "helpdesk"
@@ -65,33 +63,10 @@ class Helpdesk(WebSystem):
             return Response("{}", status=503, headers=said, mimetype="application/json")
         return super()._serve(request)
 
-    def plan(self, mode: str, seconds: float = 20.0, times: int = 1) -> None:
-        """Let the next writes meet this fault."""
-        for method in ("POST", "PUT", "PATCH"):
-            self.faults.plan(Fault(mode=mode, seconds=seconds, times=times, method=method))
-
-    @property
-    def applied(self) -> list[Json]:
-        return self.store.effects(self.name)
-
-    def change(self, ticket: str, **values: object) -> None:
-        """As if somebody else had."""
-        with self.store.transaction(self.name) as store:
-            found = store.get("ticket", ticket)
-            assert found is not None
-            version = str(int(found["version"]) + 1)
-            store.put("ticket", ticket, {**found, **values, "version": version})
-
-
-@contextmanager
-def running(folder: Path) -> Iterator[tuple[Helpdesk, str]]:
-    """The helpdesk, served on loopback, and its address."""
-    system = Helpdesk(Store(folder / "helpdesk.sqlite3"))
-    web = _WebThread(system, 0)
-    try:
-        yield system, web.url
-    finally:
-        web.stop()
+    def change_ticket(self, ticket: str, **values: object) -> None:
+        """As if somebody else had; its version moves on."""
+        version = str(int(self.object("ticket", ticket)["version"]) + 1)
+        self.change("ticket", ticket, **values, version=version)
 
 
 def _must_find(call: Call, ticket: str) -> Json:

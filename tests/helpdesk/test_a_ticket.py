@@ -131,7 +131,8 @@ def test_a_target_that_moved_after_the_approval_is_sent_back(
 ) -> None:
     request = close(agent)
     approve(request, dina)
-    ticketing.change("T-1", subject="Two lamps arrived broken")  # the state shown is the same
+    # the state shown is the same
+    ticketing.change_ticket("T-1", subject="Two lamps arrived broken")
 
     execute(request.pk)
 
@@ -150,7 +151,7 @@ def test_a_target_that_moves_between_the_last_look_and_the_write_refuses_it(
 
     def claim_and_move(*args: object) -> object:
         found = claim(*args)  # type: ignore[arg-type]
-        ticketing.change("T-1", status="open")
+        ticketing.change_ticket("T-1", status="open")
         return found
 
     monkeypatch.setattr(executing, "_claim", claim_and_move)

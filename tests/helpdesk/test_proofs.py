@@ -139,7 +139,7 @@ def test_what_can_be_looked_up_is_found_after_a_lost_answer_and_not_before(
 def test_a_guarded_write_is_refused_once_the_target_has_moved(ticketing: Helpdesk) -> None:
     action = ACTIONS[Proof.GUARDED]
     guard = connector(action).preview(action).guard
-    ticketing.change("T-1", subject="Two lamps arrived broken")
+    ticketing.change_ticket("T-1", subject="Two lamps arrived broken")
 
     with pytest.raises(ConnectorError) as refused:
         execute(action, guard=guard)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 import jsonschema_rs
 from werkzeug.exceptions import HTTPException
@@ -32,6 +32,7 @@ _EVERYBODYS_HEADERS = frozenset(
     {"host", "accept", "accept-encoding", "connection", "user-agent", "content-length",
      "content-type", "authorization"}
 )  # fmt: skip
+_D = TypeVar("_D", bound="Double")
 _WRITES = ("POST", "PUT", "PATCH", "DELETE")
 
 
@@ -101,7 +102,38 @@ class Call:
         return number
 
 
-class Vendor(WebSystem):
+class Double(WebSystem):
+    """A system of nobody's, for tests: misbehaves as planned, and is changed behind our back."""
+
+    def plan(self, mode: str, seconds: float = 20.0, times: int = 1, **answer: Any) -> None:
+        """Let the next writes meet this fault."""
+        for method in _WRITES:
+            self.faults.plan(Fault(mode, seconds, times, method=method, **answer))
+
+    def plan_reads(self, mode: str, **answer: Any) -> None:
+        self.faults.plan(Fault(mode, method="GET", **answer))
+
+    @property
+    def applied(self) -> list[Json]:
+        """Every effect that really happened, oldest first."""
+        return self.store.effects(self.name)
+
+    def put(self, kind: str, name: str, body: Json) -> None:
+        with self.store.transaction(self.name) as store:
+            store.put(kind, name, body)
+
+    def object(self, kind: str, name: str) -> Json:
+        with self.store.transaction(self.name) as store:
+            found = store.get(kind, name)
+        assert found is not None
+        return found
+
+    def change(self, kind: str, name: str, **values: object) -> None:
+        """As if somebody else had."""
+        self.put(kind, name, {**self.object(kind, name), **values})
+
+
+class Vendor(Double):
     """One vendor's API, as far as our file uses it."""
 
     credential: ClassVar[str] = "vendor-credential-0123456789"
@@ -130,33 +162,6 @@ class Vendor(WebSystem):
         self.heard.clear()
         self.writes = 0
         self.furnish()
-
-    def plan(self, mode: str, seconds: float = 20.0, times: int = 1, **answer: Any) -> None:
-        """Let the next writes meet this fault."""
-        for method in _WRITES:
-            self.faults.plan(Fault(mode, seconds, times, method=method, **answer))
-
-    def plan_reads(self, mode: str, **answer: Any) -> None:
-        self.faults.plan(Fault(mode, method="GET", **answer))
-
-    @property
-    def applied(self) -> list[Json]:
-        """Every effect that really happened, oldest first."""
-        return self.store.effects(self.name)
-
-    def put(self, kind: str, name: str, body: Json) -> None:
-        with self.store.transaction(self.name) as store:
-            store.put(kind, name, body)
-
-    def object(self, kind: str, name: str) -> Json:
-        with self.store.transaction(self.name) as store:
-            found = store.get(kind, name)
-        assert found is not None
-        return found
-
-    def change(self, kind: str, name: str, **values: object) -> None:
-        """As if somebody else had."""
-        self.put(kind, name, {**self.object(kind, name), **values})
 
     def is_known(self, request: Request) -> bool:
         if self.scheme is Scheme.BASIC:
@@ -235,10 +240,10 @@ def _json_of(text: str) -> Any:
 
 
 @dataclass(slots=True)
-class Running:
+class Running(Generic[_D]):
     """A double that is being served."""
 
-    system: Vendor
+    system: _D
     url: str
     _web: _WebThread = field(repr=False)
 
@@ -246,15 +251,15 @@ class Running:
         self._web.stop()
 
 
-def start(kind: type[Vendor], folder: Path) -> Running:
+def start(kind: Callable[[Store], _D], folder: Path) -> Running[_D]:
     """Serve it on loopback; whoever starts it stops it."""
-    system = kind(Store(folder / f"{kind.name}.sqlite3"))
+    system = kind(Store(folder / "double.sqlite3"))
     web = _WebThread(system, 0)
     return Running(system, web.url, web)
 
 
 @contextmanager
-def running(kind: type[Vendor], folder: Path) -> Iterator[Running]:
+def running(kind: Callable[[Store], _D], folder: Path) -> Iterator[Running[_D]]:
     """It is served until the block ends."""
     found = start(kind, folder)
     try:
