@@ -19,6 +19,7 @@ from audit.models import AuditEvent
 from config.admin_checks import problems_of
 from config.admin_site import CountersignSite
 from tests.config.production import PRODUCTION
+from tests.config.starts import manage
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -27,14 +28,7 @@ _SYSTEMS = tuple(PRODUCTION)[tuple(PRODUCTION).index("PAYMENTS_URL") :]
 
 def _check(tmp_path: Path, changes: dict[str, str]) -> tuple[int, set[str]]:
     """Exit code and ids of `manage.py check` in the given environment."""
-    process = subprocess.run(
-        [sys.executable, "manage.py", "check"],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "COUNTERSIGN_VAR": str(tmp_path), **PRODUCTION, **changes},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    process = manage("check", folder=tmp_path, changes=changes)
     found = set(re.findall(r"\(countersign\.([EW]\d+)\)", process.stdout + process.stderr))
     if process.returncode and not found:
         found = {process.stderr.strip().splitlines()[-1]}

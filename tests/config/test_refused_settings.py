@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.config.production import PRODUCTION
+from tests.config.starts import manage
 from tests.trials import trials
 
 pytestmark = [pytest.mark.slow, pytest.mark.once]
@@ -58,7 +59,7 @@ def start(way: str, folder: Path, changes: dict[str, str]) -> subprocess.Complet
 def test_a_value_that_cannot_be_read_is_one_sentence(
     tmp_path: Path, variable: str, value: str, fix: str
 ) -> None:
-    ended = start("command", tmp_path, {variable: value})
+    ended = manage("sweep", folder=tmp_path, changes={variable: value})
 
     assert ended.returncode == 1
     (sentence,) = ended.stderr.strip().splitlines()
