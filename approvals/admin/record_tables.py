@@ -10,7 +10,8 @@ from django.utils.html import format_html
 
 from approvals.choices import State
 from approvals.inspection import reveal
-from approvals.models import ActionRequest, Attempt, Verification
+from approvals.models import ActionRequest
+from approvals.selectors.record import part_of
 from audit.lib.dates import format_record_moment
 from audit.lib.money import Money
 from audit.selectors import actor_of, describe, events_of
@@ -54,7 +55,7 @@ def _requirements(request: ActionRequest) -> Table:
             r.escalated_to or "-",
             "open" if r.is_open else "closed",
         )
-        for r in request.requirements.order_by("-version", "stage", "id")
+        for r in part_of(request, "requirements").order_by("-version", "stage", "id")
     )
     return Table(
         "Requirements",
@@ -78,7 +79,7 @@ def _decisions(request: ActionRequest) -> Table:
             _code(d.digest[:16]),
             _link("approvals_decision", d.pk, "what they saw"),
         )
-        for d in request.decisions.select_related("decider").order_by("id")
+        for d in part_of(request, "decisions").select_related("decider").order_by("id")
     )
     return Table(
         "Decisions",
@@ -106,7 +107,7 @@ def _thread(request: ActionRequest) -> Table:
             f"{e.get_actor_kind_display()} {e.actor_name}",
             reveal(e.body),
         )
-        for e in request.thread.all()
+        for e in part_of(request, "thread").order_by("id")
     )
     return Table("Questions and answers", ("at", "who", "said"), tuple(rows), "None.")
 
@@ -121,7 +122,7 @@ def _clock(request: ActionRequest) -> Table:
             e.by.get_username() if e.by else "the clock",
             reveal(e.reason) or "-",
         )
-        for e in request.escalations.select_related("by").order_by("id")
+        for e in part_of(request, "escalations").select_related("by").order_by("id")
     )
     return Table(
         "Reminders and escalations",
@@ -143,7 +144,7 @@ def _grants(request: ActionRequest) -> Table:
             format_record_moment(g.revoked_at) or "-",
             _code(g.digest[:16]),
         )
-        for g in request.grants.order_by("id")
+        for g in part_of(request, "grants").order_by("id")
     )
     return Table(
         "Grants",
@@ -164,7 +165,7 @@ def _executions(request: ActionRequest) -> Table:
             _code(e.provider_key[:16]),
             _link("approvals_execution", e.pk, "details"),
         )
-        for e in request.executions.order_by("id")
+        for e in part_of(request, "executions").order_by("id")
     )
     return Table(
         "Executions",
@@ -184,7 +185,7 @@ def _attempts(request: ActionRequest) -> Table:
             format_record_moment(a.finished_at) or "-",
             reveal(a.late_result) or "-",
         )
-        for a in Attempt.objects.filter(execution__request=request).order_by("id")
+        for a in part_of(request, "attempts").order_by("id")
     )
     return Table(
         "Attempts",
@@ -202,7 +203,7 @@ def _verifications(request: ActionRequest) -> Table:
             "; ".join(str(d) for d in v.differences) or "-",
             _code(reveal(v.observed)),
         )
-        for v in Verification.objects.filter(execution__request=request).order_by("id")
+        for v in part_of(request, "verifications").order_by("id")
     )
     return Table(
         "Read-backs", ("at", "result", "differences", "observed"), tuple(rows), "None was made."
@@ -217,7 +218,7 @@ def _undos(request: ActionRequest) -> Table:
             State(c.undo.state).label,
             "counts" if c.is_active else "came to nothing",
         )
-        for c in request.compensations.select_related("undo").order_by("id")
+        for c in part_of(request, "compensations").select_related("undo").order_by("id")
     )
     return Table("Undo", ("proposed", "request", "state", ""), tuple(rows), "Nobody proposed one.")
 

@@ -19,13 +19,14 @@ from django.views.decorators.http import require_safe
 from unfold.decorators import display
 
 from approvals.admin.record_tables import tables_of
-from approvals.admin.scoped import ScopedRecords
+from approvals.admin.scoped import ScopedRecords, as_uuid
 from approvals.choices import State
 from approvals.inspection import reveal
 from approvals.models import ActionRequest, Requirement
 from approvals.selectors.break_glass import open_for_break_glass
 from approvals.selectors.case import amount_of
 from approvals.selectors.inbox import asked_now, inboxes_of, requests_of
+from approvals.selectors.record import with_parts
 from approvals.selectors.request_view import RequestView
 from approvals.selectors.search import SEARCHED_BY, matching, request_id_at
 from approvals.selectors.visibility import visible_requests
@@ -81,6 +82,16 @@ class ActionRequestAdmin(ScopedRecords):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ActionRequest]:
         return visible_requests(cast(User, request.user)).order_by(*self.ordering)
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> ActionRequest:
+        """With whom its page names and which of its tables have rows; what is unseen is a 404."""
+        pk = as_uuid(object_id)
+        found = with_parts(self.get_queryset(request)).filter(pk=pk).first() if pk else None
+        if found is None:
+            raise Http404
+        return found
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -48,6 +48,7 @@ from approvals.selectors.impact import Impact, impact_of
 from approvals.selectors.lines import HistoryLine, ThreadLine, history_line, thread_line
 from approvals.selectors.requests import (
     action_of,
+    contents_of,
     evidence_of,
     policy_decisions_of,
     proposal_of,
@@ -180,8 +181,7 @@ class RequestView:
     @cached_property
     def versions(self) -> tuple[VersionShown, ...]:
         """Every version, newest first, as it is stored: records are read when things went wrong."""
-        contents = self.request.contents.select_related("edited_by").order_by("-version")
-        return tuple(self._version(content) for content in contents)
+        return tuple(self._version(content) for content in reversed(contents_of(self.request)))
 
     # --- What policy said -----------------------------------------------------------------------
 

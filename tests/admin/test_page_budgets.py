@@ -12,13 +12,16 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from approvals.models import ActionRequest
+from approvals.models import ActionRequest, Verification
+from approvals.services.execute import execute
 from tests.admin.make import House, browser, inbox, page
-from tests.approvals.make import make_person
+from tests.approvals.make import approve, make_person
 
 INBOX = 12
 REVIEW = 25
-RECORD = 27
+RECORD = 16
+CARRIED_OUT = 20
+"""The record of what was approved, carried out and read back."""
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sandbox")]
 
@@ -51,3 +54,15 @@ def test_a_record(house: House, request_: ActionRequest) -> None:
     asked = statements(browser(auditor), address)
 
     assert len(asked) <= RECORD, asked
+
+
+def test_a_record_of_what_was_carried_out(house: House, request_: ActionRequest) -> None:
+    approve(request_, house.fred)
+    execute(request_.pk)
+    auditor = make_person("ada", "auditor")
+    address = reverse("admin:approvals_actionrequest_change", args=[request_.pk])
+
+    asked = statements(browser(auditor), address)
+
+    assert Verification.objects.filter(execution__request=request_).exists()
+    assert len(asked) <= CARRIED_OUT, asked

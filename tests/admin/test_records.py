@@ -235,7 +235,7 @@ def test_lists_cost_the_same_however_many_rows(people: dict[str, User], name: st
     assert queries() == few
 
 
-def test_a_record_costs_the_same_however_long_its_story(
+def test_a_record_costs_no_more_than_one_question_for_each_part_it_has(
     people: dict[str, User], done: ActionRequest
 ) -> None:
     other = make_request(done.agent, refund("ch_1008", "900.00"))
@@ -247,7 +247,8 @@ def test_a_record_costs_the_same_however_long_its_story(
             assert ada.get(page_of(request)).status_code == 200
         return len(found)
 
-    assert queries(done) == queries(other) <= 40
+    parts = ("decisions", "grants", "executions", "attempts", "verifications")
+    assert queries(other) < queries(done) <= queries(other) + len(parts)
 
 
 def test_a_key_s_hash_is_on_no_page(people: dict[str, User], done: ActionRequest) -> None:
