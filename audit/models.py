@@ -109,6 +109,8 @@ class AuditEvent(models.Model):
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["actor_id", "id"], name="audit_event_actor"),
             models.Index(fields=["code", "id"], name="audit_event_code"),
+            # which people did that, where agents and systems did it a million times
+            models.Index(fields=["actor_kind", "code", "id"], name="audit_event_kind_and_code"),
             models.Index(fields=["at", "id"], name="audit_event_at"),
             models.Index(
                 fields=["actor_name"],
