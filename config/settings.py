@@ -60,6 +60,12 @@ if IS_POSTGRES:
         ),
         "connect_timeout": 5,
     }
+    if not DATABASE_TRANSACTION_POOLER:  # which takes no settings of a session
+        # Pages and intake read a few rows by index. Compiling a statement, starting parallel
+        # workers, or reading a table because disks are slow to seek, each costs more than that.
+        planned = "-c jit=off -c max_parallel_workers_per_gather=0 -c random_page_cost=1.1"
+        given = _database["OPTIONS"].get("options", "")
+        _database["OPTIONS"]["options"] = f"{planned} {given}".rstrip()
     # A cursor of the server's outlives the transaction it was opened in; its session may not.
     _database["DISABLE_SERVER_SIDE_CURSORS"] = DATABASE_TRANSACTION_POOLER
     if env.bool("DATABASE_POOL", False):

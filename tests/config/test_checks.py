@@ -110,7 +110,7 @@ def test_a_sound_one_starts_if_only_with_a_warning(
 @pytest.mark.slow
 @pytest.mark.once
 @pytest.mark.parametrize(
-    ("pooler", "expected"), [("0", [True, 3, False]), ("1", [False, None, True])]
+    ("pooler", "expected"), [("0", [True, 3, False, True]), ("1", [False, None, True, False])]
 )
 def test_behind_a_transaction_pooler_nothing_outlives_its_transaction(
     tmp_path: Path, pooler: str, expected: list[object]
@@ -121,7 +121,8 @@ def test_behind_a_transaction_pooler_nothing_outlives_its_transaction(
             "-c",
             "import json; from config.settings import DATABASES; found = DATABASES['default']; "
             "options = found['OPTIONS']; print(json.dumps([options['server_side_binding'], "
-            "options['prepare_threshold'], found['DISABLE_SERVER_SIDE_CURSORS']]))",
+            "options['prepare_threshold'], found['DISABLE_SERVER_SIDE_CURSORS'], "
+            "'jit=off' in options.get('options', '')]))",
         ],
         cwd=ROOT,
         env={
