@@ -10,13 +10,14 @@ from typing import Any, ClassVar, cast
 
 from django.contrib import admin
 from django.contrib.admin import SimpleListFilter
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.views.main import PAGE_VAR, ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from unfold.paginator import InfinitePaginator
 
 from approvals.admin.review_context import countdown
 from approvals.admin.review_page import ReviewPageAdmin
@@ -179,12 +180,17 @@ class InboxAdmin(ReviewPageAdmin):
         return listed(self.team, view, at=at, viewer=viewer, requests=self.for_members(request))
 
     def get_paginator(self, request: HttpRequest, queryset: Any, *args: Any, **kwargs: Any) -> Any:
-        """Counts what is narrowed; how many a whole tab has is said on the tab anyway."""
+        """How many a whole tab has is said on the tab; what is narrowed is only paged through.
+
+        Counted to the end of the next page, as a filter may have to look at very many to find few.
+        """
         paginator = super().get_paginator(request, queryset, *args, **kwargs)
         current = view_asked_for(request)
         if _is_narrowed(request):
             shown = in_order(queryset, current).values("pk")
-            paginator.count = shown[:MOST_COUNTED].count()
+            most = min((_page(request) + 1) * self.list_per_page, MOST_COUNTED)
+            paginator.count = shown[:most].count()
+            paginator.template_name = InfinitePaginator.template_name
         else:
             paginator.count = self._counts(request)[current.key]
         return paginator
@@ -245,3 +251,9 @@ class InboxAdmin(ReviewPageAdmin):
 
 def _is_narrowed(request: HttpRequest) -> bool:
     return any(request.GET.get(name) for name in _NARROWING)
+
+
+def _page(request: HttpRequest) -> int:
+    """The page in the address; what is not one is the first."""
+    asked = request.GET.get(PAGE_VAR, "")
+    return int(asked) if asked.isascii() and asked.isdecimal() and len(asked) < 5 else 1

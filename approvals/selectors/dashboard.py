@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from django.core.cache import cache
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.utils import timezone
 
 from approvals.choices import State
@@ -23,7 +23,7 @@ from approvals.selectors.inbox import (
     capped,
     incidents,
 )
-from approvals.selectors.inbox_counts import KEPT_SECONDS, all_capped, counted
+from approvals.selectors.inbox_counts import KEPT_SECONDS, all_capped, counted, counted_due
 from approvals.selectors.prior_requests import CountOf
 from audit.events import AuditCode
 from audit.lib import db_clock
@@ -108,10 +108,9 @@ def counts_of(teams: Sequence[str], *, viewer: User, at: datetime) -> list[TeamC
 
 def _counts_of(teams: Sequence[str], viewer: User, at: datetime) -> list[TeamCounts]:
     asked: dict[str, CountOf] = {}
-    soon = Q(request__decide_by__lte=at + timedelta(hours=1))
     for team in teams:
         asked[f"{team} to_decide"] = counted(team, TO_DECIDE, at=at)
-        asked[f"{team} due_soon"] = counted(team, TO_DECIDE, at=at, due=soon)
+        asked[f"{team} due_soon"] = counted_due(team, until=at + timedelta(hours=1))
         asked[f"{team} escalated"] = counted(team, ESCALATED, at=at)
         asked[f"{team} waiting"] = counted(team, WAITING, at=at)
         asked[f"{team} incidents"] = counted(team, NEEDS_CLOSING, at=at)

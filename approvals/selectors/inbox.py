@@ -200,17 +200,16 @@ def in_view(
     viewer: User | None = None,
 ) -> QuerySet[ActionRequest]:
     """The requests one tab shows, unordered. Without a viewer nothing is anybody's own."""
-    open_now = _open(team)
     if view is TO_DECIDE:
-        return requests.filter(Exists(open_now), state=State.PENDING_APPROVAL)
+        return requests.filter(Exists(_open(team)), state=State.PENDING_APPROVAL)
+    if view is WAITING:
+        return requests.filter(pk__in=any_of(waiting_of(team)), state=State.CHANGES_REQUESTED)
     which = which_of_pending(view, at=at, viewer=viewer)
     if which is not None:
         # Few requirements are such, so the database is to begin with them. It does because of
         # DISTINCT; left to itself it goes through everything that waits, by deadline.
         few = open_and_pending(_named(team), which).values("request").distinct()
         return requests.filter(pk__in=few)
-    if view is WAITING:
-        return requests.filter(Exists(open_now), state=State.CHANGES_REQUESTED)
     if view is CARRIED_OUT:
         # What an accountable person still has to sign off is waiting for somebody, too. Said by
         # what it is not, so that nobody reads an index of all tiers for it.
@@ -237,8 +236,23 @@ def which_of_pending(view: View, *, at: datetime, viewer: User | None) -> Q | No
 
 def open_and_pending(named: Q, which: Q) -> QuerySet[Requirement]:
     """Open requirements of the current version of what waits for a decision."""
-    current = named & which & Q(is_open=True, version=F("request__version"))
-    return Requirement.objects.filter(current, request__state=State.PENDING_APPROVAL).order_by()
+    return _open_while(State.PENDING_APPROVAL, named & which)
+
+
+def waiting_of(team: str) -> list[QuerySet[Requirement]]:
+    """Open requirements of what waits for its agent, for each way of asking the team."""
+    return [_open_while(State.CHANGES_REQUESTED, way) for way in ways_named(team)]
+
+
+def any_of(ways: Sequence[QuerySet[Requirement]]) -> QuerySet[Any]:
+    """The requests of any of these, each way found by its own index; twice where two ways lead."""
+    first, *others = (way.values("request_id") for way in ways)
+    return first.union(*others, all=True)
+
+
+def _open_while(state: State, which: Q) -> QuerySet[Requirement]:
+    current = which & Q(is_open=True, version=F("request__version"))
+    return Requirement.objects.filter(current, request__state=state).order_by()
 
 
 def next_to_decide(team: str, user: User, *, after: ActionRequest) -> ActionRequest | None:

@@ -6,16 +6,21 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from django.core.cache import cache
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
+from approvals.choices import State
 from approvals.models import ActionRequest
 from approvals.selectors.inbox import (
     MOST_COUNTED,
     TO_DECIDE,
     VIEWS,
+    WAITING,
     View,
+    any_of,
+    asked_now,
     listed,
     open_and_pending,
+    waiting_of,
     ways_named,
     which_of_pending,
 )
@@ -56,22 +61,27 @@ def all_capped(asked: Mapping[str, CountOf], *, viewer: User) -> dict[str, int]:
     return {key: min(number, MOST_COUNTED) for key, number in zip(asked, row, strict=True)}
 
 
-def counted(
-    team: str, view: View, *, at: datetime, viewer: User | None = None, due: Q | None = None
-) -> CountOf:
-    """How many one tab shows; `due` narrows what waits for a decision.
+def counted(team: str, view: View, *, at: datetime, viewer: User | None = None) -> CountOf:
+    """How many one tab shows.
 
     Pending ones are counted by their requirements, one way of asking the team after the other:
     the database stops where it has found enough. A request may have two that ask the same team.
     """
+    if view is WAITING:
+        return _Requests(any_of(waiting_of(team))[: 2 * MOST_COUNTED])
     which = which_of_pending(view, at=at, viewer=viewer)
     if which is None:
         shown = listed(team, view, at=at, viewer=viewer).order_by()
         return CountOf(shown.values("pk")[:MOST_COUNTED])
-    which &= due or Q()
-    ways = (open_and_pending(way, which).values("request_id") for way in ways_named(team))
-    first, *others = ways
-    return _Requests(first.union(*others, all=True)[: 2 * MOST_COUNTED])
+    ways = [open_and_pending(way, which) for way in ways_named(team)]
+    return _Requests(any_of(ways)[: 2 * MOST_COUNTED])
+
+
+def counted_due(team: str, *, until: datetime) -> CountOf:
+    """How many of what the team is to decide have their deadline by then: from the first on."""
+    due = ActionRequest.objects.filter(state=State.PENDING_APPROVAL, decide_by__lte=until)
+    found = asked_now(team, due).order_by(*TO_DECIDE.order)
+    return CountOf(found.values("pk")[:MOST_COUNTED])
 
 
 def in_order(requests: QuerySet[ActionRequest], view: View) -> QuerySet[ActionRequest]:

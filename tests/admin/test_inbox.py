@@ -251,6 +251,21 @@ def test_the_list_takes_the_same_queries_for_five_rows_and_for_twenty_five(house
     assert not [query["sql"] for query in many if columns in query["sql"]]
 
 
+def test_what_is_narrowed_is_counted_to_the_end_of_the_next_page_only(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(InboxAdmin, "list_per_page", 2)
+    for _ in range(5):
+        make_pending(house)
+    client, narrowed = browser(house.fred), f"{inbox()}?action_type=refund.issue"
+
+    pages = [client.get(f"{narrowed}&p={number}") for number in (1, 2, 3)]
+
+    assert [len(page.context["cl"].result_list) for page in pages] == [2, 2, 1]
+    assert [page.context["cl"].result_count for page in pages] == [4, 5, 5]
+    assert all("Previous" in text_of(page) for page in pages)
+
+
 def test_who_acts_sees_new_counts_at_once(house: House) -> None:
     request = make_pending(house)
     client = browser(house.fred)
