@@ -8,10 +8,9 @@ character is checked against its neighbours. Each is looked at once.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
+from functools import cache, lru_cache
 
-from emoji import EMOJI_DATA
 from fontTools import unicodedata as scripts
 
 _MARKS = frozenset("\u061c\u200e\u200f")
@@ -30,8 +29,6 @@ _RIGHT_TO_LEFT = frozenset({"R", "AL"})  # Bidi_Class
 _CURSIVE = frozenset({"Arab", "Syrc", "Mand", "Mong", "Nkoo", "Adlm", "Rohg", "Phag", "Sogd"})
 _UNSPACED = frozenset({"Khmr", "Thai", "Laoo", "Mymr", "Tibt"})
 """Written without blanks: a zero width space says where a line may end."""
-_IN_EMOJI = frozenset(char for sequence in EMOJI_DATA for char in sequence)
-_BASES = _IN_EMOJI - INVISIBLE
 _LONGEST_TAGGED = 16  # a flag of a part of a country: a black flag, tags, an end
 
 
@@ -123,7 +120,19 @@ def _joins(char: str, before: str, after: str) -> bool:
 
 
 def _is_emoji(char: str) -> bool:
-    return char in _BASES and char != ""
+    return char in _emoji_bases() and char != ""
+
+
+@cache
+def _emoji_bases() -> frozenset[str]:
+    return frozenset(char for sequence in _emoji() for char in sequence) - INVISIBLE
+
+
+def _emoji() -> Mapping[str, object]:
+    """Every emoji: megabytes, read by whoever first meets one that needs a second look."""
+    from emoji import EMOJI_DATA
+
+    return EMOJI_DATA
 
 
 def _end_of_tagged_flag(text: str, at: int) -> int:
@@ -131,7 +140,7 @@ def _end_of_tagged_flag(text: str, at: int) -> int:
     if text[at - 1 : at] != "\U0001f3f4" or not "\U000e0020" <= text[at] <= "\U000e007e":
         return at
     end = text.find("\U000e007f", at, at + _LONGEST_TAGGED) + 1
-    return end if end and text[at - 1 : end] in EMOJI_DATA else at
+    return end if end and text[at - 1 : end] in _emoji() else at
 
 
 @lru_cache(maxsize=4096)

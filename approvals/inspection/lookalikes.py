@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, lru_cache
 
-from confusable_homoglyphs import confusables
+from confusable_homoglyphs.utils import load
 from fontTools import unicodedata as scripts
 
 _ALIKE = frozenset({"Latn", "Cyrl", "Grek", "Armn", "Cher", "Copt", "Lisu", "Dsrt"})
@@ -128,10 +128,13 @@ def _script(char: str) -> str:
 
 @cache
 def _latin() -> Mapping[int, str]:
-    """The ASCII letter each letter of another kind looks like."""
+    """The ASCII letter each letter of another kind looks like.
+
+    Read when first needed, and of several megabytes only these are kept.
+    """
     return {
         ord(char): alike["c"]
-        for char, all_alike in confusables.confusables_data.items()
+        for char, all_alike in load("confusables.json").items()
         if len(char) == 1 and not char.isascii() and char.isalpha()
         for alike in all_alike
         if len(alike["c"]) == 1 and alike["c"].isascii() and alike["c"].isalpha()
