@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -75,6 +76,16 @@ def _posture() -> dict[str, Any]:
         "paused_agents": len(now.paused_agents),  # how many; who is for people who are signed in
         "last_event_at": now.last_event_at,
     }
+
+
+def warm_up() -> None:
+    """Read what the first probe of a process would wait for: files, and the policy in force.
+
+    What keeps it from being ready is the probe's to say, and it looks again.
+    """
+    known_migrations()
+    with suppress(Error, _NotReady):
+        _posture()
 
 
 @cache

@@ -43,10 +43,13 @@ def post_worker_init(worker: Any) -> None:
 
     And read what the first probe would wait for.
     """
-    from approvals.api.waiting import end_all_waits  # the apps are set up only now
-    from config.probes import known_migrations
+    from django.db import connections  # the apps are set up only now
 
-    known_migrations()
+    from approvals.api.waiting import end_all_waits
+    from config.probes import warm_up
+
+    warm_up()
+    connections.close_all()  # requests are answered by other threads
     wind_down = signal.getsignal(signal.SIGTERM)
 
     def stop(number: int, frame: FrameType | None) -> None:

@@ -9,6 +9,7 @@ from django.test import Client
 from pytest_django.fixtures import Settings
 
 from audit.actors import Actor
+from config.probes import warm_up
 from policies.services.versions import install_default
 from tests.database import as_superuser
 
@@ -39,6 +40,18 @@ def test_without_a_published_policy_it_is_not_ready(client: Client) -> None:
 
     assert answer.status_code == 503
     assert answer.json()["part"] == "policy"
+
+
+@pytest.mark.django_db
+def test_a_process_reads_what_its_first_probe_would_wait_for() -> None:
+    cache.clear()
+
+    warm_up()  # without a policy, which is the probe's to say
+    assert cache.get("problems") is None
+    install_default(actor=Actor.system("tests"))
+    warm_up()
+
+    assert cache.get("problems") is not None
 
 
 @pytest.mark.django_db

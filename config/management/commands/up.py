@@ -72,7 +72,10 @@ class Command(BaseCommand):
 
 
 def _children(demo: bool) -> list[Child]:
-    """Everything that runs, the outside systems first."""
+    """Everything that runs, the outside systems first.
+
+    Until web answers it has the processors to itself: nothing can be done without it.
+    """
     python = (sys.executable, "-m")
     children = [
         Child("web", (*python, "gunicorn", "-c", "python:config.web_server", "config.wsgi")),
@@ -97,7 +100,8 @@ def _children(demo: bool) -> list[Child]:
     )
     children.insert(0, sandbox)
     if os.environ.get("DEMO_AGENT", "1") != "0":
-        children.append(Child("agent", (*python, "approvals.demo.play"), once=True))
+        agent = (*python, "approvals.demo.play")
+        children.append(Child("agent", agent, once=True, later=True))
     return children
 
 
@@ -111,6 +115,7 @@ def _worker(name: str, queue: str) -> Child:
             *("--pool=prefork", "--concurrency=2", "-Ofair"),
             *("--without-gossip", "--without-mingle", "--without-heartbeat"),
         ),
+        later=True,
     )
 
 
