@@ -64,7 +64,7 @@ KINDS = (
     Kind("done", 1, 1, {"state": "'executing'"}),
     Kind("granted", 1, 5, {"state": "'verified'"}),
     Kind("done", 1, 60, {"state": "'outcome_unknown'"}),
-    Kind("done", 24, 90),  # the target refused it
+    Kind("done", 24, 90, {"state": "'failed'"}),
     Kind("paid", 50, 90),
     Kind("settled", 70, 90),
     Kind("undone", 40, 90),
@@ -97,7 +97,7 @@ def make_templates() -> World:
     made["support"] = make_request(agent, mail, action_type="email.send")
     made["operations"] = make_request(agent, crm("acct_2002"), action_type="crm.update")
     made["access"] = make_request(agent, ACCESS, action_type="access.grant")
-    other = {**ACCESS, "user": "jan.weber"}
+    other = {**ACCESS, "user": "jonas.weber"}
     made["granted"] = make_request(agent, other, action_type="access.grant")
     invoice = {
         "vendor": "acct_5001", "amount": "640.00", "currency": "EUR",
@@ -108,7 +108,7 @@ def make_templates() -> World:
     escalate(
         climbed.pk, decider=who["manager"], reviewed=look_at(climbed, who["manager"]), reason="?"
     )
-    made["approved"] = make_request(agent, refund("ch_1011", "610.00"))
+    made["approved"] = make_request(agent, refund("ch_1001", "610.00"))
     approve(made["approved"], who["manager"])
     asked = made["granted"].requirements.values_list("group", flat=True)
     approve(made["granted"], *(who[group] for group in asked))

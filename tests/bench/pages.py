@@ -80,6 +80,7 @@ def main() -> None:
     if connection.vendor != "postgresql":
         raise SystemExit("DATABASE_URL must name a PostgreSQL database.")
     settings.DEBUG = False  # or every statement is kept in memory
+    settings.DEMO = True  # the sandbox's addresses may be used
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     setup_test_environment()
     base = str(connection.settings_dict["NAME"])
