@@ -72,9 +72,9 @@ PIP := var/tools/bin/python -m pip --disable-pip-version-check
 PEERS ?= $(filter 1 true,$(CI))
 GROUPS := $(if $(PEERS),--group peers)
 define INSTALL_BY_PIP
-$(UV) export --frozen --offline --quiet --no-emit-project $(GROUPS) -o var/tools/locked.txt && \
+$(UV) export --frozen --offline --quiet --no-emit-project $(GROUPS) -o var/locked.txt && \
 	$(UV) venv --clear --offline --quiet --python "$(PYTHON)" .venv && \
-	$(PIP) --python .venv/bin/python install --quiet --require-hashes --no-deps -r var/tools/locked.txt
+	$(PIP) --python .venv/bin/python install --quiet --require-hashes --no-deps -r var/locked.txt
 endef
 
 .venv/.ready: pyproject.toml uv.lock | $(UV)
