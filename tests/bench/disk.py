@@ -8,6 +8,11 @@ The bare record is one row with what was asked for and where it stands (the requ
 its content), with a primary key and the agent's key unique: what somebody would store who wanted
 neither history nor trail. Sizes are of tables, TOAST and indexes after VACUUM FULL. The log (WAL)
 is without images of full pages, which depend on checkpoints alone.
+
+On 2026-11-22, for 100 refunds that one manager approves: 12.1 kB pending (8.3 times the bare
+record, which is 1.5 kB), 26.1 kB finished (17.9 times); 23 kB and 63 kB of log. Of what is finished
+the trail takes 9.2 kB (4.2 kB are its indexes), policy decisions 6.0 kB, table history 4.5 kB. With
+so few, sizes are rounded up to pages of 82 bytes an action.
 """
 
 from __future__ import annotations

@@ -11,6 +11,11 @@ Run it by hand; it starts a PostgreSQL and a Redis of its own and real workers:
   for both queues in place of one for each.
 
 Rows are made by the product once and multiplied by INSERT ... SELECT. Read the ratios.
+
+On 2026-11-22, on two cores with twenty other processes: what is overdue is ended 27.9 times faster
+together than one by one. An idle pass beside 600,000 pending took 635 ms, 2.0 times what it took
+beside none. Of a pass over a million requests 1.5 s of 1.9 s were one question in an order that no
+index had; it has been asked in another since, and the idle pass was not measured again.
 """
 
 from __future__ import annotations
