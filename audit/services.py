@@ -19,7 +19,8 @@ from audit.actors import Actor, ActorKind
 from audit.events import AuditCode
 from audit.lib import db_clock
 from audit.lib.canonical import JsonObject, canonical
-from audit.lib.db import insert, insert_all, refuses_inserts, update_rows
+from audit.lib.db import insert_all, refuses_inserts, update_rows
+from audit.lib.writes import Insert, Write, write_together
 from audit.models import AuditEvent, AuditStream, Chained
 
 
@@ -64,12 +65,14 @@ def record_all(
     subject: Chained,
     at: datetime | None = None,
     saves_subject: bool = False,
+    together_with: Sequence[Write] = (),
 ) -> list[AuditEvent]:
     """Append events to the subject's chain, in order, in one statement.
 
     `at` is the time by the database's clock, for a caller who has just read it; else it is asked.
     `saves_subject` is for a caller who saves the whole subject next, and the chain's new head
-    with it; then one appended meanwhile is an IntegrityError. The caller holds the
+    with it; then one appended meanwhile is an IntegrityError. `together_with` is written in the
+    same statement: rows whose change the database demands the next event for. The caller holds the
     subject's row lock, or the subject is not saved yet: then the new head goes in with the
     subject's own INSERT. Raises OutsideTransaction when no transaction is open, ChainMoved when
     somebody appended since the subject was read, TrailUnwritable when the database refuses events,
@@ -88,7 +91,7 @@ def record_all(
         head = event.mac
         events.append(event)
     with _trail_is_writable():
-        insert(events)
+        write_together(Insert(events), *together_with)
     if not subject._state.adding and not saves_subject:
         moved = type(subject)._base_manager.filter(pk=subject.pk, audit_seq=subject.audit_seq)
         if not moved.update(audit_seq=seq, audit_head=head):
@@ -203,7 +206,7 @@ def _plain(text: str, column: str) -> str:
 
     Lengths are checked here because SQLite would store what PostgreSQL refuses.
     """
-    if any(unicodedata.category(c) == "Cc" for c in text):
+    if not text.isprintable() and any(unicodedata.category(c) == "Cc" for c in text):
         raise ValueError(f"An event's {column} must not contain control characters.")
     if len(text) > _WIDTHS[column]:
         raise ValueError(f"An event's {column} has at most {_WIDTHS[column]} characters.")

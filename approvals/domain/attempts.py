@@ -24,7 +24,6 @@ from audit.events import AuditCode
 from audit.lib.canonical import JsonObject, digest, digest_of
 from audit.lib.db import insert_one
 from audit.lib.prepared import Given, Prepared, Question, asked_together
-from audit.lib.writes import Update, write_together
 from audit.services import Entry
 from connectors.base import Action, ConnectorError, OutcomeUnknown, Preview, Receipt
 from connectors.catalogue import AtMostOnce
@@ -112,7 +111,7 @@ def begin(
     """Consume the grant and write the first attempt, on a locked request that may run."""
     request, at = moves.request, moves.at
     grant.consumed_at = at
-    write_together(Update.of(grant, "consumed_at"))
+    moves.change_on_record(grant, "consumed_at")
     execution = Execution(
         request=request,
         grant=grant,
@@ -123,7 +122,7 @@ def begin(
         started_at=at,
     )
     execution.fence, execution.lease_until = 1, at + settings.EXECUTION_LEASE
-    insert_one(execution)
+    moves.store_keyed(execution)
     attempt = _new_attempt(execution, at=at)
     moves.store(attempt)
     claim = _claim_of(request, attempt, action, possible)

@@ -33,6 +33,7 @@ from approvals.exceptions import (
 from approvals.models import (
     ActionRequest,
     Decision,
+    Grant,
     IntegrityIncident,
     PolicyDecision,
     Requirement,
@@ -59,7 +60,7 @@ from audit.lib.canonical import JsonObject
 from audit.lib.dates import format_moment
 from audit.lib.db import insert_one, is_postgres
 from audit.lib.money import Money
-from audit.lib.prepared import Given, Prepared, asked_together
+from audit.lib.prepared import Asked, Given, NextKeys, Prepared, asked_together
 from audit.lib.writes import Insert
 from audit.services import Entry, record
 from policies.authority import Authority, account_asked
@@ -154,6 +155,7 @@ def begin_decision(
     needs_limit: bool = True,
     amount: Money | None = None,
     as_step: bool = False,
+    approving: bool = False,
 ) -> DecisionContext:
     """Lock, then look: state, page, person, in that order.
 
@@ -163,9 +165,16 @@ def begin_decision(
 
     `amount` is the amount an edit leads to: the person must have authority over that as well.
     `as_step`: the caller decides the plan it belongs to as a whole, or hands it to somebody else.
+    `approving` demands a running agent (`demand_running_agent`) of whoever has that authority.
     """
     request, decider, shown, at = lock_and_check(request_id, decider, reviewed, as_step=as_step)
+    keys = NextKeys(Decision, Grant)
+    if approving:
+        asked: list[Asked] = [keys, agent_locked_asked(request), stop_asked(request)]
+    else:
+        asked = []
     with asked_together(
+        *asked,
         ownership_asked(request),
         *account_asked(decider),
         *day_asked(decider.person, request, at=at),
@@ -173,10 +182,12 @@ def begin_decision(
         requirement, authority = authorise(
             decider, request, needs_limit=needs_limit, at=at, amount=amount
         )
+        moves = Moves(request, at, keys.drawn() if approving else {})
+        if approving:
+            demand_running_agent(request)
     policy = policy_decision_of(request)
     if policy is None:
         raise WrongState("This request has no policy decision; it cannot be decided.")
-    moves = Moves(request, at)
     return DecisionContext(request, decider, requirement, authority, policy, shown, moves)
 
 
@@ -224,41 +235,45 @@ def record_decision(
     comment: str,
     edits: str = "",
     proof: Reauthentication | None = None,
+    is_written_with_moves: bool = False,
 ) -> Decision:
     """Store the decision, note its event and what was shown; the caller writes the moves.
 
-    What was read of the request before is not in hand any more.
+    `is_written_with_moves`: the decision too, by a caller who reads nothing before. What was read
+    of the request before is not in hand any more.
     """
     forget_read(context.request)
     request, decider, at = context.request, context.decider, context.moves.at
     authority, shown = context.authority, context.shown
     content = ShownContent(digest=shown.digest, body=shown.body, created_at=at)
     context.moves.together(Insert([content], unless_there=True))  # others saw the same
-    decision = insert_one(
-        Decision(
-            request=request,
-            version=request.version,
-            requirement=context.requirement,
-            decider=decider,
-            person=decider.person,
-            group=authority.group,
-            on_behalf_of=authority.on_behalf_of,
-            delegation_id=authority.delegation_id,
-            verdict=verdict,
-            reason_code=reason_code,
-            comment=comment,
-            edits=edits,
-            authentication=proof,
-            limit_minor=authority.limit_minor,
-            amount_minor=request.amount_minor,
-            currency=request.currency,
-            digest=request.digest,
-            shown_id=shown.digest,
-            nonce=reviewed.nonce,
-            opened_at=reviewed.opened_at,
-            created_at=at,
-        )
+    decision = Decision(
+        request=request,
+        version=request.version,
+        requirement=context.requirement,
+        decider=decider,
+        person=decider.person,
+        group=authority.group,
+        on_behalf_of=authority.on_behalf_of,
+        delegation_id=authority.delegation_id,
+        verdict=verdict,
+        reason_code=reason_code,
+        comment=comment,
+        edits=edits,
+        authentication=proof,
+        limit_minor=authority.limit_minor,
+        amount_minor=request.amount_minor,
+        currency=request.currency,
+        digest=request.digest,
+        shown_id=shown.digest,
+        nonce=reviewed.nonce,
+        opened_at=reviewed.opened_at,
+        created_at=at,
     )
+    if is_written_with_moves:
+        context.moves.store_keyed(decision)
+    else:
+        insert_one(decision)
     data: JsonObject = {
         "decision": decision.pk,
         "verdict": verdict.value,
@@ -319,9 +334,8 @@ def demand_running_agent(request: ActionRequest) -> None:
     A pause of anything else that we cannot see yet ends later than the grant we issue begins, and
     such grants never run (`pauses.stopped_since`).
     """
-    with asked_together(agent_locked_asked(request), stop_asked(request)):
-        request.agent = agent_locked(request)
-        stop = stop_of(request)
+    request.agent = agent_locked(request)
+    stop = stop_of(request)
     if stop is not None:
         raise Paused(stop.for_people)
 

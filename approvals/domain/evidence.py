@@ -22,13 +22,14 @@ from connectors.registry import action_type, connector_for
 logger = logging.getLogger(__name__)
 
 
-def read_target(action: Action) -> Preview:
+def read_target(action: Action, *, at: datetime | None = None) -> Preview:
     """Ask the connector what is and what would be. No transaction may be open.
 
     When the target cannot be read the preview says why instead; people see exactly that, whatever
     went wrong: an adapter's own mistake is logged with its stack and holds up nobody's request.
+    `at` is the time by the database's clock, for a caller who has just read it.
     """
-    at = db_clock.now()
+    at = at or db_clock.now()
     return replace(ask_target(action), read_at=at)
 
 

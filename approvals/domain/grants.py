@@ -10,7 +10,6 @@ from approvals.selectors.requests import usable_grant_of
 from audit.actors import Actor
 from audit.events import AuditCode
 from audit.lib.canonical import JsonObject
-from audit.lib.db import insert_one
 from audit.services import Entry, record
 from connectors.registry import action_type
 from policies.matrix import OperatingModel
@@ -43,7 +42,7 @@ def issue_grant(
         is_break_glass=is_break_glass,
         operating_model=operating_model,
     )
-    moves.also(entry_of(grant, actor=actor))
+    moves.also(entry_of(moves.store_keyed(grant), actor=actor))
 
 
 def new_grant(
@@ -59,30 +58,28 @@ def new_grant(
     is_break_glass: bool = False,
     operating_model: str = "",
 ) -> Grant:
-    """Store a grant; the caller records `entry_of` it in the same transaction.
+    """A grant, not stored yet; the caller records `entry_of` it in the same transaction.
 
     What the agent only prepares, and what moves the physical world, waits for a person to start it.
     """
-    return insert_one(
-        Grant(
-            request=request,
-            version=request.version,
-            action_type=request.action_type,
-            target=request.target,
-            digest=request.digest,
-            target_version=target_version,
-            guard=guard,
-            connection=connection,
-            ceiling_minor=request.amount_minor,
-            currency=request.currency,
-            approvers=approvers,
-            window=window,
-            expires_at=expires_at,
-            is_break_glass=is_break_glass,
-            needs_start=operating_model == OperatingModel.ASSISTED
-            or action_type(request.action_type).supervised,
-            created_at=at,
-        )
+    return Grant(
+        request=request,
+        version=request.version,
+        action_type=request.action_type,
+        target=request.target,
+        digest=request.digest,
+        target_version=target_version,
+        guard=guard,
+        connection=connection,
+        ceiling_minor=request.amount_minor,
+        currency=request.currency,
+        approvers=approvers,
+        window=window,
+        expires_at=expires_at,
+        is_break_glass=is_break_glass,
+        needs_start=operating_model == OperatingModel.ASSISTED
+        or action_type(request.action_type).supervised,
+        created_at=at,
     )
 
 

@@ -18,6 +18,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from django.db import DatabaseError, DataError, transaction
+from django.db.models import Model
 
 from approvals.choices import State
 from approvals.domain import auto_pause, compensation, dispatch, notifications, reminders
@@ -26,13 +27,14 @@ from approvals.domain.evidence import new_reading, supplied_items, system_items
 from approvals.domain.grants import entry_of, new_grant
 from approvals.domain.policy_check import PolicyCheck, check_policy_and_count, check_policy_of
 from approvals.domain.proposal_check import in_past
-from approvals.domain.routing import keep_policy_decision, new_requirements
+from approvals.domain.routing import new_policy_decision, new_requirements
 from approvals.domain.transitions import INTAKE, POLICY, Moves
 from approvals.exceptions import ApprovalError, InvalidProposal, Paused
 from approvals.models import (
     ActionRequest,
     Agent,
     EvidenceItem,
+    Grant,
     Plan,
     PolicyDecision,
     RequestContent,
@@ -44,7 +46,7 @@ from audit.actors import Actor
 from audit.events import AuditCode
 from audit.lib import db_clock
 from audit.lib.canonical import JsonObject, canonical, digest
-from audit.lib.prepared import Given, Prepared, asked_together
+from audit.lib.prepared import Given, NextKeys, Prepared, asked_together
 from audit.services import Entry
 from connectors.base import Preview
 from policies.models import User
@@ -136,11 +138,13 @@ def without_what_cannot_be_used(preview: Preview, take_in: Callable[[Preview], T
 @transaction.atomic
 def _open(new: NewRequest, preview: Preview) -> Opened:
     asked = _AGENT.asking(pk=new.candidate.agent.pk)
-    with asked_together(asked) as at:
+    keys = NextKeys(PolicyDecision, Grant)
+    with asked_together(asked, keys) as at:
         (agent,) = asked.all()
+        drawn = keys.drawn()
     if agent.is_paused and new.requested_by is None:
         raise Paused(stop_of_agent(agent).for_agents)  # while its target was being read
-    request, moves = begin(new, at)
+    request, moves = begin(new, at, drawn)
     request.agent = agent  # as it is now; on record is who owned it when the proposal came in
     candidate = replace(new.candidate, agent=agent, request_id=request.pk)
     supplied = supplied_items(request, new.proposal.evidence, at=at)
@@ -148,7 +152,7 @@ def _open(new: NewRequest, preview: Preview) -> Opened:
     evidence = [*supplied, *system]
     moves.store(*evidence)
     moves.store(new_reading(request, preview, at=at))
-    evaluated = check_policy_and_count(request, candidate, preview, now=at)
+    evaluated = check_policy_and_count(request, candidate, preview, now=at, write=moves.together)
     return _decide(moves, evaluated, preview, evidence)
 
 
@@ -166,7 +170,7 @@ def _carry_on(request_id: UUID, preview: Preview) -> Opened | None:
     system = system_items(request, preview, after=len(supplied), at=at)
     moves.store(*system)
     moves.store(new_reading(request, preview, at=at))
-    evaluated = check_policy_of(request, preview, now=at, counting=True)
+    evaluated = check_policy_of(request, preview, now=at, counting=moves.together)
     return _decide(moves, evaluated, preview, [*supplied, *system])
 
 
@@ -187,7 +191,9 @@ def stop_if_looping(request: ActionRequest) -> None:
         logger.exception("agent not paused", extra={"action_id": str(request.pk)})
 
 
-def begin(new: NewRequest, at: datetime) -> tuple[ActionRequest, Moves]:
+def begin(
+    new: NewRequest, at: datetime, keys: dict[type[Model], int] | None = None
+) -> tuple[ActionRequest, Moves]:
     """The request in memory, with its first event, history row and content noted."""
     candidate, proposal = new.candidate, new.proposal
     _demand_time_to_decide(proposal, at)
@@ -222,7 +228,7 @@ def begin(new: NewRequest, at: datetime) -> tuple[ActionRequest, Moves]:
         created_at=at,
         updated_at=at,
     )
-    moves = Moves(request, at)
+    moves = Moves(request, at, keys or {})
     moves.note(
         AuditCode.REQUESTED,
         new.actor,
@@ -265,13 +271,15 @@ def _decide(
 ) -> Opened:
     """Move the request to where policy wants it, and write it with all that says why."""
     request, evaluation, at = moves.request, evaluated.evaluation, moves.at
-    decision = keep_policy_decision(
-        request,
-        evaluated.policy,
-        evaluation,
-        evaluated.facts,
-        purpose=PolicyDecision.Purpose.INTAKE,
-        at=at,
+    decision = moves.store_keyed(
+        new_policy_decision(
+            request,
+            evaluated.policy,
+            evaluation,
+            evaluated.facts,
+            purpose=PolicyDecision.Purpose.INTAKE,
+            at=at,
+        )
     )
     shadow.observe(
         facts=evaluated.facts,
@@ -355,7 +363,7 @@ def _allow(
         expires_at=request.execute_by,
         at=at,
     )
-    moves.also(entry_of(grant, actor=POLICY))
+    moves.also(entry_of(moves.store_keyed(grant), actor=POLICY))
     _note_standing(moves, evaluation, decision)
     moves.write()
     dispatch.execution_of(request.pk)

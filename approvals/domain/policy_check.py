@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -22,6 +23,7 @@ from approvals.domain.fact_builder import (
 from approvals.exceptions import InvalidProposal
 from approvals.models import ActionRequest
 from audit.lib.prepared import asked_together
+from audit.lib.writes import Write, write_together
 from connectors.base import Preview
 from policies.document import time_facts
 from policies.evaluate import ENGINE, fail_closed
@@ -94,19 +96,25 @@ def _without(evidence: EvidenceFacts, missing: tuple[str, ...]) -> EvidenceFacts
 
 
 def check_policy_and_count(
-    request: ActionRequest, candidate: Candidate, preview: Preview, *, now: datetime
+    request: ActionRequest,
+    candidate: Candidate,
+    preview: Preview,
+    *,
+    now: datetime,
+    write: Callable[[Write], None] = write_together,
 ) -> PolicyCheck:
     """Evaluate policy for a locked request with its counters locked too, and count it in them.
 
     Nobody who shares a counter is evaluated until the caller's transaction ends. Undoing is not
     counted, nor is what policy denies; what an earlier version added is taken out. Fills
     `request.amount_base`, and when it is evaluated first `request.chain`; the caller saves them.
+    What counts it goes to `write`.
     """
     request.amount_base = amount_in_base(candidate, now)
     if candidate.is_undo:
         return check_policy(candidate, preview, now=now)
     held = usage.hold(candidate, preview, at=now, request=request)
-    with asked_together(held.asked(now), before_asked(candidate, now=now), versions_asked()):
+    with asked_together(*held.asked(now), before_asked(candidate, now=now), versions_asked()):
         usage_count = held.usage(now)
         before = read_usage(candidate, usage_count, now=now)
         if request.state == State.REQUESTED:
@@ -119,6 +127,7 @@ def check_policy_and_count(
             base_minor=request.amount_base,
             allowed=evaluated.evaluation.verdict == Verdict.ALLOW,
             at=now,
+            write=write,
         )
     return evaluated
 
@@ -164,13 +173,14 @@ def check_policy_of(
     preview: Preview,
     *,
     now: datetime,
-    counting: bool = False,
+    counting: Callable[[Write], None] | None = None,
     before: Before | None = None,
 ) -> PolicyCheck:
     """Evaluate policy for a stored request. One its action type no longer accepts is denied.
 
-    `counting` is for the first time; after that it is in the counters, and what was counted
-    later takes nothing away from it. `before` is what came before, where the caller knows it.
+    `counting` is for the first time, and writes what counts it; after that it is in the counters,
+    and what was counted later takes nothing away from it. `before` is what came before, where the
+    caller knows it.
     """
     try:
         candidate, problem = rederive(request), ""
@@ -178,7 +188,7 @@ def check_policy_of(
         first = error.problems[0]
         candidate, problem = as_stored(request), f"{first.field}: {first.message}"
     if counting and not problem:
-        return check_policy_and_count(request, candidate, preview, now=now)
+        return check_policy_and_count(request, candidate, preview, now=now, write=counting)
     before = before or before_counted(request, candidate, now=now)
     evaluated = check_policy(candidate, preview, now=now, before=before)
     if not problem:

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
+from datetime import datetime
 
 from django.conf import settings
 
@@ -72,13 +73,14 @@ _readers = ThreadPoolExecutor(max_workers=64, thread_name_prefix="preview")
 """The shares bound it long before."""
 
 
-def read_in_time(action: Action) -> Preview | None:
+def read_in_time(action: Action, *, at: datetime | None = None) -> Preview | None:
     """The target as `read_target` reads it; None when it does not answer soon enough.
 
     No transaction may be open. The read itself ends with the connector's own timeout, and keeps
-    its place until then.
+    its place until then. `at` is the time by the database's clock, for a caller who has just read
+    it.
     """
-    at = db_clock.now()
+    at = at or db_clock.now()
     preview = _within_bounds(action)
     return replace(preview, read_at=at) if preview else None
 

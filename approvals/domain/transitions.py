@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 from django.db.models import Model
 from django_fsm import ConcurrentTransition
@@ -17,6 +18,8 @@ from audit.actors import Actor
 from audit.events import AuditCode
 from audit.lib import db_clock
 from audit.lib.canonical import JsonObject
+from audit.lib.db import insert_one
+from audit.lib.prepared import NextKeys
 from audit.lib.writes import Insert, Update, Write, write_together
 from audit.services import (
     Entry,
@@ -25,6 +28,8 @@ from audit.services import (
     record_all,
     record_for_many,
 )
+
+K = TypeVar("K", bound=Model)
 
 POLICY = Actor.system("policy")
 INTAKE = Actor.system("intake")
@@ -49,11 +54,14 @@ class Moves:
 
     request: ActionRequest
     at: datetime
+    keys: dict[type[Model], int] = field(default_factory=dict)
+    """Drawn before, for the rows of `store_keyed`."""
     _found_in: str = field(init=False)
     """The state as it is stored."""
     _entries: list[Entry] = field(default_factory=list)
     _history: list[Model] = field(default_factory=list)
     _with_them: list[Write] = field(default_factory=list)
+    _with_events: list[Write] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._found_in = self.request.state
@@ -94,12 +102,26 @@ class Moves:
         """Note new rows that are written with the moves; they know their keys afterwards."""
         self._with_them += [Insert(rows)]
 
-    def change(self, row: Model, *fields: str) -> None:
-        """Note fields of a stored row that are written with the moves.
+    def store_keyed(self, row: K) -> K:
+        """`store` of one row that has its key at once, for events and other rows to name."""
+        kind = type(row)
+        key = self.keys.pop(kind, None) or NextKeys(kind).drawn().get(kind)
+        if key is None:
+            return insert_one(row)
+        row.pk = key
+        self.store(row)
+        return row
 
-        What the database demands an event for is saved before: it looks for the next one.
-        """
+    def change(self, row: Model, *fields: str) -> None:
+        """Note fields of a stored row that are written with the moves."""
         self._with_them += [Update.of(row, *fields)]
+
+    def change_on_record(self, row: Model, *fields: str) -> None:
+        """`change` of what the database demands an event for: it goes with the events.
+
+        The database looks for the one that is next while the request has not moved.
+        """
+        self._with_events += [Update.of(row, *fields)]
 
     def together(self, write: Write) -> None:
         """Note something else that is written with the moves."""
@@ -112,14 +134,21 @@ class Moves:
         ConcurrentTransition when the request has left the state it was found in.
         """
         request, has_moved = self.request, bool(self._history)
-        record_all(self._entries, subject=request, at=self.at, saves_subject=has_moved)
+        record_all(
+            self._entries,
+            subject=request,
+            at=self.at,
+            saves_subject=has_moved,
+            together_with=self._with_events,
+        )
         try:
             write_together(*self._of_request(), Insert(self._history), *self._with_them)
         except LookupError as error:
             raise ConcurrentTransition(str(error)) from None
         request._update_initial_state()
         self._found_in = request.state
-        self._entries, self._history, self._with_them = [], [], []
+        self._entries, self._history = [], []
+        self._with_them, self._with_events = [], []
         if has_moved and request.plan_id is not None:
             plans.look_again(request.plan_id, at=self.at)
 

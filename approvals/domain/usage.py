@@ -9,15 +9,15 @@ other in a circle.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cache, reduce
+from functools import reduce
 from operator import or_
+from typing import Any
 
-from django.db import connection, models
+from django.db import models
 from django.db.models import F, Q, Sum
-from django.db.models.expressions import RawSQL
 
 from approvals.choices import State
 from approvals.domain.derivation import Candidate
@@ -26,15 +26,9 @@ from approvals.models.usage import VelocityScope
 from audit.lib import db
 from audit.lib.canonical import digest_of
 from audit.lib.prepared import Given, Prepared, Question
-from audit.lib.writes import Insert, write_together
+from audit.lib.writes import Insert, Write, write_together
 from connectors.base import Preview
 from policies.facts import VelocityFacts
-
-_NEXT_NUMBER = RawSQL(  # noqa: S611 - an expression of the ORM's may not look at the table inserted into
-    f"(SELECT COALESCE(MAX(number), 0) + 1 FROM {CountedRequest._meta.db_table})",  # noqa: S608 - our own names
-    [],
-)
-"""Two who share no counter may get the same; who shares one waits for the other's."""
 
 DAY = timedelta(hours=24)
 MONTH = timedelta(days=30)
@@ -57,6 +51,8 @@ class UsageCount:
 
     windows: Mapping[VelocityScope, Window] = field(default_factory=dict)
     ids: tuple[int, ...] = ()
+    number: int = 0
+    """Higher than that of everybody counted before, where they are held."""
 
     def facts(self, own: int) -> VelocityFacts:
         """With the request itself, of `own`, on top."""
@@ -123,33 +119,39 @@ def keys_of(candidate: Candidate, preview: Preview) -> dict[VelocityScope, str]:
 
 @dataclass(frozen=True, slots=True)
 class HeldCounters:
-    """The locked counters of one candidate, and of what it was in an earlier version."""
+    """The locked counters of one candidate, by what it is counted under."""
 
     keys: Mapping[VelocityScope, str]
-    counters: Mapping[int, VelocityCounter]
 
-    @property
-    def ids(self) -> tuple[int, ...]:
-        """The candidate's own."""
-        own = (
-            (pk, self.keys.get(VelocityScope(c.scope)) == c.key) for pk, c in self.counters.items()
-        )
-        return tuple(sorted(pk for pk, is_own in own if is_own))
-
-    def asked(self, at: datetime) -> Question:
+    def asked(self, at: datetime) -> tuple[Question, ...]:
         """What `usage` asks."""
-        return _sums_asked(self.counters, at)
+        return self._ids(), _sums_asked(self.keys, at), _LAST_NUMBER.asking()
 
     def usage(self, at: datetime) -> UsageCount:
         """What they hold without what the request itself added before."""
-        return UsageCount(_windows(self.counters, self.keys, at), self.ids)
+        ids: list[tuple[int]] = self._ids().all()
+        (last,) = _LAST_NUMBER.first() or (None,)
+        return UsageCount(
+            _windows(self.keys, at), tuple(sorted(pk for (pk,) in ids)), (last or 0) + 1
+        )
+
+    def _ids(self) -> Question:
+        return _IDS.asking(**_by_name(self.keys))
+
+
+_LAST_NUMBER: Prepared[tuple[int | None]] = Prepared(
+    lambda: (
+        CountedRequest.objects.filter(number__isnull=False)
+        .order_by("-number")
+        .values_list("number")[:1]
+    )
+)
+"""Two who share no counter may get the same after it; who shares one waits for the other's."""
 
 
 def usage_now(candidate: Candidate, preview: Preview, *, at: datetime) -> UsageCount:
     """The counters as they stand, locking and changing nothing."""
-    keys = keys_of(candidate, preview)
-    found = {c.pk: c for c in VelocityCounter.objects.filter(_any_of(keys))}
-    return UsageCount(_windows(found, keys, at))
+    return UsageCount(_windows(keys_of(candidate, preview), at))
 
 
 def hold(
@@ -162,14 +164,21 @@ def hold(
     """
     keys = keys_of(candidate, preview)
     rows = [VelocityCounter(scope=scope, key=keys[scope]) for scope in sorted(keys)]
-    write_together(Insert(rows, unless_there=True))
     before = _counted(request) if request.state != State.REQUESTED else None
     if before is None:
-        held = {counter.pk: counter for counter in _HELD.all(**keys)}
+        write_together(Insert(rows, unless_there=True, or_else=_LOCK_IT))
     else:
-        held = _locked(_any_of(keys) | Q(pk__in=before.counters))
+        write_together(Insert(rows, unless_there=True))
+        _lock(_any_of(keys) | Q(pk__in=before.counters))
         _take_out(before, at)
-    return HeldCounters(keys, held)
+    return HeldCounters(keys)
+
+
+_LOCK_IT = (
+    f"ON CONFLICT (scope, key) DO UPDATE SET id = {VelocityCounter._meta.db_table}.id WHERE FALSE"
+)
+"""Locks what is there, in the order of the rows, and changes nothing: one statement, not two. The
+key is the one column our role on the database may name, for locking."""
 
 
 def count(
@@ -179,34 +188,57 @@ def count(
     base_minor: int | None,
     allowed: bool,
     at: datetime,
+    write: Callable[[Write], None] = write_together,
 ) -> None:
     """Add the request to the counters of `usage_count`; money without a rate adds nothing to sums.
 
-    It comes after everybody who was counted before, in an earlier version of its own as well.
+    It comes after everybody who was counted before, in an earlier version of its own as well. The
+    counters are held, so nobody else adds meanwhile. `write` is for a caller who writes it all
+    together later.
     """
+    hour, base = hour_of(at), base_minor or 0
     counted = CountedRequest(
         request=request,
         counters=list(usage_count.ids),
-        number=_NEXT_NUMBER,
-        hour=hour_of(at),
-        amount_base=base_minor or 0,
+        number=usage_count.number,
+        hour=hour,
+        amount_base=base,
         allowed=allowed,
         taken_out_at=None,
     )
-    CountedRequest.objects.bulk_create(
-        [counted],
-        update_conflicts=True,
-        unique_fields=["request"],
-        update_fields=["counters", "number", "hour", "amount_base", "allowed", "taken_out_at"],
-    )
-    _add(usage_count.ids, hour_of(at), 1, base_minor or 0, (base_minor or 0) if allowed else 0)
+    added = [
+        VelocityBucket(
+            counter_id=pk, hour=hour, count=1, sum_base=base, allowed_base=base if allowed else 0
+        )
+        for pk in usage_count.ids
+    ]
+    write(Insert([counted], or_else=_COUNT_AGAIN))
+    write(Insert(added, or_else=_ADD_TO_IT))
+
+
+def _on_conflict(model: type[models.Model], by: str, change: str, *names: str) -> str:
+    """What becomes of a row that is there: `change` for each of these columns."""
+    table = model._meta.db_table
+    sets = (f'"{name}" = ' + change.format(own=f'{table}."{name}"', new=f'excluded."{name}"')
+            for name in names)  # fmt: skip
+    return f"ON CONFLICT ({by}) DO UPDATE SET {', '.join(sets)}"
+
+
+_COUNT_AGAIN = _on_conflict(
+    *(CountedRequest, "request_id", "{new}"),
+    *("counters", "number", "hour", "amount_base", "allowed", "taken_out_at"),
+)
+_ADD_TO_IT = _on_conflict(
+    *(VelocityBucket, "counter_id, hour", "{own} + {new}"),
+    *("count", "sum_base", "allowed_base"),
+)
 
 
 def take_out(request: ActionRequest, *, at: datetime) -> None:
     """The request ended without effect: take what it added out of its hour, once."""
     counted = _counted(request)
     if counted is not None:
-        _locked(Q(pk__in=counted.counters))
+        _lock(Q(pk__in=counted.counters))
         _take_out(counted, at)
 
 
@@ -215,7 +247,7 @@ def take_out_all(requests: Sequence[ActionRequest], *, at: datetime) -> None:
     counted = list(CountedRequest.objects.filter(request__in=requests, taken_out_at=None))
     if not counted:
         return
-    _locked(Q(pk__in={pk for one in counted for pk in one.counters}))
+    _lock(Q(pk__in={pk for one in counted for pk in one.counters}))
     CountedRequest.objects.filter(pk__in=[one.pk for one in counted]).update(taken_out_at=at)
     sums: dict[tuple[int, datetime], list[int]] = {}
     for one in counted:
@@ -237,7 +269,7 @@ def no_longer_unseen(request: ActionRequest) -> None:
     counted = _counted(request)
     if counted is None or not counted.allowed:
         return
-    _locked(Q(pk__in=counted.counters))
+    _lock(Q(pk__in=counted.counters))
     counted.allowed = False
     counted.save(update_fields=["allowed"])
     _of(counted).update(allowed_base=F("allowed_base") - counted.amount_base)
@@ -269,80 +301,53 @@ def _any_of(keys: Mapping[VelocityScope, str | Given]) -> Q:
     return which
 
 
-def _lock(which: Q) -> models.QuerySet[VelocityCounter]:
-    """The counters, to be locked in the one order everybody uses."""
+def _lock(which: Q) -> None:
+    """Lock the counters, in the one order everybody uses."""
     found = VelocityCounter.objects.select_for_update(no_key=True).filter(which)
-    return found.order_by("scope", "key")
+    list(found.order_by("scope", "key").values_list("pk"))
 
 
-def _locked(which: Q) -> dict[int, VelocityCounter]:
-    return {counter.pk: counter for counter in _lock(which)}
+_OF_A_CANDIDATE = {scope: Given(scope.value) for scope in VelocityScope}
+
+_IDS: Prepared[tuple[int]] = Prepared(
+    lambda: VelocityCounter.objects.filter(_any_of(_OF_A_CANDIDATE)).values_list("pk")
+)
 
 
-_HELD = Prepared(lambda: _lock(_any_of({scope: Given(scope.value) for scope in VelocityScope})))
-"""The four of a candidate."""
+def _by_name(keys: Mapping[VelocityScope, str]) -> dict[str, str]:
+    return {scope.value: key for scope, key in keys.items()}
 
 
-def _windows(
-    counters: Mapping[int, VelocityCounter], keys: Mapping[VelocityScope, str], at: datetime
-) -> dict[VelocityScope, Window]:
-    if not counters:
-        return {}
-    found = {}
-    for pk, *figures in _sums_asked(counters, at).all():
-        counter = counters[pk]
-        scope = VelocityScope(counter.scope)
-        if keys.get(scope) == counter.key:
-            found[scope] = Window(*(int(figure) for figure in figures))
-    return found
+def _windows(keys: Mapping[VelocityScope, str], at: datetime) -> dict[VelocityScope, Window]:
+    return {
+        VelocityScope(scope): Window(*(int(figure) for figure in figures))
+        for scope, *figures in _sums_asked(keys, at).all()
+    }
 
 
-def _sums_asked(counters: Iterable[int], at: datetime) -> Question:
-    places = {f"counter{place}": pk for place, pk in enumerate(counters)}
-    return _sums(len(places)).asking(**places, day=since(DAY, at), month=since(MONTH, at))
+def _sums_asked(keys: Mapping[VelocityScope, str], at: datetime) -> Question:
+    return _SUMS.asking(**_by_name(keys), day=since(DAY, at), month=since(MONTH, at))
 
 
-@cache
-def _sums(counters: int) -> Prepared[tuple[int, ...]]:
-    """What so many counters hold, a row each."""
-    any_of = reduce(or_, (Q(counter=Given(f"counter{place}")) for place in range(counters)))
+def _sums() -> models.QuerySet[VelocityBucket, Any]:
+    """What the counters of a candidate hold, a row each."""
     day = Q(hour__gte=Given("day"))
-    return Prepared(
-        lambda: (
-            VelocityBucket.objects.filter(any_of, hour__gte=Given("month"))
-            .order_by()
-            .values_list("counter_id")
-            .annotate(
-                count_24h=Sum("count", filter=day, default=0),
-                sum_24h=Sum("sum_base", filter=day, default=0),
-                allowed_24h=Sum("allowed_base", filter=day, default=0),
-                count_30d=Sum("count", default=0),
-                sum_30d=Sum("sum_base", default=0),
-            )
+    of_candidate = reduce(
+        or_,
+        (Q(counter__scope=scope, counter__key=key) for scope, key in _OF_A_CANDIDATE.items()),
+    )
+    return (
+        VelocityBucket.objects.filter(of_candidate, hour__gte=Given("month"))
+        .order_by()
+        .values_list("counter__scope")
+        .annotate(
+            count_24h=Sum("count", filter=day, default=0),
+            sum_24h=Sum("sum_base", filter=day, default=0),
+            allowed_24h=Sum("allowed_base", filter=day, default=0),
+            count_30d=Sum("count", default=0),
+            sum_30d=Sum("sum_base", default=0),
         )
     )
 
 
-def _add(
-    counters: Iterable[int], hour: datetime, number: int, base_minor: int, allowed: int
-) -> None:
-    """One statement for all of them; the counters are held, so nobody else adds meanwhile."""
-    rows = [(pk, hour, number, base_minor, allowed) for pk in counters]
-    table = VelocityBucket._meta.db_table
-    own = connection.ops.quote_name("count")
-    values = ", ".join(["(%s, %s, %s, %s, %s)"] * len(rows))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} (counter_id, hour, {own}, sum_base, allowed_base)"  # noqa: S608 - our own names
-            f" VALUES {values} ON CONFLICT (counter_id, hour) DO UPDATE SET"
-            f" {own} = {table}.{own} + excluded.{own},"
-            f" sum_base = {table}.sum_base + excluded.sum_base,"
-            f" allowed_base = {table}.allowed_base + excluded.allowed_base",
-            [
-                connection.ops.adapt_datetimefield_value(value)
-                if isinstance(value, datetime)
-                else value
-                for row in rows
-                for value in row
-            ],
-        )
+_SUMS: Prepared[tuple[str, int, int, int, int, int]] = Prepared(_sums)

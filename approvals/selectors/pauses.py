@@ -18,6 +18,8 @@ from audit.lib.one_look import looks_once, once_a_page
 from audit.lib.prepared import Given, Prepared, Question
 from audit.selectors import events_about, events_of
 from connectors.connections import route_of
+from connectors.registry import UnknownActionType
+from connectors.registry import action_type as registered_type
 
 N = TypeVar("N", str, Given)
 
@@ -66,6 +68,16 @@ def what_stops(
         action_type=action_type, system=system, connection=connection
     )
     return _of_pause(pause) if pause else None
+
+
+def standing_asked(key: str, *, by_person: bool) -> list[Question]:
+    """What `what_stops` asks about an action of that type; nothing where there is no such type."""
+    try:
+        system = registered_type(key).system
+    except UnknownActionType:
+        return []
+    connection = _connection_of(key, system)
+    return [_STANDING[by_person].asking(action_type=key, system=system, connection=connection)]
 
 
 def stop_asked(request: ActionRequest) -> Question:

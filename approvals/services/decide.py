@@ -18,7 +18,6 @@ from approvals.domain.decision_context import (
     begin_decision,
     demand_proof,
     demand_reason,
-    demand_running_agent,
     record_decision,
     refusals_recorded,
 )
@@ -59,9 +58,8 @@ def approve(
     StalePage, AlreadyDecided, NotAuthorised, Paused, EvidenceMissing, ReasonRequired and
     StepUpRequired; then nothing has changed.
     """
-    context = begin_decision(request_id, decider, reviewed, as_step=as_step)
+    context = begin_decision(request_id, decider, reviewed, as_step=as_step, approving=True)
     request = context.request
-    demand_running_agent(request)
     gaps = evidence_gaps(request, context.policy, at=context.at)
     if gaps:
         raise EvidenceMissing(f"Cannot be approved. {' '.join(gap.sentence for gap in gaps)}")
@@ -71,7 +69,13 @@ def approve(
     required, reading = requirements_of(request), reading_of(request)
     given = given_approvals(request)
     decision = record_decision(
-        context, reviewed, DecisionVerdict.APPROVE, reason_code, comment, proof=proven
+        context,
+        reviewed,
+        DecisionVerdict.APPROVE,
+        reason_code,
+        comment,
+        proof=proven,
+        is_written_with_moves=True,
     )
     given.append(decision)
     if is_settled(required, given):

@@ -51,8 +51,7 @@ from approvals.services.verify import compare
 from audit.events import AuditCode
 from audit.lib.canonical import JsonObject
 from audit.lib.db import insert_one
-from audit.lib.prepared import Given, Prepared, asked_together
-from audit.lib.writes import Update, write_together
+from audit.lib.prepared import Given, NextKeys, Prepared, asked_together
 from audit.services import Entry, record
 from connectors.base import Action, Preview, Receipt
 from connectors.circuit import why_not_now
@@ -72,11 +71,11 @@ def execute(request_id: UUID) -> None:
     when the stored action is not the one that was approved; then it has ended and people know.
     """
     try:
-        action = _due_action(request_id)
+        action, at = _due_action(request_id)
         if action is not None and (held_back := _why_held_back(action)):
             logger.info(held_back, extra={"action_id": str(request_id)})
             return  # the sweeper tries again until the grant expires
-        claim = _claim(request_id, read_target(action)) if action else None
+        claim = _claim(request_id, read_target(action, at=at)) if action else None
     except IntegrityBroken as broken:
         integrity.end_approved(request_id, broken)
         raise
@@ -87,16 +86,19 @@ def execute(request_id: UUID) -> None:
         compare(request_id, claim.action, receipt, connection=claim.connection)
 
 
-def _due_action(request_id: UUID) -> Action | None:
-    """A look without a lock, to read the target before claiming. Everything is checked again."""
+def _due_action(request_id: UUID) -> tuple[Action | None, datetime]:
+    """A look without a lock, to read the target before claiming. Everything is checked again.
+
+    And when that was.
+    """
     due = _DUE.asking(request=request_id)
     with asked_together(due, versions_asked(), *rows_of(request_id, "contents")) as at:
         grant: Grant | None = due.first()
         if grant is None or not _may_run(grant, at) or not is_its_turn(grant.request):
-            return None
+            return None, at
         if not grant.is_break_glass and not may_begin(grant.window, grant.action_type, at):
-            return None
-        return action_of(grant.request)
+            return None, at
+        return action_of(grant.request), at
 
 
 def _why_held_back(action: Action) -> str:
@@ -134,6 +136,7 @@ def _claim(request_id: UUID, preview: Preview) -> Claim | None:
         usable_grant_asked(request),
         agent_locked_asked(request),
         *rows_of(request_id, "decisions"),
+        keys := NextKeys(Execution),
     ) as at:
         grant = usable_grant_of(request)
         if grant is None or not _may_run(grant, at) or not is_its_turn(request):
@@ -144,6 +147,7 @@ def _claim(request_id: UUID, preview: Preview) -> Claim | None:
             return None
         request.agent = agent_locked(request)
         approvers = lock_authority(request, grant)
+        drawn = keys.drawn()
     check = check_before_execution(request, grant, preview, approvers=approvers, at=at)
     if check.is_frozen or _is_held(check, grant, grant.window, at):
         return None
@@ -156,7 +160,7 @@ def _claim(request_id: UUID, preview: Preview) -> Claim | None:
     action = action_of(request)
     possible = may_be_done(request, preview.connection, at, restored=check.restored)
     forget_read(request)
-    moves = Moves(request, at)
+    moves = Moves(request, at, drawn)
     moves.store(_record_of(request, check, at))
     return begin(moves, grant, action, preview=preview, possible=possible)
 
@@ -276,7 +280,7 @@ def _finish(moves: Moves, execution: Execution, attempt: Attempt, receipt: Recei
     settles_after = action_type(moves.request.action_type).settles_after
     if settles_after:
         execution.read_back_at = moves.at + settles_after
-    write_together(Update.of(execution))
+    moves.change_on_record(execution)
     moves.take(
         moves.request.finish,
         AuditCode.EXECUTED,

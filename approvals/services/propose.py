@@ -25,6 +25,7 @@ from approvals.exceptions import (
 )
 from approvals.models import ActionRequest, Agent, Compensation
 from approvals.proposal import Proposal
+from approvals.selectors.pauses import standing_asked
 from approvals.selectors.requests import active_undo_of
 from approvals.services.agent_replies import withdraw
 from approvals.services.intake import leave_to_worker
@@ -32,7 +33,7 @@ from audit.actors import Actor
 from audit.events import AuditCode
 from audit.lib import db_clock
 from audit.lib.canonical import canonical, digest
-from audit.lib.prepared import Given, Prepared
+from audit.lib.prepared import Given, Prepared, asked_together
 from audit.services import record
 from policies.models import User
 
@@ -67,12 +68,17 @@ def propose(
     by a person (`requested_by`), unless their connector or everything is paused.
     """
     body_digest = digest(canonical(proposal.body))
-    known = _known(agent, idempotency_key, body_digest)
-    if known is not None:
-        return known
-    checked = check_proposal(
-        proposal, agent=agent, compensates=compensates, by_person=requested_by is not None
-    )
+    by_person = requested_by is not None
+    with asked_together(
+        _OF_KEY.asking(agent=agent.pk, key=idempotency_key),
+        *standing_asked(proposal.action_type, by_person=by_person),
+    ) as at:
+        known = _known(agent, idempotency_key, body_digest)
+        if known is not None:
+            return known
+        checked = check_proposal(
+            proposal, agent=agent, compensates=compensates, by_person=by_person
+        )
     new = NewRequest(
         checked.candidate,
         proposal,
@@ -82,12 +88,12 @@ def propose(
         requested_by=requested_by,
     )
     with _key_held(agent, idempotency_key, body_digest):
-        return _open(new, body_digest)
+        return _open(new, body_digest, at)
 
 
-def _open(new: NewRequest, body_digest: str) -> Proposed:
+def _open(new: NewRequest, body_digest: str, at: datetime) -> Proposed:
     compensates, candidate = new.compensates, new.candidate
-    preview = read_in_time(candidate.action)
+    preview = read_in_time(candidate.action, at=at)
     try:
         if preview is not None and new.stands_alone:
             opened = intake.open_at_once(new, preview)

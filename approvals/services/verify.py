@@ -18,8 +18,7 @@ from approvals.selectors.requests import action_of, is_asked, latest_execution_o
 from audit.events import AuditCode
 from audit.lib import db_clock
 from audit.lib.canonical import JsonObject, canonical
-from audit.lib.db import insert_one
-from audit.lib.prepared import Given, Prepared, asked_together
+from audit.lib.prepared import Given, NextKeys, Prepared, asked_together
 from audit.selectors import events_of
 from connectors.base import Action, ConnectorError, OutcomeUnknown, ReadBack, Receipt
 from connectors.registry import action_type, connector_for
@@ -124,14 +123,16 @@ def conclude(request_id: UUID, found: ReadBack, *, receipt: Receipt | None = Non
     if request.state not in (State.EXECUTED, State.OUTCOME_UNKNOWN):
         return
     latest = _LATEST.asking(request=request.pk)
-    with asked_together(latest, *rows_of(request.pk, "policy_decisions")) as at:
+    keys = NextKeys(Verification)
+    with asked_together(latest, keys, *rows_of(request.pk, "policy_decisions")) as at:
         execution: Execution
         (execution,) = latest.all()
         signs_off_itself = not is_asked(request, "sign_off")
+        moves = Moves(request, at, keys.drawn())
     if receipt is not None:
         execution.keep_receipt(receipt, at=at)
         execution.save()
-    verification = insert_one(
+    verification = moves.store_keyed(
         Verification(
             execution=execution,
             matches=found.matches,
@@ -141,16 +142,14 @@ def conclude(request_id: UUID, found: ReadBack, *, receipt: Receipt | None = Non
         )
     )
     if not found.matches:
-        move(
-            request,
-            request.refute,
-            AuditCode.VERIFICATION_FAILED,
-            actor=VERIFIER,
-            data={"reason": list(found.differences), "verification": verification.pk},
-        )
+        reason: JsonObject = {
+            "reason": list(found.differences),
+            "verification": verification.pk,
+        }
+        moves.take(request.refute, AuditCode.VERIFICATION_FAILED, VERIFIER, reason)
+        moves.write()
         notifications.incident(request)
         return
-    moves = Moves(request, at)
     data: JsonObject = {"verification": verification.pk, "receipt": execution.receipt_reference}
     moves.take(request.verify, AuditCode.VERIFIED, VERIFIER, data)
     if signs_off_itself:

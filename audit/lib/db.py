@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from typing import Any, TypeVar, cast
+from uuid import UUID
 
 from django.db import DatabaseError, connection, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -112,10 +113,60 @@ def insert_one(instance: M) -> M:
 
 
 @dataclass(frozen=True, slots=True)
+class Column:
+    """One field of a model, as it is written."""
+
+    field: models.Field[Any, Any]
+    quoted: str
+    as_they_are: frozenset[type]
+    """The kinds of values the field would hand to the driver as they are: it is not asked."""
+
+    def stored(self, value: Any, own: BaseDatabaseWrapper) -> Any:
+        """What the driver gets for a value of the field."""
+        if type(value) in self.as_they_are:
+            return value
+        return self.field.get_db_prep_save(value, own)
+
+    def stored_of(self, rows: Sequence[models.Model], own: BaseDatabaseWrapper) -> list[Any]:
+        """The same of each row. What is the same in the row before is converted once."""
+        stored: list[Any] = []
+        before: Any = object()
+        for one in rows:
+            value = self.field.pre_save(one, add=True)
+            stored.append(stored[-1] if value is before else self.stored(value, own))
+            before = value
+        return stored
+
+
+@cache
+def columns_of(model: type[models.Model]) -> dict[str, Column]:
+    """The columns of the model's table, by the names of their fields."""
+    return {
+        field.name: Column(field, f'"{field.column}"', _taken_as_they_are(field))
+        for field in model._meta.concrete_fields
+    }
+
+
+def _taken_as_they_are(field: models.Field[Any, Any]) -> frozenset[type]:
+    while isinstance(field, models.ForeignKey):
+        field = field.target_field
+    kinds = _TAKEN_BY_POSTGRES if is_postgres() else _TAKEN_BY_BOTH
+    return kinds.get(field.get_internal_type(), frozenset())
+
+
+_TAKEN_BY_BOTH: dict[str, frozenset[type]] = {
+    "CharField": frozenset({str, type(None)}),
+    "TextField": frozenset({str, type(None)}),
+    "BooleanField": frozenset({bool, type(None)}),
+}
+_TAKEN_BY_POSTGRES = _TAKEN_BY_BOTH | {"UUIDField": frozenset({UUID, type(None)})}
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
     """How rows of one model are written, in the words of SQL."""
 
-    fields: tuple[models.Field[Any, Any], ...]
+    columns: tuple[Column, ...]
     """All but a key that the database makes."""
     insert: str
     key: str
@@ -123,27 +174,24 @@ class Table:
 
     def places(self, rows: int) -> str:
         """For the values of that many rows."""
-        return ", ".join([f"({', '.join(['%s'] * len(self.fields))})"] * rows)
+        return ", ".join([f"({', '.join(['%s'] * len(self.columns))})"] * rows)
 
     def values(self, rows: Sequence[models.Model], own: BaseDatabaseWrapper) -> list[Any]:
         """What is stored of the rows, one after the other."""
-        return [
-            field.get_db_prep_save(field.pre_save(one, add=True), own)
-            for one in rows
-            for field in self.fields
-        ]
+        columns = [column.stored_of(rows, own) for column in self.columns]
+        return [value for row in zip(*columns, strict=True) for value in row]
 
 
 @cache
-def table_of(model: type[models.Model]) -> Table:
-    """How the model's rows are written."""
+def table_of(model: type[models.Model], *, keys_are_known: bool = False) -> Table:
+    """How the model's rows are written; `keys_are_known`: with keys drawn for them before."""
     key: Any = model._meta.pk
-    makes_keys = isinstance(key, models.AutoField)
-    fields: list[Any] = [f for f in model._meta.concrete_fields if not (makes_keys and f is key)]
-    columns = ", ".join(f'"{field.column}"' for field in fields)
+    makes_keys = isinstance(key, models.AutoField) and not keys_are_known
+    columns = [one for one in columns_of(model).values() if not (makes_keys and one.field is key)]
+    names = ", ".join(column.quoted for column in columns)
     return Table(
-        fields=tuple(fields),
-        insert=f'INSERT INTO "{model._meta.db_table}" ({columns}) VALUES',
+        columns=tuple(columns),
+        insert=f'INSERT INTO "{model._meta.db_table}" ({names}) VALUES',
         key=f'"{key.column}"',
         makes_keys=makes_keys,
     )

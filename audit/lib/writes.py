@@ -14,35 +14,42 @@ from typing import Any, TypeAlias
 from django.db import models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from audit.lib.db import is_postgres, table_of
+from audit.lib.db import Table, columns_of, is_postgres, table_of
+from audit.lib.statements import rows_of_statement
 
 Statement: TypeAlias = tuple[str, list[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """New rows of one model, which know their keys afterwards.
+    """New rows of one model, which know their keys afterwards, or all did before (`NextKeys`).
 
-    `unless_there`: what is there already is left as it is, and nobody learns new keys.
+    `unless_there`: what is there already is left as it is, and nobody learns new keys. `or_else` is
+    SQL that says what becomes of a row that is there.
     """
 
     rows: Sequence[models.Model]
     unless_there: bool = False
+    or_else: str = ""
 
     def statement(self, own: BaseDatabaseWrapper) -> Statement:
-        table = table_of(type(self.rows[0]))
-        conflict = "ON CONFLICT DO NOTHING " if self.unless_there else ""
+        table = self._table()
+        conflict = self.or_else or ("ON CONFLICT DO NOTHING" if self.unless_there else "")
         return (
-            f"{table.insert} {table.places(len(self.rows))} {conflict}RETURNING {table.key}",
+            f"{table.insert} {table.places(len(self.rows))} {conflict} RETURNING {table.key}",
             table.values(self.rows, own),
         )
 
     def has_written(self, keys: Sequence[Any], own: BaseDatabaseWrapper) -> None:
-        if table_of(type(self.rows[0])).makes_keys and not self.unless_there:
+        if self._table().makes_keys and not self.unless_there:
             for row, key in zip(self.rows, keys, strict=True):
                 row.pk = key
         for row in self.rows:
             row._state.adding, row._state.db = False, own.alias
+
+    def _table(self) -> Table:
+        first = self.rows[0]
+        return table_of(type(first), keys_are_known=first.pk is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +69,8 @@ class Update:
         """These fields of one stored row, all of them for none; only `where` it is as found."""
         key: Any = instance._meta.pk
         changed = names or [f.name for f in instance._meta.concrete_fields if f is not key]
-        fields = [_field(type(instance), name) for name in changed]
-        to = {field.name: field.pre_save(instance, add=False) for field in fields}
+        known = columns_of(type(instance))
+        to = {name: known[name].field.pre_save(instance, add=False) for name in changed}
         return cls(type(instance), {key.name: instance.pk, **where}, to)
 
     def statement(self, own: BaseDatabaseWrapper) -> Statement:
@@ -83,10 +90,14 @@ class Update:
     def _equal(
         self, values: Mapping[str, Any], own: BaseDatabaseWrapper
     ) -> tuple[list[str], list[Any]]:
-        fields = [(_field(self.model, name), value) for name, value in values.items()]
+        known = columns_of(self.model)
+        columns = [known[name] for name in values]
         return (
-            [f'"{field.column}" = %s' for field, _ in fields],
-            [field.get_db_prep_save(value, own) for field, value in fields],
+            [f"{column.quoted} = %s" for column in columns],
+            [
+                column.stored(value, own)
+                for column, value in zip(columns, values.values(), strict=True)
+            ],
         )
 
 
@@ -110,20 +121,10 @@ def _in_one(statements: Sequence[Statement], own: BaseDatabaseWrapper) -> Sequen
     """The keys of the rows each of them wrote."""
     parts = ", ".join(f"part{n} AS ({sql})" for n, (sql, _) in enumerate(statements))
     keys = ", ".join(f"ARRAY(TABLE part{n})" for n in range(len(statements)))
-    with own.cursor() as cursor:
-        cursor.execute(
-            f"WITH {parts} SELECT {keys}",
-            [value for _, values in statements for value in values],
-        )
-        row: Sequence[Sequence[Any]] = cursor.fetchone()
+    every = [value for _, values in statements for value in values]
+    (row,) = rows_of_statement(f"WITH {parts} SELECT {keys}", every, own)
     return row
 
 
 def _alone(statement: Statement, own: BaseDatabaseWrapper) -> list[Any]:
-    with own.cursor() as cursor:
-        cursor.execute(*statement)
-        return [key for (key,) in cursor.fetchall()]
-
-
-def _field(model: type[models.Model], name: str) -> Any:
-    return model._meta.get_field(name)
+    return [key for (key,) in rows_of_statement(*statement, own)]

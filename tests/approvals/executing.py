@@ -23,7 +23,7 @@ def plan(sandbox: Sandbox, fault: Fault, *, system: str = "payments") -> None:
 
 def claimed(request: ActionRequest) -> Claim:
     """The right to call out once, as a worker gets it."""
-    action = _due_action(request.pk)
+    action, _ = _due_action(request.pk)
     assert action is not None
     claim = _claim(request.pk, read_target(action))
     assert claim is not None

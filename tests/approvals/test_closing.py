@@ -33,7 +33,7 @@ def undo(cast: Cast, original: ActionRequest) -> ActionRequest:
     """Its undo, which nobody knows the outcome of."""
     undo = propose_undo(original.pk, person=cast.oona).request
     approve(undo, cast.otto)
-    action = _due_action(undo.pk)
+    action, _ = _due_action(undo.pk)
     assert action is not None
     claim = _claim(undo.pk, read_target(action))
     assert claim is not None

@@ -161,7 +161,7 @@ def test_an_effect_that_differs_is_an_incident_a_person_resolves(
 
 def stop_before_reading_back(request: ActionRequest) -> None:
     """The worker dies between keeping the receipt and reading the effect back."""
-    action = _due_action(request.pk)
+    action, _ = _due_action(request.pk)
     assert action is not None
     claim = _claim(request.pk, read_target(action))
     assert claim is not None
@@ -171,7 +171,7 @@ def stop_before_reading_back(request: ActionRequest) -> None:
 def test_what_ran_out_between_the_look_and_the_claim_does_not_run(cast: Cast) -> None:
     request = make_crm(cast)
     approve(request, cast.otto)
-    action = _due_action(request.pk)
+    action, _ = _due_action(request.pk)
     assert action is not None
     preview = read_target(action)
 

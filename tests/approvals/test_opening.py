@@ -138,7 +138,7 @@ def test_a_slow_target_and_a_quick_one_leave_the_same_rows(
 
     def by_a_worker() -> ActionRequest:
         with monkeypatch.context() as patched:
-            patched.setattr(proposing, "read_in_time", lambda action: None)
+            patched.setattr(proposing, "read_in_time", lambda action, **when: None)
             request = make_request(cast.agent, **PROPOSALS[named])
         assert request.state == "requested"
         continue_intake(request.pk)
@@ -261,7 +261,7 @@ def test_a_deadline_that_has_passed_is_refused_before_anybody_is_called(
     cast: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[Action] = []
-    monkeypatch.setattr(proposing, "read_in_time", read.append)
+    monkeypatch.setattr(proposing, "read_in_time", lambda action, **when: read.append(action))
 
     with pytest.raises(InvalidProposal):
         make_request(cast.agent, decide_by=db_clock.now())
@@ -288,7 +288,7 @@ def test_an_agent_paused_while_its_target_is_read_opens_nothing(
 ) -> None:
     read = proposing.read_in_time
 
-    def pausing(action: Action) -> Preview | None:
+    def pausing(action: Action, **when: Any) -> Preview | None:
         agents.pause_agent(cast.agent.pk, actor=INSTALLER, reason="odd behaviour")
         return read(action)
 
@@ -307,7 +307,7 @@ def test_the_same_key_is_still_running_while_the_target_is_read(
     read = proposing.read_in_time
     others: list[Any] = []
 
-    def asking_again(action: Action) -> Preview | None:
+    def asking_again(action: Action, **when: Any) -> Preview | None:
         others.append(client.propose(a_proposal(refund()), key="once"))
         others.append(client.propose(a_proposal(refund(amount="181.00")), key="once"))
         return read(action)

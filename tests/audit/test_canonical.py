@@ -5,9 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
 
 import pytest
 import rfc8785
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from audit.lib.canonical import canonical, digest, digest_of
 
@@ -81,3 +86,66 @@ def test_a_line_feed_never_survives_as_itself() -> None:
 def test_a_digest_is_the_sha_256_of_the_canonical_bytes() -> None:
     assert digest_of({"b": 1, "a": "é"}) == hashlib.sha256('{"a":"é","b":1}'.encode()).hexdigest()
     assert digest("") == hashlib.sha256(b"").hexdigest()
+
+
+class Word(StrEnum):
+    ONE = "one \N{EN DASH} two"
+
+
+class Count(int):
+    """An integer that spells itself otherwise."""
+
+    def __repr__(self) -> str:
+        return "many"
+
+
+NUMBERS_OF_ANY_KIND = st.one_of(
+    st.integers(-(2**54), 2**54),
+    st.floats(),
+    st.floats(0.00001, 0.001),
+    st.floats(1e14, 1e17),
+    st.integers(-3, 3).map(float),
+)
+VALUES = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        NUMBERS_OF_ANY_KIND,
+        st.text(),
+        st.text(st.characters()),  # lone surrogates too
+        st.sampled_from(Word),
+        st.integers(0, 9).map(Count),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner), st.tuples(inner, inner), st.dictionaries(st.text(), inner)
+    ),
+    max_leaves=12,
+)
+
+
+@given(VALUES)
+@example({"\U0001f600": 1, "\ufb33": 2})
+@example({"a": -0.0, "b": [-1.0]})
+@example({1: "no string"})
+def test_the_fast_way_gives_the_bytes_of_the_library_or_what_it_raises(value: object) -> None:
+    def answer(encode: Callable[[Any], str]) -> object:
+        try:
+            return encode(value)
+        except rfc8785.CanonicalizationError as refusal:
+            return type(refusal)
+        except UnicodeEncodeError as refusal:  # of a key
+            return type(refusal)
+
+    assert answer(canonical) == answer(lambda one: rfc8785.dumps(one).decode())
+
+
+@pytest.mark.parametrize(
+    "value", [{"b": [1, "\u20ac", None], "a": 0.93}, {"confidence": -1.0}, {"kind": Word.ONE}]
+)
+def test_what_proposals_are_made_of_goes_the_fast_way(
+    value: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spelled = rfc8785.dumps(value).decode()
+    monkeypatch.delattr(rfc8785, "dumps")
+
+    assert canonical(value) == spelled
