@@ -219,12 +219,13 @@ def _connectors() -> Iterator[CheckMessage]:
                 )
             elif "://" not in value or is_trusted_relay(value):
                 continue
-            elif value.startswith("http://"):
+            elif value.startswith(("http://", "ldap://")):
                 yield _error(
                     18,
-                    f"{variable_of(system, name)} begins with http://, where others read along.",
-                    "Write https://. For a relay or sidecar of your own that adds TLS, put its "
-                    "host, as written there, in TRUSTED_RELAYS.",
+                    f"{variable_of(system, name)} begins with {value.partition(':')[0]}://, where "
+                    "others read along.",
+                    "Write https:// or ldaps://. For a relay or sidecar of your own that adds "
+                    "TLS, put its host, as written there, in TRUSTED_RELAYS.",
                 )
             elif is_sandbox(value):
                 yield _error(

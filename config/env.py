@@ -17,7 +17,9 @@ from zoneinfo import available_timezones
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env
 
+from connectors.addresses import variable_of
 from connectors.declared.files import EVERYBODYS, FolderError, names, product_files
+from connectors.protocols import PROTOCOLS
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -117,7 +119,8 @@ def systems_named(folders: Sequence[str]) -> tuple[str, ...]:
     """
     named: list[str] = env.list("SYSTEMS", [])
     own = {file.stem for folder in folders for file in Path(folder).glob("*.yaml")}
-    with_address = {name for name in product_files() if env.str(f"{name.upper()}_URL", "")}
+    known = {*product_files(), *PROTOCOLS}
+    with_address = {name for name in known if env.str(f"{name.upper()}_URL", "")}
     return tuple(sorted({*named, *(with_address - own)} - EVERYBODYS))
 
 
@@ -160,6 +163,12 @@ def systems_from_environment(
             "token": value("LOGISTICS_TOKEN", "logistics-sandbox"),
         },
     }
+    for name in PROTOCOLS.keys() & set(named):
+        protocol = PROTOCOLS[name]
+        stated = filter(None, (*protocol.values, protocol.secret))
+        known[name] = {
+            one: env.str(variable_of(name, one), protocol.defaults.get(one, "")) for one in stated
+        }
     try:
         others = [name for name in names(folders, named) if name not in known]
     except FolderError as error:

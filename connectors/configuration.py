@@ -13,10 +13,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from connectors import http
 from connectors.adapters.email.client import SMTP_PORTS, SmtpClient
+from connectors.adapters.ldap.client import LDAP_PORTS, LdapClient
 from connectors.adapters.records.client import RecordsClient, with_driver
 
 _ADDRESSES = ("base_url", "url", "archive_url")
 _HTTP_SCHEMES = ("http", "https")
+_SCHEMES = {("email", "url"): tuple(SMTP_PORTS), ("ldap", "url"): tuple(LDAP_PORTS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ def _addresses(values: Mapping[str, str]) -> dict[str, str]:
 def _why_unusable(system: str, name: str, address: str) -> str:
     if system == "records":
         return _no_database(address)
-    schemes = tuple(SMTP_PORTS) if (system, name) == ("email", "url") else _HTTP_SCHEMES
+    schemes = _SCHEMES.get((system, name), _HTTP_SCHEMES)
     if address != address.strip() or not address.isprintable():
         return "has spaces or control characters around or in it"
     try:
@@ -107,7 +109,13 @@ def _look_at_records(values: Mapping[str, str]) -> None:
     RecordsClient(values["url"]).ping()
 
 
+def _look_at_ldap(values: Mapping[str, str]) -> None:
+    with LdapClient(values["url"]).session():
+        pass
+
+
 _LOOKS: Mapping[str, Callable[[Mapping[str, str]], None]] = {
     "email": _look_at_mail,
+    "ldap": _look_at_ldap,
     "records": _look_at_records,
 }

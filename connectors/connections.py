@@ -26,6 +26,7 @@ from connectors.addresses import (
 from connectors.configuration import is_configured, unusable_values
 from connectors.credentials import CredentialMissing, read_credential
 from connectors.models import Binding, Connection, ConnectionState, CredentialSource
+from connectors.protocols import PROTOCOLS
 
 KNOWN_FOR = 3.0
 """Seconds for which a process takes what it knows of connections as true."""
@@ -37,15 +38,18 @@ _NO_SECRET = "no-credential"  # noqa: S105 - stands for one; nothing is sent wit
 
 def names_of(system: str) -> tuple[str, ...]:
     """What a connection of that system has to state, the address first."""
-    return _NAMES.get(system, ("base_url",))
+    protocol = PROTOCOLS.get(system)
+    return protocol.values if protocol else _NAMES.get(system, ("base_url",))
 
 
 def secret_of(system: str) -> str:
     """The name under which its connector gets the credential; "": within the address."""
-    return _SECRET.get(system, "token")
+    protocol = PROTOCOLS.get(system)
+    return protocol.secret if protocol else _SECRET.get(system, "token")
 
 
 _NAME = re.compile(r"\A[a-z][a-z0-9-]{0,31}\Z", re.ASCII)
+_NO_ADDRESSES = frozenset({"groups", "users", "disabled_by"})
 _MAIL = re.compile(r"\A[^@\s]++@[^@\s]++\Z")
 _SECRETIVE = ("pass", "key", "token", "secret")
 
@@ -64,6 +68,8 @@ def why_refused(system: str, name: str, value: str, *, has_credential: bool) -> 
         return "Every connection of this system needs one."
     if name == "sender":
         return "" if _MAIL.match(value) else "Write a mail address."
+    if name in _NO_ADDRESSES:
+        return "" if value.isprintable() else "It has control characters in it."
     for found in unusable_values({system: {name: value}}):
         return f"It {found.reason}."
     try:
@@ -81,8 +87,8 @@ def why_refused(system: str, name: str, value: str, *, has_credential: bool) -> 
         return f"Name the user who signs in with the credential: {parts.scheme}://user@host."
     if settings.DEBUG or settings.DEMO or is_trusted_relay(value):
         return ""
-    if parts.scheme == "http":
-        return "Write https://, or put the host of your own relay in TRUSTED_RELAYS."
+    if parts.scheme in {"http", "ldap"}:
+        return f"Write {parts.scheme}s://, or put the host of your own relay in TRUSTED_RELAYS."
     return "It leads to this machine or to nobody's system." if is_sandbox(value) else ""
 
 

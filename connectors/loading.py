@@ -16,6 +16,8 @@ from audit.lib.money import Money
 from audit.lib.yaml_source import YamlError
 from connectors.adapters.email import actions as email
 from connectors.adapters.email.connector import EmailConnector, Recipient
+from connectors.adapters.ldap import actions as ldap
+from connectors.adapters.ldap.connector import LdapConnector
 from connectors.adapters.payments import actions as payments
 from connectors.adapters.payments.connector import PaymentsConnector
 from connectors.adapters.payments.transfers import PurchaseOrder
@@ -53,7 +55,8 @@ def load(folders: tuple[str, ...], named: tuple[str, ...] = ()) -> Registered:
     Raises SystemsError with everything that is wrong with any of them.
     """
     problems: list[str] = []
-    found = [*_IN_PYTHON, *_in_files(folders, named, problems), *_in_packages(problems)]
+    vendors = (system for system in _OF_VENDORS if system.name in named)
+    found = [*_IN_PYTHON, *vendors, *_in_files(folders, named, problems), *_in_packages(problems)]
     by_name: dict[str, System] = {}
     by_key: dict[str, ActionType] = {}
     for system in found:
@@ -152,6 +155,12 @@ def _records(config: Settings) -> Connector:
     return RecordsConnector(config["records"]["url"])
 
 
+def _ldap(config: Settings) -> Connector:
+    values = config["ldap"]
+    return LdapConnector(values["url"], values["groups"], values["users"], values["disabled_by"])
+
+
+_OF_VENDORS = (System("ldap", "Directory (LDAP)", ldap.ACTION_TYPES, _ldap),)
 _IN_PYTHON = (
     System("payments", "Payments", payments.ACTION_TYPES, _payments),
     System("email", "E-mail", email.ACTION_TYPES, _email),

@@ -30,6 +30,11 @@ def postgres_folder() -> Path | None:
     return packaged[-1].parent if packaged else None
 
 
+def slapd() -> str | None:
+    """OpenLDAP's server: Debian keeps it off people's PATH."""
+    return shutil.which("slapd") or shutil.which("slapd", path="/usr/sbin:/usr/libexec")
+
+
 def of_environment(name: str) -> str | None:
     """A program that came with a Python package."""
     program = Path(sys.executable).parent / name

@@ -45,6 +45,17 @@ def _kinds() -> list[tuple[str, str]]:
     return [(kind.key, f"{kind.key}: {kind.title} ({kind.system})") for kind in found]
 
 
+_STATED = ("sender", "archive_url", "groups", "users", "disabled_by")
+"""What connections of some systems have to state beside their address."""
+
+
+def _stated(system: str | None = None) -> tuple[str, ...]:
+    """Those of that system; without one, of any system there is here."""
+    names = [system] if system else [name for name, _ in _systems()]
+    known = {value for name in names for value in names_of(name)}
+    return tuple(name for name in _STATED if name in known)
+
+
 class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable when run
     """Where it leads, where its credential is, who answers for it, what goes through it."""
 
@@ -64,6 +75,24 @@ class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscrip
         label="Archive",
         widget=UnfoldAdminTextInputWidget,
         help_text="Mail only: where a sent mail is found again.",
+    )
+    groups = forms.CharField(
+        required=False,
+        max_length=300,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="LDAP only: what all groups are below, such as ou=groups,dc=company,dc=example.",
+    )
+    users = forms.CharField(
+        required=False,
+        max_length=300,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="LDAP only: what all users are below, such as ou=people,dc=company,dc=example.",
+    )
+    disabled_by = forms.CharField(
+        required=False,
+        max_length=300,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="LDAP only: what a disabled user has, such as nsAccountLock=true.",
     )
     credential_source = forms.ChoiceField(
         required=False,
@@ -112,10 +141,11 @@ class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscrip
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         row = self.instance
+        for name in set(_STATED) - set(_stated(row.system if row.pk else None)):
+            self.fields.pop(name, None)
         if not row.pk:
             return
-        for name in {"system", "sender", "archive_url"} - set(names_of(row.system)):
-            self.fields.pop(name, None)
+        self.fields.pop("system", None)
         self.fields["kinds"].choices = [  # type: ignore[attr-defined]
             (key, label) for key, label in _kinds() if action_type(key).system == row.system
         ]
@@ -146,7 +176,7 @@ class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscrip
     def _terms(self, cleaned: dict[str, Any]) -> Terms:
         row = self.instance
         system = str(row.system if row.pk else cleaned["system"])
-        written = {name: cleaned.get(name, "").strip() for name in ("sender", "archive_url")}
+        written = {name: cleaned.get(name, "").strip() for name in _STATED}
         values = {name: value for name, value in written.items() if value}
         return Terms(
             name=str(row.name if row.pk else cleaned["name"]),
@@ -191,7 +221,7 @@ class ConnectionAdmin(MayWaitAdmin):
     list_before_template = "admin/approvals/connections_of_environment.html"
     change_form_outer_after_template = "admin/approvals/connection.html"
     fieldsets = (
-        (None, {"fields": ("name", "system", "address", "sender", "archive_url")}),
+        (None, {"fields": ("name", "system", "address")}),
         ("Credential", {"fields": ("credential_source", "credential_name")}),
         ("Use", {"fields": ("answers", "calls_per_minute", "kinds", "reason")}),
     )
@@ -216,7 +246,8 @@ class ConnectionAdmin(MayWaitAdmin):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
-            return self.fieldsets
+            first = ("name", "system", "address", *_stated())
+            return ((None, {"fields": first}), *self.fieldsets[1:])
         if self.has_change_permission(request, obj):
             stated = ("address", *names_of(obj.system)[1:])
             return ((None, {"fields": ("name", "system", *stated)}), *self.fieldsets[1:])

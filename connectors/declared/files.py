@@ -11,6 +11,8 @@ from collections.abc import Collection, Iterator, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
+from connectors.protocols import PROTOCOLS
+
 PRODUCT = Path(__file__).resolve().parent.parent / "systems"
 EVERYBODYS = frozenset({"changes", "directory", "logistics"})
 """The product's files that need not be named."""
@@ -35,8 +37,9 @@ def files(folders: Sequence[str], named: Collection[str] = ()) -> Iterator[Path]
     """
     ours = product_files()
     for name in named:
-        if name not in ours:
-            raise FolderError(f"SYSTEMS names {name}. There are: {', '.join(ours)}.")
+        if name not in ours and name not in PROTOCOLS:
+            known = ", ".join(sorted({*ours, *PROTOCOLS}))
+            raise FolderError(f"SYSTEMS names {name}. There are: {known}.")
     seen = {name: file for name, file in ours.items() if name in EVERYBODYS or name in named}
     yield from seen.values()
     for folder in map(Path, folders):

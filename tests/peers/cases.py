@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.peers import scim
+from tests.peers import ldap, scim
 
-CASES = (*scim.CASES,)
+CASES = (*scim.CASES, *ldap.CASES)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from pytest_django.fixtures import Settings
 
+from tests.peers.ldap import Ldap, slapd
 from tests.peers.peer import absent
 from tests.peers.scim import Scim, scim_server
 from tests.servers import NoServer
@@ -18,19 +21,38 @@ def _impatient(settings: Settings) -> None:
     settings.CONNECTOR_TIMEOUT = timedelta(seconds=2)
 
 
+def _once(start: Callable[[], AbstractContextManager[Any]]) -> Iterator[Any]:
+    """What it gives while it runs, or why it does not: whoever needs it is skipped, or fails."""
+    with ExitStack() as stack:
+        try:
+            yield stack.enter_context(start())
+        except NoServer as missing:
+            yield missing
+
+
+def _there(found: Any) -> Any:
+    if isinstance(found, NoServer):
+        absent(str(found))
+    return found
+
+
 @pytest.fixture(scope="session")
-def running_scim() -> Iterator[str | NoServer]:
-    try:
-        with scim_server() as address:
-            yield address
-    except NoServer as missing:
-        yield missing
+def running_scim() -> Iterator[Any]:
+    yield from _once(scim_server)
+
+
+@pytest.fixture(scope="session")
+def running_slapd() -> Iterator[Any]:
+    yield from _once(slapd)
 
 
 @pytest.fixture
-def scim(running_scim: str | NoServer, settings: Settings) -> Iterator[Scim]:
-    if isinstance(running_scim, NoServer):
-        absent(str(running_scim))
-    found = Scim(running_scim, settings)
+def scim(running_scim: Any, settings: Settings) -> Iterator[Scim]:
+    found = Scim(_there(running_scim), settings)
     yield found
     found.close()
+
+
+@pytest.fixture
+def ldap(running_slapd: Any, settings: Settings) -> Ldap:
+    return Ldap(_there(running_slapd), settings)

@@ -1,0 +1,1 @@
+"""Groups and accounts in a directory that speaks LDAP."""
