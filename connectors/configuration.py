@@ -13,8 +13,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from connectors import http
 from connectors.adapters.email.client import SMTP_PORTS, SmtpClient
+from connectors.adapters.iam.client import IamClient
 from connectors.adapters.ldap.client import LDAP_PORTS, LdapClient
 from connectors.adapters.records.client import RecordsClient, with_driver
+from connectors.addresses import with_password
 
 _ADDRESSES = ("base_url", "url", "archive_url")
 _HTTP_SCHEMES = ("http", "https")
@@ -58,7 +60,7 @@ def _addresses(values: Mapping[str, str]) -> dict[str, str]:
 
 
 def _why_unusable(system: str, name: str, address: str) -> str:
-    if system == "records":
+    if system == "records" or is_database(address):
         return _no_database(address)
     schemes = _SCHEMES.get((system, name), _HTTP_SCHEMES)
     if address != address.strip() or not address.isprintable():
@@ -71,6 +73,14 @@ def _why_unusable(system: str, name: str, address: str) -> str:
     if parts.scheme not in schemes:
         return f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}"
     return "" if host else "names no host"
+
+
+def is_database(address: str) -> bool:
+    """Whether it is the address of a database: of a system whose file lists tables."""
+    return address.partition("://")[0].partition("+")[0] in _DATABASES
+
+
+_DATABASES = frozenset({"postgresql", "sqlite", "mysql", "mariadb"})
 
 
 def _no_database(address: str) -> str:
@@ -89,7 +99,10 @@ def look_at(system: str, values: Mapping[str, str]) -> None:
 
     Raises ConnectorError, httpx.HTTPError, OSError or smtplib.SMTPException when it does not.
     """
-    _LOOKS.get(system, _look_at_http)(values)
+    if is_database(values.get("base_url", "")):
+        _look_at_database(values)
+    else:
+        _LOOKS.get(system, _look_at_http)(values)
 
 
 def _look_at_http(values: Mapping[str, str]) -> None:
@@ -105,8 +118,19 @@ def _look_at_mail(values: Mapping[str, str]) -> None:
     _look_at_http({"base_url": values["archive_url"]})
 
 
+def _look_at_database(values: Mapping[str, str]) -> None:
+    url, password = values["base_url"], values.get("token", "")
+    RecordsClient(with_password(url, password) if password else url).ping()
+
+
 def _look_at_records(values: Mapping[str, str]) -> None:
     RecordsClient(values["url"]).ping()
+
+
+def _look_at_iam(values: Mapping[str, str]) -> None:
+    with IamClient(values["base_url"], values["token"], values["allowed"]).session():
+        pass  # the library it needs is there
+    _look_at_http(values)
 
 
 def _look_at_ldap(values: Mapping[str, str]) -> None:
@@ -116,6 +140,7 @@ def _look_at_ldap(values: Mapping[str, str]) -> None:
 
 _LOOKS: Mapping[str, Callable[[Mapping[str, str]], None]] = {
     "email": _look_at_mail,
+    "iam": _look_at_iam,
     "ldap": _look_at_ldap,
     "records": _look_at_records,
 }

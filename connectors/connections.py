@@ -49,7 +49,7 @@ def secret_of(system: str) -> str:
 
 
 _NAME = re.compile(r"\A[a-z][a-z0-9-]{0,31}\Z", re.ASCII)
-_NO_ADDRESSES = frozenset({"groups", "users", "disabled_by"})
+_NO_ADDRESSES = frozenset({"allowed", "groups", "users", "disabled_by"})
 _MAIL = re.compile(r"\A[^@\s]++@[^@\s]++\Z")
 _SECRETIVE = ("pass", "key", "token", "secret")
 

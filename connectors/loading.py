@@ -16,6 +16,8 @@ from audit.lib.money import Money
 from audit.lib.yaml_source import YamlError
 from connectors.adapters.email import actions as email
 from connectors.adapters.email.connector import EmailConnector, Recipient
+from connectors.adapters.iam import actions as iam
+from connectors.adapters.iam.connector import IamConnector
 from connectors.adapters.ldap import actions as ldap
 from connectors.adapters.ldap.connector import LdapConnector
 from connectors.adapters.payments import actions as payments
@@ -24,6 +26,9 @@ from connectors.adapters.payments.transfers import PurchaseOrder
 from connectors.adapters.records import actions as records
 from connectors.adapters.records.client import RecordsClient
 from connectors.adapters.records.connector import RecordsConnector, customer_facts, customer_record
+from connectors.adapters.records.table_connector import TablesConnector
+from connectors.adapters.records.tables import describes_tables, parse_tables
+from connectors.addresses import with_password
 from connectors.base import Connector
 from connectors.catalogue import ActionType
 from connectors.declared.connector import DeclaredConnector
@@ -109,7 +114,11 @@ def _in_packages(problems: list[str]) -> Iterator[System]:
 
 def _declared(path: Path, problems: list[str]) -> Iterator[System]:
     try:
-        file = parse(path.read_text(encoding="utf-8"), path.stem)
+        content = path.read_text(encoding="utf-8")
+        if describes_tables(content):
+            yield _tables(content, path.stem)
+            return
+        file = parse(content, path.stem)
     except YamlError as error:
         problems += [f"{path}: {problem}" for problem in error.problems]
         return
@@ -123,6 +132,20 @@ def _declared(path: Path, problems: list[str]) -> Iterator[System]:
 
     kinds = tuple(operation.type for operation in file.operations)
     yield System(file.card.system, file.card.title, kinds, build, file.card)
+
+
+def _tables(content: str, name: str) -> System:
+    """The system whose file lists tables of a database. Raises YamlError."""
+    opened = parse_tables(content, name)
+
+    def build(config: Settings) -> Connector:
+        values = config[name]
+        password = values.get("token", "")
+        url = values["base_url"]
+        return TablesConnector(opened, with_password(url, password) if password else url)
+
+    kinds = tuple(one.type for one in opened.tables)
+    return System(name, opened.card.title, kinds, build, opened.card)
 
 
 def _payments(config: Settings) -> Connector:
@@ -160,7 +183,15 @@ def _ldap(config: Settings) -> Connector:
     return LdapConnector(values["url"], values["groups"], values["users"], values["disabled_by"])
 
 
-_OF_VENDORS = (System("ldap", "Directory (LDAP)", ldap.ACTION_TYPES, _ldap),)
+def _iam(config: Settings) -> Connector:
+    values = config["iam"]
+    return IamConnector(values["base_url"], values["token"], values["allowed"])
+
+
+_OF_VENDORS = (
+    System("iam", "AWS IAM", iam.ACTION_TYPES, _iam),
+    System("ldap", "Directory (LDAP)", ldap.ACTION_TYPES, _ldap),
+)
 _IN_PYTHON = (
     System("payments", "Payments", payments.ACTION_TYPES, _payments),
     System("email", "E-mail", email.ACTION_TYPES, _email),

@@ -22,6 +22,8 @@ class Protocol:
 
 
 PROTOCOLS: Mapping[str, Protocol] = {
+    # the credential is `access key id:secret`; `allowed` lists ARNs
+    "iam": Protocol(("base_url", "allowed"), secret="token"),  # noqa: S106 - a name
     "ldap": Protocol(
         ("url", "groups", "users", "disabled_by"),
         secret="",

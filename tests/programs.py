@@ -35,6 +35,13 @@ def slapd() -> str | None:
     return shutil.which("slapd") or shutil.which("slapd", path="/usr/sbin:/usr/libexec")
 
 
+def mariadb() -> tuple[str, str] | None:
+    """MariaDB's server, and what makes a folder of data for it."""
+    server = shutil.which("mariadbd") or shutil.which("mariadbd", path="/usr/sbin")
+    install = shutil.which("mariadb-install-db")
+    return (server, install) if server and install else None
+
+
 def of_environment(name: str) -> str | None:
     """A program that came with a Python package."""
     program = Path(sys.executable).parent / name

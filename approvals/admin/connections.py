@@ -45,7 +45,7 @@ def _kinds() -> list[tuple[str, str]]:
     return [(kind.key, f"{kind.key}: {kind.title} ({kind.system})") for kind in found]
 
 
-_STATED = ("sender", "archive_url", "groups", "users", "disabled_by")
+_STATED = ("sender", "archive_url", "allowed", "groups", "users", "disabled_by")
 """What connections of some systems have to state beside their address."""
 
 
@@ -75,6 +75,13 @@ class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscrip
         label="Archive",
         widget=UnfoldAdminTextInputWidget,
         help_text="Mail only: where a sent mail is found again.",
+    )
+    allowed = forms.CharField(
+        required=False,
+        max_length=300,
+        label="ARNs",
+        widget=UnfoldAdminTextInputWidget,
+        help_text="AWS IAM only: the groups, users and policies that may be named, with * for any.",
     )
     groups = forms.CharField(
         required=False,

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.peers import ldap, scim
+from tests.peers import iam, ldap, scim, sql
 
-CASES = (*scim.CASES, *ldap.CASES)
+CASES = (*scim.CASES, *ldap.CASES, *sql.CASES, *iam.CASES)

@@ -33,7 +33,8 @@ def changed_fields(params: JsonObject) -> JsonObject:
     return fields
 
 
-def _listed(params: JsonObject) -> str:
+def listed(params: JsonObject) -> str:
+    """The new values by column, in words."""
     return ", ".join(
         f"{name} to {quoted(str(value), shown=60)}"
         for name, value in sorted(changed_fields(params).items())
@@ -94,7 +95,7 @@ CRM_UPDATE = ActionType(
         }
     ),
     target=_account,
-    effect=lambda params: f"In {_account(params)}, set {_listed(params)}.",
+    effect=lambda params: f"In {_account(params)}, set {listed(params)}.",
     undo="The earlier values can be set again (crm.update).",
     at_most_once=_AT_MOST_ONCE,
     protected=frozenset({"record"}),
@@ -130,7 +131,7 @@ ORDER_CORRECT = ActionType(
         }
     ),
     target=lambda params: f"order {text(params, 'order')}",
-    effect=lambda params: f"In order {text(params, 'order')}, set {_listed(params)}.",
+    effect=lambda params: f"In order {text(params, 'order')}, set {listed(params)}.",
     undo="The earlier values can be set again (order.correct).",
     at_most_once=_AT_MOST_ONCE,
     protected=frozenset({"order"}),

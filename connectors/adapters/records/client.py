@@ -29,6 +29,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects.mysql import VARCHAR
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 
@@ -37,6 +38,8 @@ from connectors import http
 from connectors.base import ConnectorError, OutcomeUnknown
 
 METADATA = MetaData()
+_EXACT = String(200).with_variant(VARCHAR(200, collation="utf8mb4_bin"), "mysql", "mariadb")
+"""Text that is compared letter by letter; MariaDB would not tell "k" from "K"."""
 
 ACCOUNTS = Table(
     "accounts",
@@ -114,7 +117,7 @@ DRAFTS = Table(
 APPLIED_CHANGES = Table(
     "applied_changes",
     METADATA,
-    Column("key", String(200), primary_key=True),
+    Column("key", _EXACT, primary_key=True),
     Column("kind", String(80), nullable=False),
     Column("record", String(80), nullable=False),
     Column("before", Text, nullable=False),
@@ -144,16 +147,16 @@ class RecordsClient:
 
     def ping(self) -> None:
         """Ask the database anything; raises ConnectorError when it does not answer."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             connection.execute(select(1))
 
     def row(self, table: Table, record: str) -> Row:
         """The record as it is now; raises ConnectorError(permanent=True) when there is none."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return find(connection, table, record)
 
     def account_by_email(self, address: str) -> Row | None:
-        with self._reading() as connection:
+        with self.reading() as connection:
             query = select(ACCOUNTS).where(ACCOUNTS.c.email == address.lower())
             found = connection.execute(query).mappings().first()
         return dict(found) if found else None
@@ -167,23 +170,23 @@ class RecordsClient:
         return self._if_there(DEALS, account=account)
 
     def _if_there(self, table: Table, **key: str) -> Row | None:
-        with self._reading() as connection:
+        with self.reading() as connection:
             if not inspect(connection).has_table(table.name):
                 return None
             found = connection.execute(select(table).filter_by(**key)).mappings().first()
         return dict(found) if found else None
 
     def exists(self, table: Table, **values: str) -> bool:
-        with self._reading() as connection:
+        with self.reading() as connection:
             query = select(table).filter_by(**values)
             return connection.execute(query).first() is not None
 
     def applied(self, key: str) -> Change | None:
         """The change made under that key, or None when none was."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             query = select(APPLIED_CHANGES).where(APPLIED_CHANGES.c.key == key)
             found = connection.execute(query).mappings().first()
-        if found is None:
+        if found is None or found["key"] != key:  # a table made by hand may have another collation
             return None
         return Change(found["record"], json.loads(found["before"]), json.loads(found["after"]))
 
@@ -236,7 +239,8 @@ class RecordsClient:
             return made
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[Connection]:
+        """A connection to read by; raises ConnectorError when the database cannot be used."""
         with self._connected() as connection:
             try:
                 yield connection
@@ -276,8 +280,12 @@ def only(row: Mapping[str, Any], names: Mapping[str, object]) -> Row:
 
 
 def with_driver(url: URL) -> URL:
-    """Plain postgresql:// means psycopg 3 here, the driver this project installs."""
-    return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
+    """Plain addresses mean the drivers this project installs: psycopg 3 and PyMySQL."""
+    driver = _DRIVERS.get(url.drivername)
+    return url.set(drivername=f"{url.drivername}+{driver}") if driver else url
+
+
+_DRIVERS = {"postgresql": "psycopg", "mysql": "pymysql", "mariadb": "pymysql"}
 
 
 def _timeouts(url: URL, seconds: float) -> dict[str, Any]:

@@ -8,9 +8,13 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from sqlalchemy.schema import CreateTable
 
 from audit.lib.yaml_source import YamlError
+from connectors.adapters.records.client import APPLIED_CHANGES
+from connectors.adapters.records.tables import TableFile, describes_tables, parse_tables
 from connectors.base import Action, ConnectorError
+from connectors.catalogue import ActionType
 from connectors.connections import route_of
 from connectors.declared.file import Operation, SystemFile
 from connectors.declared.files import FolderError, files, packaged, product_files
@@ -32,7 +36,11 @@ class Command(BaseCommand):
     def handle(self, *args: Any, name: str, live: bool, **options: Any) -> None:
         path = _path_of(name)
         try:
-            file = parse(path.read_text(encoding="utf-8"), path.stem)
+            content = path.read_text(encoding="utf-8")
+            if describes_tables(content):
+                self._say_tables(parse_tables(content, path.stem), live)
+                return
+            file = parse(content, path.stem)
         except YamlError as error:
             raise CommandError(f"{path}\n{error}") from error
         except (OSError, UnicodeDecodeError) as error:
@@ -43,6 +51,25 @@ class Command(BaseCommand):
             self.stdout.write(f"  {_line(operation)}")
         if live:
             self._try(file)
+
+    def _say_tables(self, file: TableFile, live: bool) -> None:
+        self.stdout.write(f"{file.card.title} ({file.card.system}): no mistakes.")
+        for one in file.tables:
+            columns = ", ".join(one.columns)
+            held = one.version or "the columns changed"
+            self.stdout.write(f"  {one.type.key}: {one.name} ({columns}); keyed, held to {held}")
+        self.stdout.write("  Beside them it needs a table for the keys of what was done:")
+        self.stdout.write(str(CreateTable(APPLIED_CHANGES)).strip())
+        if live:
+            self._probe(file.tables[0].type)
+
+    def _probe(self, kind: ActionType) -> None:
+        route = route_of(kind.key, kind.system)
+        if route is None:
+            raise CommandError(f"{kind.system} is not configured: it has no address.")
+        if problem := probe(route):
+            raise CommandError(problem)
+        self.stdout.write(f"  {route.address}: answers.")
 
     def _try(self, file: SystemFile) -> None:
         problems = []

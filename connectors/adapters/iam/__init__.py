@@ -1,0 +1,1 @@
+"""Members, policies and access keys in AWS IAM."""
