@@ -219,7 +219,7 @@ def _connectors() -> Iterator[CheckMessage]:
                 )
             elif "://" not in value or is_trusted_relay(value):
                 continue
-            elif value.startswith(("http://", "ldap://")):
+            elif value.startswith(("http://", "imap://", "ldap://")):
                 yield _error(
                     18,
                     f"{variable_of(system, name)} begins with {value.partition(':')[0]}://, where "

@@ -13,6 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from connectors import http
 from connectors.adapters.email.client import SMTP_PORTS, SmtpClient
+from connectors.adapters.email.connector import archive_at
+from connectors.adapters.email.imap import IMAP_PORTS, ImapArchive
 from connectors.adapters.iam.client import IamClient
 from connectors.adapters.ldap.client import LDAP_PORTS, LdapClient
 from connectors.adapters.records.client import RecordsClient, with_driver
@@ -20,7 +22,11 @@ from connectors.addresses import with_password
 
 _ADDRESSES = ("base_url", "url", "archive_url")
 _HTTP_SCHEMES = ("http", "https")
-_SCHEMES = {("email", "url"): tuple(SMTP_PORTS), ("ldap", "url"): tuple(LDAP_PORTS)}
+_SCHEMES = {
+    ("email", "archive_url"): (*_HTTP_SCHEMES, *IMAP_PORTS),
+    ("email", "url"): tuple(SMTP_PORTS),
+    ("ldap", "url"): tuple(LDAP_PORTS),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +121,11 @@ def _look_at_http(values: Mapping[str, str]) -> None:
 
 def _look_at_mail(values: Mapping[str, str]) -> None:
     SmtpClient(values["url"], values["sender"]).greet()
-    _look_at_http({"base_url": values["archive_url"]})
+    archive = archive_at(values["archive_url"])
+    if isinstance(archive, ImapArchive):
+        archive.greet()
+    else:
+        _look_at_http({"base_url": values["archive_url"]})
 
 
 def _look_at_database(values: Mapping[str, str]) -> None:

@@ -87,7 +87,7 @@ def why_refused(system: str, name: str, value: str, *, has_credential: bool) -> 
         return f"Name the user who signs in with the credential: {parts.scheme}://user@host."
     if settings.DEBUG or settings.DEMO or is_trusted_relay(value):
         return ""
-    if parts.scheme in {"http", "ldap"}:
+    if parts.scheme in {"http", "imap", "ldap"}:
         return f"Write {parts.scheme}s://, or put the host of your own relay in TRUSTED_RELAYS."
     return "It leads to this machine or to nobody's system." if is_sandbox(value) else ""
 
@@ -224,6 +224,9 @@ def _route_of_row(row: Connection) -> Route:
     elif secret:
         address = names_of(row.system)[0]
         secrets[address] = with_password(values[address], secret)
+        archive = values.get("archive_url", "")
+        if archive.startswith("imap") and urlsplit(archive).username:  # the same account reads it
+            secrets["archive_url"] = with_password(archive, secret)
     return Route(
         name=row.name,
         system=row.system,

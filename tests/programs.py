@@ -42,6 +42,11 @@ def mariadb() -> tuple[str, str] | None:
     return (server, install) if server and install else None
 
 
+def dovecot() -> str | None:
+    """The IMAP server, with what serves IMAP."""
+    return shutil.which("dovecot") or shutil.which("dovecot", path="/usr/sbin")
+
+
 def of_environment(name: str) -> str | None:
     """A program that came with a Python package."""
     program = Path(sys.executable).parent / name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from pytest_django.fixtures import Settings
 from tests.peers import sql
 from tests.peers.iam import Iam, moto
 from tests.peers.ldap import Ldap, slapd
+from tests.peers.mail import Mail, mail_servers
 from tests.peers.peer import absent
 from tests.peers.scim import Scim, scim_server
 from tests.servers import NoServer
@@ -95,6 +97,19 @@ def iam(running_moto: Any, settings: Settings) -> Iterator[Iam]:
     found = Iam(_there(running_moto), settings)
     yield found
     found.close()
+
+
+@pytest.fixture(scope="session")
+def running_mail() -> Iterator[Any]:
+    yield from _once(mail_servers)
+
+
+@pytest.fixture
+def mail(running_mail: Any, settings: Settings) -> Mail:
+    found: Mail = replace(_there(running_mail), settings=settings)
+    found.journal.taken = 0
+    found.configure()
+    return found
 
 
 @pytest.fixture

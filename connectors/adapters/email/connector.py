@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from audit.lib.canonical import JsonValue, digest_of
 from connectors.adapters.email.client import ArchiveClient, SmtpClient, message_id_for, plain_body
+from connectors.adapters.email.imap import IMAP_PORTS, ImapArchive
 from connectors.base import (
     Action,
     ConnectorError,
@@ -34,6 +35,11 @@ FindRecipient = Callable[[str], Recipient | None]
 """Looks a customer up by e-mail address; raises ConnectorError when it cannot tell."""
 
 
+def archive_at(url: str) -> ArchiveClient | ImapArchive:
+    """Where sent mails are found again: a mailbox over IMAP, or an archive over HTTP."""
+    return ImapArchive(url) if url.partition("://")[0] in IMAP_PORTS else ArchiveClient(url)
+
+
 class EmailConnector(DispatchingConnector):
     """SMTP out, archive in. Repeating a send sends twice; its Message-ID is our mark."""
 
@@ -42,12 +48,14 @@ class EmailConnector(DispatchingConnector):
     def __init__(
         self, url: str, sender: str, archive_url: str, find_recipient: FindRecipient
     ) -> None:
-        smtp, archive = SmtpClient(url, sender), ArchiveClient(archive_url)
+        smtp, archive = SmtpClient(url, sender), archive_at(archive_url)
         super().__init__({"email.send": _Sending(smtp, archive, find_recipient)})
 
 
 class _Sending:
-    def __init__(self, smtp: SmtpClient, archive: ArchiveClient, find: FindRecipient) -> None:
+    def __init__(
+        self, smtp: SmtpClient, archive: ArchiveClient | ImapArchive, find: FindRecipient
+    ) -> None:
         self._smtp = smtp
         self._archive = archive
         self._find_recipient = find
