@@ -140,7 +140,10 @@ class Database:
         if self.is_file:  # what keeps a file closed is the operating system
             self.configure(base_url=f"sqlite:////nowhere/{self.secret}.sqlite3")
         else:
-            self.configure(token=self.secret)
+            # a private PostgreSQL trusts whoever names a role it has, so this is none
+            parts = make_url(self.url)
+            address = f"{parts.drivername}://stranger@{parts.host}:{parts.port}/erp"
+            self.configure(base_url=address, token=self.secret)
 
     @contextmanager
     def losing(self, case: Case, loss: str) -> Iterator[Proxy]:
