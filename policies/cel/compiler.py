@@ -237,10 +237,12 @@ def language(parameters: Parameters = (), *, with_case: bool = False) -> Languag
     return Language(parameters, with_case=with_case)
 
 
+@lru_cache(maxsize=512)
 def compile_clause(text: str, parameters: Parameters = (), *, with_case: bool = False) -> Condition:
     """Compile and type-check one clause; raises ClauseError with position and advice.
 
-    `with_case` is for clauses of rules that name their action types.
+    `with_case` is for clauses of rules that name their action types. What was compiled last is
+    kept, about two policies' clauses: static checks ask for each clause dozens of times.
     """
     return language(parameters, with_case=with_case).compile(text)
 
