@@ -85,6 +85,7 @@ class AuditCode(StrEnum):
     CONNECTION_SET = "connection.set"
     CONNECTION_UNBOUND = "connection.unbound"
     CONNECTION_REMOVED = "connection.removed"
+    CONNECTION_SIGNED_IN = "connection.signed_in"
 
     # Agents and their keys.
     AGENT_REGISTERED = "agent.registered"
@@ -218,6 +219,9 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.CONNECTION_SET: _Meaning("{actor} set connection {name} to {address}", Personal.FREE_TEXT),
     _C.CONNECTION_UNBOUND: _Meaning("{action_types} go through {to} from now on", Personal.NONE),
     _C.CONNECTION_REMOVED: _Meaning("{actor} removed connection {name}", Personal.FREE_TEXT),
+    _C.CONNECTION_SIGNED_IN: _Meaning(
+        "{actor} agreed to the account {proposed_by} signed in to for {name}", Personal.FREE_TEXT
+    ),
     _C.AGENT_REGISTERED: _Meaning("{actor} registered agent {name}", Personal.STAFF),
     _C.AGENT_CHANGED: _Meaning("{actor} changed {fields}", Personal.STAFF),
     _C.AGENT_PAUSED: _Meaning("{actor} paused the agent: {reason}", Personal.FREE_TEXT),

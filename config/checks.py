@@ -23,6 +23,9 @@ _SANDBOX_CREDENTIALS = frozenset(
     {"sk_test_sandbox", "directory-sandbox", "changes-sandbox", "logistics-sandbox"}
 )
 LEASE_MARGIN = timedelta(seconds=5)
+LONGEST_CALL = 3
+"""Connector timeouts that a call takes at most: signing in first, the write, and a new token where
+the system refused the one it was shown."""
 """What a worker needs before and after the call, with the lease still its own."""
 
 
@@ -102,12 +105,12 @@ def _pooler() -> Iterator[CheckMessage]:
 
 def _time_zones() -> Iterator[CheckMessage]:
     lease = settings.EXECUTION_LEASE
-    if lease <= settings.CONNECTOR_TIMEOUT + LEASE_MARGIN:
+    if lease <= LONGEST_CALL * settings.CONNECTOR_TIMEOUT + LEASE_MARGIN:
         yield _error(
             11,
             "The execution lease ends before a call to the outside may.",
-            "EXECUTION_LEASE_SECONDS must exceed CONNECTOR_TIMEOUT_SECONDS by more than "
-            f"{int(LEASE_MARGIN.total_seconds())}, or two workers may hold one execution.",
+            f"EXECUTION_LEASE_SECONDS must exceed {LONGEST_CALL} CONNECTOR_TIMEOUT_SECONDS by more "
+            f"than {int(LEASE_MARGIN.total_seconds())}, or two workers may hold one execution.",
         )
     limit = timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT)
     if not settings.CONNECTOR_TIMEOUT < limit < lease:

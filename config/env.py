@@ -62,6 +62,11 @@ def a_secret(name: str, *, needed: bool) -> str:
     return value
 
 
+def a_key(name: str) -> str:
+    """A key nobody can guess, for what not every installation has; "" where it is not set."""
+    return a_secret(name, needed=True) if env.str(name, "") else ""
+
+
 def broker_url(default: str) -> str:
     """Celery's broker."""
     url: str = env.str("BROKER_URL", default)

@@ -44,6 +44,7 @@ def _values() -> str:
         "# Losing AUDIT_KEY makes the trail written so far unverifiable.\n"
         f"SECRET_KEY={secrets.token_urlsafe(48)}\n"
         f"AUDIT_KEY={secrets.token_urlsafe(48)}\n"
+        f"CREDENTIALS_KEY={secrets.token_urlsafe(48)}\n"
         "DEBUG=0\n"
         "DEMO=1\n"
         "LOG_LEVEL=WARNING\n"

@@ -12,6 +12,7 @@ from config import logs, queues
 from config.env import (
     BASE_DIR,
     VAR_DIR,
+    a_key,
     a_port,
     a_rate,
     a_secret,
@@ -108,6 +109,9 @@ CONNECTORS = systems_from_environment(
 TRUSTED_RELAYS: list[str] = env.list("TRUSTED_RELAYS", [])
 # The one folder in which files hold credentials of connections; empty: no file is read.
 CREDENTIALS_DIR = env.str("CREDENTIALS_DIR", "")
+# With it tokens of outside systems are kept encrypted; empty: no system that gives tokens is used.
+CREDENTIALS_KEY = a_secret("CREDENTIALS_KEY", needed=False) if DEBUG else a_key("CREDENTIALS_KEY")
+CREDENTIALS_RETIRED_KEYS: list[str] = env.list("CREDENTIALS_RETIRED_KEYS", [])
 CONNECTOR_TIMEOUT = timedelta(seconds=env.int("CONNECTOR_TIMEOUT_SECONDS", 8))
 
 # --- Django -----------------------------------------------------------------------------------

@@ -12,10 +12,11 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, cast
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connections, transaction
 from django.db.models import Case, F, Q, Value, When
 
 from audit.lib import db_clock
+from connectors.authentication.login import Login
 from connectors.base import Connector, ConnectorError, OutcomeUnknown
 from connectors.connections import Route, forget_connections, state_of
 from connectors.models import CircuitState, ConnectionState
@@ -91,6 +92,9 @@ class _WatchedConnector:
 
     def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         _admit(self.route)
+        login = getattr(self.inner, "login", None)
+        if login is not None and not (self._run and login.is_ready()):
+            function = _signed_in(login, function, is_apart=self._run is not None)
         try:
             answer = (
                 self._run(function, *args, **kwargs) if self._run else function(*args, **kwargs)
@@ -101,6 +105,20 @@ class _WatchedConnector:
             raise
         count_success(self.route.name)
         return answer
+
+
+def _signed_in(login: Login, function: Callable[..., Any], *, is_apart: bool) -> Callable[..., Any]:
+    """The same call, signed in first: getting a token is no part of a write's own time."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            login.sign_in()
+            return function(*args, **kwargs)
+        finally:
+            if is_apart:  # a thread that is nobody's keeps no connection to the database
+                connections.close_all()
+
+    return call
 
 
 def _speaks_against(error: ConnectorError | OutcomeUnknown) -> bool:

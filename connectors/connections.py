@@ -25,7 +25,13 @@ from connectors.addresses import (
 )
 from connectors.configuration import is_configured, unusable_values
 from connectors.credentials import CredentialMissing, read_credential
-from connectors.models import Binding, Connection, ConnectionState, CredentialSource
+from connectors.models import (
+    Binding,
+    Connection,
+    ConnectionState,
+    ConnectionToken,
+    CredentialSource,
+)
 from connectors.protocols import PROTOCOLS
 
 KNOWN_FOR = 3.0
@@ -187,6 +193,8 @@ class Known:
     rows: Mapping[str, Connection] = field(default_factory=dict)
     bound: Mapping[str, str] = field(default_factory=dict)
     states: Mapping[str, ConnectionState] = field(default_factory=dict)
+    ended: Mapping[str, str] = field(default_factory=dict)
+    """Why nobody is signed in any more, by the connection's name."""
 
 
 _known_rows: tuple[float, Known] | None = None  # on this process's own monotonic clock
@@ -208,12 +216,13 @@ def _read() -> Known:
         rows,
         dict(bound.values_list("action_type", "connection__name")) if rows else {},
         {state.name: state for state in ConnectionState.objects.all()},
+        dict(ConnectionToken.objects.exclude(problem="").values_list("name", "problem")),
     )
 
 
 def _route_of_row(row: Connection) -> Route:
     values: dict[str, str] = dict(row.values)
-    problem, secrets = "", {}
+    problem, secrets = _known().ended.get(row.name, ""), {}
     try:
         secret = read_credential(row.credential_source, row.credential_name)
     except CredentialMissing as missing:

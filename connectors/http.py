@@ -11,11 +11,11 @@ import asyncio
 import json
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import httpx
 from django.conf import settings
@@ -93,7 +93,11 @@ def timeout_seconds() -> float:
     return seconds
 
 
-def open_client(base_url: str = "", headers: Mapping[str, str] | None = None) -> httpx.Client:
+def open_client(
+    base_url: str = "",
+    headers: Mapping[str, str] | None = None,
+    auth: httpx.Auth | None = None,
+) -> httpx.Client:
     """A client for one connector call; all its requests share `timeout_seconds()`.
 
     No redirects (a moved target is not the approved target), no proxies or certificates from the
@@ -103,11 +107,43 @@ def open_client(base_url: str = "", headers: Mapping[str, str] | None = None) ->
     return httpx.Client(
         base_url=base_url,
         headers=headers,
+        auth=auth,
         timeout=seconds,
         transport=_DeadlineTransport(seconds),
         follow_redirects=False,
         trust_env=False,
     )
+
+
+class SignsIn(Protocol):
+    """Where a token comes from: `connectors.authentication.login.Login`."""
+
+    def sign_in(self) -> str: ...
+    def renew(self, refused: str) -> str: ...
+    def secrets(self) -> tuple[str, ...]: ...
+
+
+class TokenAuth(httpx.Auth):
+    """Shows the token, and for a 401 once a new one with the same request again.
+
+    401 is said before anything is done with a request (RFC 9110, 15.5.2), so repeating one that
+    was answered so has no second effect. Nothing else is ever repeated.
+    """
+
+    def __init__(self, login: SignsIn) -> None:
+        self._login = login
+        self._is_renewed = False
+
+    def sync_auth_flow(
+        self, request: httpx.Request
+    ) -> Generator[httpx.Request, httpx.Response, None]:
+        token = self._login.sign_in()
+        request.headers["Authorization"] = f"Bearer {token}"
+        answer = yield request
+        if answer.status_code == 401 and not self._is_renewed:
+            self._is_renewed = True
+            request.headers["Authorization"] = f"Bearer {self._login.renew(token)}"
+            yield request
 
 
 @contextmanager

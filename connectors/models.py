@@ -1,8 +1,8 @@
 """Connections: configured accounts of outside systems, which action types go through which.
 
-No secret is kept here: a connection names where its credential is, and that is looked up when a
-call is made. How a connection fares (`ConnectionState`) moves with every call and is no part of
-the record.
+No credential is kept here: a connection names where it is, and it is looked up when a call is
+made. What a system gives for it, a token that ends, is kept encrypted. How a connection fares
+(`ConnectionState`) moves with every call and is no part of the record.
 """
 
 from __future__ import annotations
@@ -106,3 +106,47 @@ class ConnectionState(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ConnectionToken(models.Model):
+    """The token of one connection, encrypted; for all processes, and replaced before it ends."""
+
+    name = models.CharField(max_length=40, primary_key=True)
+    identity = models.CharField(max_length=64, help_text="Of the account, client and address.")
+    access_token = models.TextField(blank=True)
+    refresh_token = models.TextField(blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    generation = models.PositiveIntegerField(default=0, help_text="Tokens kept so far.")
+    fetching_until = models.DateTimeField(
+        null=True, blank=True, help_text="Until then somebody is fetching a new one."
+    )
+    problem = models.CharField(
+        max_length=200, blank=True, help_text="Why signing in no longer holds; empty: it does."
+    )
+    signed_in_by = models.CharField(max_length=150, blank=True)
+    signed_in_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SignIn(models.Model):
+    """Somebody's signing in to an outside system (RFC 6749, 4.1), from the click to its use.
+
+    What the system gave waits here, encrypted, until a second ops admin agrees.
+    """
+
+    connection = models.CharField(max_length=40)
+    identity = models.CharField(max_length=64)
+    state_digest = models.CharField(max_length=64, unique=True)
+    verifier = models.TextField(help_text="The secret of PKCE (RFC 7636), encrypted.")
+    reason = models.CharField(max_length=200)
+    begun_by_id = models.PositiveBigIntegerField()
+    expires_at = models.DateTimeField()
+    redeemed_at = models.DateTimeField(null=True, blank=True)
+    access_token = models.TextField(blank=True)
+    refresh_token = models.TextField(blank=True)
+    access_expires_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.connection} by {self.begun_by_id}"

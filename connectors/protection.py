@@ -21,5 +21,7 @@ PROTECTED = (
 )
 
 FREE = {
+    "connectors.connectiontoken": "encrypted, replaced when one ends; losing one costs a sign-in",
+    "connectors.signin": "encrypted, and of use for minutes; what came of it is in the trail",
     "connectors.connectionstate": "breaker, probe and budget: how a system fares, told by nobody",
 }

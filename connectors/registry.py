@@ -8,10 +8,13 @@ from functools import lru_cache
 from django.conf import settings
 
 from audit.lib.canonical import canonical
+from connectors.authentication.login import login_of
 from connectors.base import Connector, UnconfiguredConnector
 from connectors.catalogue import ActionType
 from connectors.circuit import watched
 from connectors.connections import Route, route_of
+from connectors.declared.connector import DeclaredConnector
+from connectors.declared.file import Card
 from connectors.loading import Registered, load
 from connectors.system import System
 
@@ -85,7 +88,18 @@ def connector_at(route: Route) -> Connector:
 @lru_cache(maxsize=64)
 def _built(route: Route, config: str) -> Connector:
     # The configuration is the cache's key, so a changed one never meets an old connector.
-    return watched(_registered().systems[route.system].build(json.loads(config)), route)
+    values = json.loads(config)
+    system = _registered().systems[route.system]
+    connector = system.build(values)
+    has_tokens = system.card is not None and system.card.authentication.scheme.has_tokens
+    if has_tokens and system.card is not None and isinstance(connector, DeclaredConnector):
+        connector.use(login_of(system.card, route))
+    return watched(connector, route)
+
+
+def card_of(system: str) -> Card | None:
+    """What the file of that system says of it; None where there is none."""
+    return next((one.card for one in systems() if one.name == system), None)
 
 
 def systems() -> tuple[System, ...]:

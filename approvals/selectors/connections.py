@@ -13,7 +13,7 @@ from approvals.models import Pause
 from audit.lib import db_clock
 from audit.lib.one_look import once_a_page
 from connectors.connections import Route, forget_connections, route_of, routes_in_force
-from connectors.models import CircuitState, ConnectionState
+from connectors.models import CircuitState, ConnectionState, ConnectionToken
 from connectors.registry import action_types
 from policies.models import User
 
@@ -38,7 +38,9 @@ class ConnectionView:
     is_from_environment: bool
     is_paused: bool
     can_be_used: bool
-    """Its credential can be read."""
+    """Its credential can be read, and whoever signed in for it still is."""
+    signed_in_by: str = ""
+    signed_in_at: datetime | None = None
 
     @property
     def address(self) -> str:
@@ -63,6 +65,7 @@ def connections_in_force() -> list[ConnectionView]:
     routes = routes_in_force()
     states = {state.name: state for state in ConnectionState.objects.all()}
     paused = _paused()
+    tokens = {token.name: token for token in ConnectionToken.objects.exclude(signed_in_at=None)}
     owners = _owners(route.owner for route in routes)
     carried = _carried()
     return [
@@ -71,6 +74,7 @@ def connections_in_force() -> list[ConnectionView]:
             states.get(route.name) or ConnectionState(name=route.name),
             owner=owners.get(route.owner, route.owner),
             carried=carried.get(route.name, []),
+            token=tokens.get(route.name) or ConnectionToken(name=route.name),
             is_paused=not paused.isdisjoint(
                 {(PauseScope.CONNECTION, route.name), (PauseScope.CONNECTOR, route.system)}
             ),
@@ -90,7 +94,13 @@ def through(reference: str) -> str:
 
 
 def _view(
-    route: Route, state: ConnectionState, *, owner: str, carried: list[str], is_paused: bool
+    route: Route,
+    state: ConnectionState,
+    *,
+    owner: str,
+    carried: list[str],
+    token: ConnectionToken,
+    is_paused: bool,
 ) -> ConnectionView:
     return ConnectionView(
         name=route.name,
@@ -107,6 +117,8 @@ def _view(
         is_from_environment=route.is_from_environment,
         is_paused=is_paused,
         can_be_used=not route.problem,
+        signed_in_by=token.signed_in_by,
+        signed_in_at=token.signed_in_at,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from fnmatch import fnmatch
 from urllib.parse import urlsplit
 
 from audit.lib.yaml_reader import Reader
@@ -11,6 +12,7 @@ from connectors.declared.file import (
     Answers,
     Authentication,
     Card,
+    ClientProof,
     KeyForm,
     KeyRule,
     Scheme,
@@ -29,7 +31,7 @@ def read_card(reader: Reader, name: str) -> Card:
     system = keys.read("system", word, "")
     if system and system != name:
         keys["system"].problem(f"the file {name}.yaml describes the system {name}.")
-    return Card(
+    card = Card(
         system=system,
         title=keys.read("title", Reader.text, ""),
         api_version=keys.read("api_version", Reader.text, ""),
@@ -42,6 +44,9 @@ def read_card(reader: Reader, name: str) -> Card:
         key=keys.read("key", _key_rule, KeyRule()),
         probe=keys.read("probe", _path, ""),
     )
+    if "authentication" in keys:
+        check_endpoints(card, keys["authentication"])
+    return card
 
 
 def read_answers(reader: Reader) -> Answers:
@@ -81,13 +86,57 @@ def _headers(reader: Reader) -> tuple[tuple[str, str], ...]:
     return tuple((name, item.text()) for name, item in reader.entries().items())
 
 
+_OF_TOKENS = ("token", "authorize", "scope", "client", "algorithm", "audience", "lives_seconds")
+_ALGORITHMS = ("RS256", "PS256", "ES256")
+
+
 def _authentication(reader: Reader) -> Authentication:
-    keys = reader.fields(("scheme",), ("header",))
+    keys = reader.fields(("scheme",), ("header", *_OF_TOKENS))
     scheme = keys.read("scheme", one_of(Scheme), Scheme.NONE)
-    header = keys.read("header", Reader.text, "")
-    if (scheme is Scheme.HEADER) != bool(header):
+    found = Authentication(
+        scheme,
+        header=keys.read("header", Reader.text, ""),
+        token=keys.read("token", _endpoint, ""),
+        authorize=keys.read("authorize", _address, ""),
+        scope=keys.read("scope", Reader.text, ""),
+        client=keys.read("client", one_of(ClientProof), ClientProof.BODY),
+        algorithm=keys.read(
+            "algorithm", lambda item: item.one_of(_ALGORITHMS, what="an algorithm") or "", ""
+        ),
+        audience=keys.read("audience", Reader.text, ""),
+        lives_seconds=keys.read(
+            "lives_seconds", lambda item: item.whole(low=60, high=86_400), None
+        ),
+    )
+    if (scheme is Scheme.HEADER) != bool(found.header):
         reader.problem("'header' names the header of the scheme 'header', and of no other.")
-    return Authentication(scheme, header)
+    if not scheme.has_tokens and (odd := [name for name in _OF_TOKENS if name in keys]):
+        keys[odd[0]].problem(
+            f"'{odd[0]}' is for schemes with tokens, and '{scheme.value}' has none."
+        )
+    if scheme.has_tokens and not found.token:
+        reader.problem("'token' is missing: where tokens are got, an address or a path.")
+    if (scheme is Scheme.AUTHORIZATION_CODE) != bool(found.authorize):
+        reader.problem("'authorize' is where people sign in, for 'authorization_code' alone.")
+    is_signed = scheme is Scheme.JWT_BEARER or found.client is ClientProof.ASSERTION
+    if is_signed != bool(found.algorithm):
+        reader.problem("'algorithm' says how assertions are signed, and is for nothing else.")
+    return found
+
+
+def _endpoint(reader: Reader) -> str:
+    text = reader.text()
+    return text if text.startswith("/") else _address(reader)
+
+
+def check_endpoints(card: Card, reader: Reader) -> None:
+    """Credentials go to the hosts that the card names, and to no others."""
+    for name in ("token", "authorize"):
+        address = getattr(card.authentication, name)
+        if "://" in address and not any(
+            fnmatch(urlsplit(address).hostname or "", pattern) for pattern in card.hosts
+        ):
+            reader.problem(f"'{name}' is at a host that 'hosts' does not name.")
 
 
 def _key_rule(reader: Reader) -> KeyRule:

@@ -30,7 +30,7 @@ from connectors.catalogue import Proof
 from connectors.declared.expressions import NoValue, Template, Values
 from connectors.declared.file import Card, KeyForm, Meaning, Operation, SystemFile
 from connectors.declared.wire import Wire
-from connectors.http import UnreadableAnswer
+from connectors.http import SignsIn, UnreadableAnswer
 
 _LONGEST_TITLE = 200  # characters
 
@@ -40,9 +40,14 @@ class DeclaredConnector(DispatchingConnector):
 
     def __init__(self, file: SystemFile, base_url: str, credential: str) -> None:
         self.system = file.card.system
-        wire = Wire(file, base_url.rstrip("/"), credential)
-        super().__init__({one.type.key: _Declared(wire, one) for one in file.operations})
-        self._wire = wire
+        address = base_url.rstrip("/")
+        self.login: SignsIn | None = None
+        self._wire = Wire(file, address, credential)
+        super().__init__({one.type.key: _Declared(self._wire, one) for one in file.operations})
+
+    def use(self, login: SignsIn) -> None:
+        """Show the tokens of that login; for systems that give some."""
+        self.login = self._wire.login = login
 
     def probe(self) -> None:
         """Read what only a good credential may read, where the file names it.

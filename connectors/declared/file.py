@@ -21,12 +21,44 @@ class Scheme(StrEnum):
     """The credential is `user:password` (RFC 7617)."""
     HEADER = "header"
     """The credential alone, in a header the system names."""
+    CLIENT_CREDENTIALS = "client_credentials"
+    """OAuth 2.0 (RFC 6749, 4.4): a token for the client itself."""
+    JWT_BEARER = "jwt_bearer"
+    """A token for an assertion we sign on somebody's behalf (RFC 7523, 2.1)."""
+    AUTHORIZATION_CODE = "authorization_code"
+    """A person signs in once (RFC 6749, 4.1, with PKCE); refresh tokens carry on from there."""
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether the credential is a JSON object that tokens are got with."""
+        return self in (Scheme.CLIENT_CREDENTIALS, Scheme.JWT_BEARER, Scheme.AUTHORIZATION_CODE)
+
+
+class ClientProof(StrEnum):
+    """How a client shows at the token endpoint that it is the client."""
+
+    BODY = "body"
+    """`client_id` and `client_secret` in the form."""
+    BASIC = "basic"
+    """The same in an Authorization header."""
+    ASSERTION = "assertion"
+    """A JWT signed with its private key (RFC 7523, 2.2)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Authentication:
+    """How a connection shows who it is, and for schemes with tokens where they are got."""
+
     scheme: Scheme
     header: str = ""  # where the scheme is HEADER
+    token: str = ""
+    """The token endpoint: an address, or a path at the connection's own host."""
+    authorize: str = ""  # where a person signs in, for AUTHORIZATION_CODE
+    scope: str = ""
+    client: ClientProof = ClientProof.BODY
+    algorithm: str = ""  # of what is signed: RS256, PS256, ES256
+    audience: str = ""  # of what is signed; empty: the token endpoint
+    lives_seconds: int | None = None  # of a token whose endpoint does not say
 
 
 class KeyForm(StrEnum):

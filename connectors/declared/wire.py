@@ -21,7 +21,7 @@ from connectors.addresses import is_trusted_relay
 from connectors.base import ConnectorError, OutcomeUnknown
 from connectors.declared.expressions import Expression, NoValue, Template, Values
 from connectors.declared.file import AnswerRule, Card, Meaning, Operation, Scheme, SystemFile
-from connectors.http import UnreadableAnswer
+from connectors.http import SignsIn, TokenAuth, UnreadableAnswer
 
 _BUSY = frozenset({425, 429})
 _GOOD = (None, Meaning.DONE, Meaning.ALREADY_SO)
@@ -50,13 +50,15 @@ class Reply:
         return replace(values, status=self.status, headers=self.headers, body=self.body)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Wire:
     """Reads and writes of one system."""
 
     file: SystemFile
     base_url: str
     credential: str = field(repr=False)
+    login: SignsIn | None = None
+    """For the schemes with tokens."""
 
     @property
     def system(self) -> str:
@@ -169,8 +171,9 @@ class Wire:
         values = answer.over(Values({}))
         message = _maybe(self.file.answers.message, values) or answer.reason
         # a part of it alone, such as a password, is as secret, and so is what is sent
-        parts = (self.credential, self.credential.rpartition(":")[2], _encoded(self.credential))
-        return http.redact(message, *parts), _maybe(self.file.answers.code, values)
+        secrets = [self.credential, self.credential.rpartition(":")[2], _encoded(self.credential)]
+        secrets += self.login.secrets() if self.login else ()
+        return http.redact(message, *secrets), _maybe(self.file.answers.code, values)
 
     def _url(self, path: Template, values: Values) -> str:
         with _sendable(self.system, code="bad_path"):
@@ -187,13 +190,22 @@ class Wire:
             )
         headers = {"Accept": "application/json", **dict(card.headers)}
         scheme = card.authentication.scheme if self.credential else Scheme.NONE
+        auth: httpx.Auth | None = None
         if scheme is Scheme.BEARER:
             headers["Authorization"] = f"Bearer {self.credential}"
         elif scheme is Scheme.BASIC:
             headers["Authorization"] = f"Basic {_encoded(self.credential)}"
         elif scheme is Scheme.HEADER:
             headers[card.authentication.header] = self.credential
-        return http.open_client(headers=headers)
+        elif self.login is not None:
+            auth = TokenAuth(self.login)
+        elif scheme.has_tokens:
+            raise ConnectorError(
+                f"{card.title} takes tokens, and nobody gets any; nothing was sent.",
+                permanent=True,
+                code="misconfigured",
+            )
+        return http.open_client(headers=headers, auth=auth)
 
 
 def _encoded(credential: str) -> str:
