@@ -11,6 +11,8 @@ import json
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from enum import Enum
 from typing import Any
 from urllib.parse import quote
@@ -164,7 +166,12 @@ class Language:
         self._names = [*self._types, *_CALL]
         self._env = cel.NewEnv(
             variables={**self._types, **_CALL},
-            functions=[_function("quoted", quoted), _function("json", json.dumps)],
+            functions=[
+                _function("quoted", quoted),
+                _function("json", json.dumps),
+                _function("http_date", _http_date),
+                _function("last_segment", _last_segment),
+            ],
         )
 
     def activation(self, values: Values) -> Any:
@@ -254,6 +261,19 @@ def _function(name: str, implementation: Callable[[str], str]) -> Any:
     """A function from text to text that the files may call."""
     overload = cel.Overload(f"{name}_text", cel.Type.STRING, [cel.Type.STRING], impl=implementation)
     return cel.FunctionDecl(name, [overload])
+
+
+def _http_date(text: str) -> str:
+    """A moment of ISO 8601 as HTTP writes it (RFC 9110, 5.6.7): whole seconds, in GMT."""
+    at = datetime.fromisoformat(text)
+    if at.tzinfo is None:
+        raise ValueError("A moment without its zone is none.")
+    return format_datetime(at.astimezone(UTC), usegmt=True)
+
+
+def _last_segment(address: str) -> str:
+    """What stands behind the last slash of an address: the id in a Location header."""
+    return address.rstrip("/").rpartition("/")[2]
 
 
 def _fits(found: Any, kind: Kind) -> bool:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 from pytest_django.fixtures import Settings
 
-from connectors.base import Action, Connector, OutcomeUnknown, Receipt
+from connectors.base import Action, Connector, ConnectorError, OutcomeUnknown, Receipt
 from connectors.declared.connector import DeclaredConnector
 from connectors.declared.file import Operation
 from tests.vendors.catalogue import Described, Subject
@@ -19,6 +19,22 @@ from tests.vendors.specifications import held_against
 
 Starter = Callable[[Described], Running]
 KEY = "0a1b2c3d" * 8
+
+
+@dataclass(frozen=True)
+class SignedIn:
+    """A token at hand; how tokens are got is tested in tests/authentication."""
+
+    token: str
+
+    def sign_in(self) -> str:
+        return self.token
+
+    def renew(self, refused: str) -> str:
+        raise ConnectorError("No other token.", permanent=False, code="no_token")
+
+    def secrets(self) -> tuple[str, ...]:
+        return (self.token,)
 
 
 @dataclass
@@ -99,4 +115,6 @@ def bench(subject: Subject, vendor_at: Starter) -> Bench:
     subject.case.prepared(found.system)
     found.system.heard.clear()
     connector = DeclaredConnector(subject.vendor.file, found.url, found.system.credential)
+    if subject.vendor.file.card.authentication.scheme.has_tokens:
+        connector.use(SignedIn(found.system.credential))
     return Bench(subject, found.system, found.url, connector)
