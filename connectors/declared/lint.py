@@ -54,7 +54,8 @@ def _proof_problems(found: Operation) -> Iterator[str]:
     elif proof is Proof.SETTLED and found.read.guard is not None:
         if "guard" not in written:
             yield "settled: 'read.guard' reads the target's version; let the write carry {guard}."
-    elif "guard" in written and proof is not Proof.MARKED:  # the mark tells whose write it was
+    elif "guard" in written and proof not in (Proof.MARKED, Proof.KEYED):
+        # the mark tells whose write it was, and the key lets ours through again
         yield f"{proof.value}: the write carries a guard; then the proof is 'guarded'."
     if proof in (Proof.SETTLED, Proof.NONE) and found.look_up is not None:
         yield f"{proof.value}: what can be looked up is keyed, named, guarded or marked."

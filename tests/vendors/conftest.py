@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
@@ -35,6 +36,44 @@ class SignedIn:
 
     def secrets(self) -> tuple[str, ...]:
         return (self.token,)
+
+
+def connected(vendor: Described, url: str, credential: str) -> DeclaredConnector:
+    """A connector to that double, showing this credential or token."""
+    found = DeclaredConnector(vendor.file, url, credential)
+    if vendor.file.card.authentication.scheme.has_tokens:
+        found.use(SignedIn(credential))
+    return found
+
+
+def configure(vendor: Described, url: str, credential: str, settings: Settings) -> None:
+    """The double as this installation's own system, with this credential, or this token at hand."""
+    settings.SYSTEMS = (vendor.name,)
+    card, has_tokens = vendor.file.card, vendor.file.card.authentication.scheme.has_tokens
+    names = ("client_id", "private_key" if card.authentication.algorithm else "client_secret")
+    of_client = json.dumps(dict.fromkeys(names, "its-own-0123456789"))
+    here = {"base_url": url, "token": of_client if has_tokens else credential}
+    settings.CONNECTORS = {**settings.CONNECTORS, vendor.name: here}
+    if has_tokens:
+        _keep(vendor, credential, settings)
+
+
+def _keep(vendor: Described, token: str, settings: Settings) -> None:
+    # not before Django is set up
+    from connectors.authentication.encryption import encrypt
+    from connectors.authentication.login import login_of
+    from connectors.connections import route_of
+    from connectors.models import ConnectionToken
+
+    settings.CREDENTIALS_KEY = "a key of a test, long enough to be one"
+    route = route_of(vendor.file.operations[0].type.key, vendor.name)
+    assert route is not None
+    ConnectionToken.objects.create(
+        name=route.name,
+        identity=login_of(vendor.file.card, route).identity,
+        access_token=encrypt(token),
+        expires_at=datetime.now(UTC) + timedelta(hours=1),
+    )
 
 
 @dataclass
@@ -114,7 +153,5 @@ def bench(subject: Subject, vendor_at: Starter) -> Bench:
     found = vendor_at(subject.vendor)
     subject.case.prepared(found.system)
     found.system.heard.clear()
-    connector = DeclaredConnector(subject.vendor.file, found.url, found.system.credential)
-    if subject.vendor.file.card.authentication.scheme.has_tokens:
-        connector.use(SignedIn(found.system.credential))
+    connector = connected(subject.vendor, found.url, found.system.credential)
     return Bench(subject, found.system, found.url, connector)

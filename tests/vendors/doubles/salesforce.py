@@ -112,6 +112,7 @@ class Salesforce(Vendor):
     name = "salesforce"
     routes: ClassVar[tuple[Route, ...]] = (
         Route("GET", f"{_AT}/sobjects/<kind>/<name>", _read, query=("fields",)),
+        Route("GET", f"{_AT}/limits", lambda call: (200, {"DailyApiRequests": {"Max": 15000}})),
         Route("GET", f"{_AT}/query", _query, query=("q",)),
         Route("PATCH", f"{_AT}/sobjects/Opportunity/<name>", _opportunity,
               headers=("if-unmodified-since",),
@@ -129,8 +130,14 @@ class Salesforce(Vendor):
         since = {"LastModifiedDate": "2026-11-20T09:30:12.000+0000", "Countersign_Key__c": None}
         self.put("Account", ACCOUNT, {"Name": "Lampenhaus Köln"})
         self.put("Contact", CONTACT, {"Name": "Zoë Kamińska"})
-        opportunity = {"Name": "400 lamps", "StageName": "Negotiation", "Amount": 18250.5,
-                       "CloseDate": "2026-12-31", "IsClosed": False, "AccountId": ACCOUNT}  # fmt: skip
+        opportunity = {
+            "Name": "400 lamps",
+            "StageName": "Negotiation",
+            "Amount": 18250.5,
+            "CloseDate": "2026-12-31",
+            "IsClosed": False,
+            "AccountId": ACCOUNT,
+        }
         case = {"CaseNumber": "00001026", "Subject": "Lamp arrived broken", "Status": "Working",
                 "IsClosed": False, "ContactId": CONTACT}  # fmt: skip
         self.put("Opportunity", OPPORTUNITY, {**opportunity, **since})
