@@ -24,6 +24,8 @@ from connectors.models import ConnectionToken, SignIn
 
 HOLDS_FOR = timedelta(minutes=15)
 """From the click on our page to the answer of the system."""
+UNUSED = timedelta(days=8)
+"""After so long no second person can agree any more."""
 
 
 class SignInRefused(Exception):
@@ -33,6 +35,7 @@ class SignInRefused(Exception):
 def begin(card: Card, route: Route, *, by: int, reason: str, redirect_uri: str) -> str:
     """The address at the system where this person (`by`) signs in. Raises SignInRefused."""
     login = login_of(card, route)
+    _forget_the_unused(route.name)
     state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
     try:
         SignIn.objects.create(
@@ -126,6 +129,12 @@ def put_in_force(row: SignIn, card: Card, route: Route, *, signed_in_by: str) ->
     row.access_token = row.refresh_token = ""
     row.save(update_fields=["access_token", "refresh_token"])
     forget_connections()
+
+
+def _forget_the_unused(connection: str) -> None:
+    """What nobody agreed to in time is of no use to anybody."""
+    lapsed = SignIn.objects.filter(connection=connection, expires_at__lt=db_clock.now() - UNUSED)
+    lapsed.update(access_token="", refresh_token="", verifier="")
 
 
 def _digest(state: str) -> str:

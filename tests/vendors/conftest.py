@@ -60,11 +60,13 @@ def configure(vendor: Described, url: str, credential: str, settings: Settings) 
 
 def _keep(vendor: Described, token: str, settings: Settings) -> None:
     # not before Django is set up
+    from connectors import registry
     from connectors.authentication.encryption import encrypt
     from connectors.authentication.login import login_of
     from connectors.connections import route_of
     from connectors.models import ConnectionToken
 
+    registry._built.cache_clear()  # another test's token is no longer at hand
     settings.CREDENTIALS_KEY = "a key of a test, long enough to be one"
     route = route_of(vendor.file.operations[0].type.key, vendor.name)
     assert route is not None
