@@ -237,9 +237,9 @@ class WebSystem:
         if fault and mode == "apply_then_answer":
             return _planned(fault)
         if mode == "half_body":
-            return _half(status, body)
+            return _half(status, body, headers)
         if fault and mode == "trickle":
-            return _trickle(status, body, fault.seconds, self.hurry)
+            return _trickle(status, body, headers, fault.seconds, self.hurry)
         return Response(body, status=status, headers=dict(headers), mimetype="application/json")
 
     def is_known(self, request: Request) -> bool:
@@ -289,15 +289,19 @@ def _planned(fault: Fault) -> Response:
     return Response(fault.body, fault.status, dict(fault.headers), mimetype=kind)
 
 
-def _half(status: int, body: str) -> Response:
+def _half(status: int, body: str, headers: Mapping[str, str]) -> Response:
     whole = body.encode()
-    response = Response(whole[: len(whole) // 2], status=status, mimetype="application/json")
+    response = Response(
+        whole[: len(whole) // 2], status=status, headers=dict(headers), mimetype="application/json"
+    )
     response.automatically_set_content_length = False
     response.headers["Content-Length"] = str(len(whole))
     return response
 
 
-def _trickle(status: int, body: str, seconds: float, hurry: threading.Event) -> Response:
+def _trickle(
+    status: int, body: str, headers: Mapping[str, str], seconds: float, hurry: threading.Event
+) -> Response:
     whole = body.encode()
 
     def drops() -> Iterator[bytes]:
@@ -305,7 +309,7 @@ def _trickle(status: int, body: str, seconds: float, hurry: threading.Event) -> 
             hurry.wait(seconds / len(whole))
             yield bytes([byte])
 
-    response = Response(drops(), status=status, mimetype="application/json")
+    response = Response(drops(), status=status, headers=dict(headers), mimetype="application/json")
     response.headers["Content-Length"] = str(len(whole))
     return response
 

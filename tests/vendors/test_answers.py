@@ -12,11 +12,10 @@ import pytest
 import yaml
 
 from connectors.base import ConnectorError, OutcomeUnknown
-from connectors.declared.connector import DeclaredConnector
 from connectors.declared.expressions import Values
 from connectors.declared.file import AnswerRule, Meaning
 from tests.vendors.catalogue import SUBJECTS, VENDORS, Described
-from tests.vendors.conftest import KEY, Bench, Starter
+from tests.vendors.conftest import KEY, Bench, Starter, connected
 
 RECORDED = Path(__file__).parent / "recorded"
 
@@ -74,7 +73,7 @@ def test_a_documented_answer_means_what_it_proves(recorded: Recorded, vendor_at:
         one for one in SUBJECTS if one.vendor is vendor and one.case.operation == recorded.operation
     )
     subject.case.prepared(running.system)
-    connector = DeclaredConnector(vendor.file, running.url, running.system.credential)
+    connector = connected(vendor, running.url, running.system.credential)
     bench = Bench(subject, running.system, running.url, connector)
     guard = bench.guard()
     body = recorded.text or ("" if recorded.body is None else json.dumps(recorded.body))
