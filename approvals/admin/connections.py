@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlsplit
 
 from django import forms
-from django.contrib import admin, messages
-from django.core.exceptions import PermissionDenied
+from django.contrib import admin
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
-from django.views.decorators.http import require_GET
+from django.http import HttpRequest, HttpResponse
 from unfold.decorators import display
 from unfold.widgets import (
     UnfoldAdminCheckboxSelectMultipleWidget,
@@ -21,6 +16,7 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from approvals.admin.sign_ins import SignsInAdmin
 from approvals.choices import PauseScope
 from approvals.exceptions import ApprovalError
 from approvals.selectors.connections import (
@@ -33,11 +29,10 @@ from audit.lib.admin import Answer, ReasonForm
 from audit.lib.admin_filters import one_of
 from audit.lib.dates import format_moment
 from connectors.connections import names_of
-from connectors.declared.file import Scheme
 from connectors.models import Connection, CredentialSource
-from connectors.registry import action_type, action_types, card_of
+from connectors.registry import action_type, action_types
 from policies.admin.access import actor_at, configures
-from policies.admin.changes import MayWaitAdmin, onwards
+from policies.admin.changes import onwards
 from policies.exceptions import PolicyError
 from policies.models import AuthorityChange, User
 
@@ -214,7 +209,7 @@ class ProbeForm(forms.Form):
 
 
 @admin.register(Connection)
-class ConnectionAdmin(MayWaitAdmin):
+class ConnectionAdmin(SignsInAdmin):
     form = ConnectionForm
     refusals = (PolicyError, ApprovalError)
     object_actions = (
@@ -300,10 +295,7 @@ class ConnectionAdmin(MayWaitAdmin):
         if isinstance(row, Connection):
             context["view"] = connection_in_force(row.name)
             context["may_change"] = self.has_change_permission(request, row)
-            card = card_of(row.system)
-            context["signs_in"] = (
-                card is not None and card.authentication.scheme is Scheme.AUTHORIZATION_CODE
-            )
+            context["signs_in"] = sign_ins.is_signed_in_to(row.system)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def probe(self, request: HttpRequest, row: Connection, form: forms.Form) -> Answer:
@@ -328,39 +320,6 @@ class ConnectionAdmin(MayWaitAdmin):
         if isinstance(removed, AuthorityChange):
             return onwards(request, removed)
         return f"The connection {row.name} is removed."
-
-    def sign_in(self, request: HttpRequest, row: Connection, form: forms.Form) -> Answer:
-        address = sign_ins.begin_sign_in(
-            row.name, actor=actor_at(request), reason=form.cleaned_data["reason"]
-        )
-        # a page between: form-action of our content policy lets no form end at another site
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "original": row,
-            "title": row.name,
-            "address": address,
-            "host": urlsplit(address).hostname,
-            "redirect_uri": sign_ins.redirect_uri(),
-        }
-        return TemplateResponse(request, "admin/approvals/connection_sign_in.html", context)
-
-    def signed_in(self, request: HttpRequest) -> HttpResponse:
-        """The system sends the person back here (RFC 6749, 4.1.2)."""
-        if not configures(request):
-            raise PermissionDenied
-        state, code = (request.GET.get(name, "")[:2_000] for name in ("state", "code"))
-        try:
-            change = sign_ins.finish_sign_in(state, code, actor=actor_at(request))
-        except PolicyError as refused:
-            messages.error(request, str(refused))
-            return HttpResponseRedirect(self.list_address())
-        return onwards(request, change)
-
-    def get_urls(self) -> list[URLPattern]:
-        view = self.admin_site.admin_view(require_GET(self.signed_in))
-        own = path("signed-in/", view, name="connectors_connection_signed_in")
-        return [own, *super().get_urls()]
 
     @display(description="address")  # type: ignore[untyped-decorator]
     def address(self, row: Connection) -> str:

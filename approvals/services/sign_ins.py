@@ -38,6 +38,12 @@ def redirect_uri() -> str:
     return f"{settings.BASE_URL.rstrip('/')}/admin/connectors/connection/signed-in/"
 
 
+def is_signed_in_to(system: str) -> bool:
+    """Whether a person signs in there for a connection."""
+    card = card_of(system)
+    return card is not None and card.authentication.scheme is Scheme.AUTHORIZATION_CODE
+
+
 def begin_sign_in(name: str, *, actor: Actor, reason: str) -> str:
     """The address at the system where this person signs in.
 
@@ -116,6 +122,6 @@ def _route(name: str) -> Route:
 
 def _card(route: Route) -> Card:
     card = card_of(route.system)
-    if card is None or card.authentication.scheme is not Scheme.AUTHORIZATION_CODE:
+    if card is None or not is_signed_in_to(route.system):
         raise PolicyError("sign_in_refused", f"Nobody signs in to {route.system}.")
     return card
