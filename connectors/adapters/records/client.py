@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import socket
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NoReturn
@@ -250,17 +254,48 @@ class RecordsClient:
     @contextmanager
     def _connected(self) -> Iterator[Connection]:
         # A connection per call: none goes stale, none crosses a fork, and the timeout is today's.
+        seconds = http.timeout_seconds()
+        ends_at = time.monotonic() + seconds
         engine = create_engine(
-            self._url, poolclass=NullPool, connect_args=_timeouts(self._url, http.timeout_seconds())
+            self._url, poolclass=NullPool, connect_args=_timeouts(self._url, seconds)
         )
         try:
             connection = engine.connect()
         except DBAPIError as error:
             _unavailable(error)
         try:
-            yield connection
+            with _cut_off(connection, ends_at - time.monotonic()):
+                yield connection
         finally:
             connection.close()
+
+
+@contextmanager
+def _cut_off(connection: Connection, seconds: float) -> Iterator[None]:
+    """End the connection's socket when the time is over: whoever waits for an answer sees it end.
+
+    The server's own timeouts end statements, and not the waiting for an answer that never comes.
+    """
+    driver: Any = connection.connection.driver_connection
+    stream = getattr(driver, "_sock", driver)  # PyMySQL keeps a socket, psycopg is one
+    if not hasattr(stream, "fileno"):  # SQLite: there is no wire
+        yield
+        return
+    line = socket.socket(fileno=os.dup(stream.fileno()))
+    cut = threading.Timer(max(0.0, seconds), _end, [line])
+    cut.daemon = True
+    cut.start()
+    try:
+        yield
+    finally:
+        cut.cancel()
+        cut.join()
+        line.close()
+
+
+def _end(line: socket.socket) -> None:
+    with suppress(OSError):  # it ended by itself meanwhile
+        line.shutdown(socket.SHUT_RDWR)
 
 
 def find(connection: Connection, table: Table, record: str, *, lock: bool = False) -> Row:
