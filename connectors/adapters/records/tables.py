@@ -6,10 +6,11 @@ table is one action type, which sets columns of one row.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+
+import re2
 
 from audit.lib.canonical import JsonObject, digest_of
 from audit.lib.yaml_reader import Fields, Reader
@@ -20,7 +21,7 @@ from connectors.declared.file import Authentication, Card, Scheme
 from connectors.declared.params import closed, read_params
 from connectors.declared.reading import check_action_key, one_of, plain, texts, word
 
-_NAME = re.compile(r"\A[A-Za-z_][A-Za-z0-9_]{0,62}(?:\.[A-Za-z_][A-Za-z0-9_]{0,62})?\Z", re.ASCII)
+_NAME = re2.compile(r"\A[A-Za-z_][A-Za-z0-9_]{0,62}(?:\.[A-Za-z_][A-Za-z0-9_]{0,62})?\z")
 _KINDS = ("string", "integer", "boolean")
 RECORD = "record"
 """The param that names the row."""
