@@ -103,6 +103,7 @@ _OF_PLAN = {
     Verdict.REQUIRE_APPROVAL: "Another step of its plan needs people.",
     Verdict.DENY: "Another step of its plan is denied.",
 }
+_VERDICTS = {verdict.value: verdict for verdict in Verdict}
 _STRICTNESS = {verdict: rank for rank, verdict in enumerate(Verdict)}
 
 BUILT_IN_HIGHEST = Cell(
@@ -225,8 +226,8 @@ def _evaluate(
         tier = _Tier(HIGHEST_TIER, failure)
     own = guarded(document.matrix.cell(tier.number, seen.action_type), tier.number)
     cell = own
-    if seen.plan_tier > tier.number:
-        tier = _Tier(seen.plan_tier, "The highest tier of the plan's steps governs all of them.")
+    if (highest := min(seen.plan_tier, HIGHEST_TIER)) > tier.number:
+        tier = _Tier(highest, "The highest tier of the plan's steps governs all of them.")
         cell = guarded(document.matrix.cell(tier.number, seen.action_type), tier.number)
         # what there is to know about a step depends on what it does, not on its company
         cell = replace(cell, evidence=own.evidence)
@@ -237,7 +238,8 @@ def _evaluate(
     if failure:
         verdict = max(verdict, Verdict.REQUIRE_APPROVAL, key=_STRICTNESS.__getitem__)
 
-    if _STRICTNESS[verdict] < _STRICTNESS[of_plan := Verdict(seen.plan_verdict)]:
+    of_plan = _VERDICTS.get(seen.plan_verdict, Verdict.REQUIRE_APPROVAL)
+    if _STRICTNESS[verdict] < _STRICTNESS[of_plan]:
         engine.append(replace(_engine_entry("plan", _OF_PLAN[of_plan]), effect=of_plan))
         verdict = of_plan
 
