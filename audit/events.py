@@ -215,7 +215,7 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.UNDO_ENDED: _Meaning("The undo {by} ended as {outcome}", Personal.NONE),
     _C.PLAN_PROPOSED: _Meaning("{actor} proposed a plan of {steps} steps", Personal.NONE),
     _C.PLAN_STOPPED: _Meaning("Stopped: step {step} {state}", Personal.NONE),
-    _C.PLAN_CLOSED: _Meaning("The plan is over: {outcome}", Personal.NONE),
+    _C.PLAN_CLOSED: _Meaning("The plan is over: {ended}", Personal.NONE),
     _C.CONNECTION_SET: _Meaning("{actor} set connection {name} to {address}", Personal.FREE_TEXT),
     _C.CONNECTION_UNBOUND: _Meaning("{action_types} go through {to} from now on", Personal.NONE),
     _C.CONNECTION_REMOVED: _Meaning("{actor} removed connection {name}", Personal.FREE_TEXT),

@@ -142,7 +142,7 @@ def _close(plan: Plan, outcome: PlanOutcome) -> None:
     at = db_clock.now()
     locked.closed_at, locked.outcome, locked.next_look_at = at, outcome, None
     locked.save(update_fields=["closed_at", "outcome", "next_look_at"])
-    data: JsonObject = {"outcome": outcome.value}
+    data: JsonObject = {"ended": outcome.value}
     record(AuditCode.PLAN_CLOSED, actor=PLANS, subject=locked, data=data, at=at)
     if outcome == PlanOutcome.LEFT:
         notifications.plan_half_done(locked)

@@ -51,7 +51,7 @@ def web(tmp_path: Path, payments: HangingSystem) -> Iterator[tuple[str, Path]]:
         "SANDBOX_PORT_BASE": str(payments.port),
         "CONNECTOR_TIMEOUT_SECONDS": "60",  # what hangs does so for the whole test
         "TASK_TIME_LIMIT_SECONDS": "100",
-        "EXECUTION_LEASE_SECONDS": "120",
+        "EXECUTION_LEASE_SECONDS": "190",
     }
     for words in (
         ("migrate", "--verbosity=0"),

@@ -133,7 +133,7 @@ def vendor_at(_start: Starter, settings: Settings) -> Iterator[Starter]:
 
     After the test everything that was said is held against the vendor's own specification.
     """
-    settings.CONNECTOR_TIMEOUT = timedelta(seconds=10)
+    settings.CONNECTOR_TIMEOUT = timedelta(seconds=3)
     used: list[Running] = []
 
     def at(vendor: Described) -> Running:
