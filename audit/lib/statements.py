@@ -28,9 +28,10 @@ def rows_of_statement(
 
 
 def _takes_numbers(own: BaseDatabaseWrapper) -> bool:
-    """Whether the server binds the values. Who logs statements gets them as Django writes them."""
+    """Whether the server binds the values. Who watches statements gets them as Django has them."""
     binds = own.settings_dict["OPTIONS"].get("server_side_binding", False)
-    return is_postgres(own) and binds and not own.queries_logged
+    is_watched = own.queries_logged or own.execute_wrappers
+    return is_postgres(own) and binds and not is_watched
 
 
 def _cursor(own: BaseDatabaseWrapper) -> Any:

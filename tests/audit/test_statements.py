@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
@@ -42,6 +44,19 @@ def test_a_statement_answers_the_same_whether_it_is_logged_or_not() -> None:
 
     assert plain == logged == [("text", True, True)]
     assert len(asked) == 1
+
+
+def test_who_watches_statements_gets_them_as_django_has_them() -> None:
+    seen: list[str] = []
+
+    def watch(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        seen.append(sql)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(watch):
+        rows_of_statement("SELECT %s", (1,), transaction.get_connection())
+
+    assert seen == ["SELECT %s"]
 
 
 def test_an_error_of_a_long_statement_is_djangos() -> None:

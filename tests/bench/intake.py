@@ -138,6 +138,11 @@ def _script(writes: list[Statement], born: UUID) -> str:
     lines = [cursor.mogrify(sql, params).replace("\n", " ") for sql, params in writes]
     text = ";\n".join(lines).replace(str(born), ":own").replace(born.hex, ":own")
     text = re.sub(r"bench-[-0-9a-f]{36}", "bench-:own", text)
+    text = re.sub(  # keys that were drawn before their rows
+        r'(INSERT INTO "(approvals_policydecision|approvals_grant)" \("id", [^)]*\) VALUES \()\d+',
+        r"\1nextval(pg_get_serial_sequence('\2', 'id'))",
+        text,
+    )
     return f"SELECT gen_random_uuid() AS own \\gset\nBEGIN;\n{text};\nCOMMIT;\n"
 
 
