@@ -16,17 +16,17 @@ from config.database_roles import is_bounded
 from config.protection import missing
 from connectors.addresses import is_loopback, is_sandbox, is_trusted_relay, variable_of
 from connectors.configuration import unusable_values
-from connectors.declared.file import Scheme
+from connectors.declared.file import Card, Scheme
 from connectors.loading import SystemsError, load
 
 _SANDBOX_CREDENTIALS = frozenset(
     {"sk_test_sandbox", "directory-sandbox", "changes-sandbox", "logistics-sandbox"}
 )
 LEASE_MARGIN = timedelta(seconds=5)
-LONGEST_CALL = 3
-"""Connector timeouts that a call takes at most: signing in first, the write, and a new token where
-the system refused the one it was shown."""
 """What a worker needs before and after the call, with the lease still its own."""
+LONGEST_CALL_WITH_TOKENS = 3
+"""Connector timeouts that a call takes at most where tokens are got: signing in first, the write,
+and a new token where the system refused the one it was shown."""
 
 
 @register(Tags.security)
@@ -105,11 +105,14 @@ def _pooler() -> Iterator[CheckMessage]:
 
 def _time_zones() -> Iterator[CheckMessage]:
     lease = settings.EXECUTION_LEASE
-    if lease <= LONGEST_CALL * settings.CONNECTOR_TIMEOUT + LEASE_MARGIN:
+    calls = (
+        LONGEST_CALL_WITH_TOKENS if any(c.authentication.scheme.has_tokens for c in _cards()) else 1
+    )
+    if lease <= calls * settings.CONNECTOR_TIMEOUT + LEASE_MARGIN:
         yield _error(
             11,
             "The execution lease ends before a call to the outside may.",
-            f"EXECUTION_LEASE_SECONDS must exceed {LONGEST_CALL} CONNECTOR_TIMEOUT_SECONDS by more "
+            f"EXECUTION_LEASE_SECONDS must exceed {calls} CONNECTOR_TIMEOUT_SECONDS by more "
             f"than {int(LEASE_MARGIN.total_seconds())}, or two workers may hold one execution.",
         )
     limit = timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT)
@@ -264,12 +267,17 @@ def unusable_connections() -> Iterator[CheckMessage]:
 
 
 def _needing_no_credential() -> set[tuple[str, str]]:
+    schemes = {card.system: card.authentication.scheme for card in _cards()}
+    return {(system, "token") for system, scheme in schemes.items() if scheme is Scheme.NONE}
+
+
+def _cards() -> list[Card]:
+    """What the files of this installation's systems say of them."""
     try:
         found = load(settings.SYSTEMS_PATH, settings.SYSTEMS).systems.values()
     except SystemsError:  # said elsewhere
-        return set()
-    cards = [one.card for one in found if one.card]
-    return {(c.system, "token") for c in cards if c.authentication.scheme is Scheme.NONE}
+        return []
+    return [one.card for one in found if one.card]
 
 
 @register(Tags.security)
