@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 from django.core.management import call_command
 
+from approvals.domain.evidence import read_target
 from approvals.exceptions import (
     IdempotencyMismatch,
     InvalidProposal,
@@ -18,7 +19,8 @@ from approvals.exceptions import (
 from approvals.models import ActionRequest, Compensation, Plan
 from approvals.selectors.plan_view import PlanView
 from approvals.selectors.plans import plan_of_agent
-from approvals.services.execute import execute
+from approvals.selectors.requests import action_of
+from approvals.services.execute import _claim, execute
 from approvals.services.plan_progress import carry_on
 from approvals.services.plans import approve_plan, reject_plan, withdraw_plan
 from approvals.services.sweep import sweep
@@ -265,6 +267,15 @@ def test_steps_run_in_their_order_each_after_the_one_before(cast: Cast, sandbox:
     begun = AuditEvent.objects.filter(code="request.execution_begun").order_by("id")
     assert [event.subject_id for event in begun] == [str(step.pk) for step in of(plan)]
     call_command("verify_audit")
+
+
+def test_a_claim_looks_for_itself_whose_turn_it_is(cast: Cast, sandbox: Sandbox) -> None:
+    first, second, _ = of(agreed(cast))
+
+    preview = read_target(action_of(second))
+    assert _claim(second.pk, preview) is None
+    execute(first.pk)
+    assert _claim(second.pk, read_target(action_of(second))) is not None
 
 
 def test_a_failure_undoes_what_was_done_newest_first_as_people_allow(

@@ -41,6 +41,7 @@ DEMO = {
     "DATABASE_URL": "sqlite:////tmp/unused.sqlite3",
     "BROKER_URL": "filesystem://",
 }
+SIGNS_IN = {"SYSTEMS": "salesforce"}
 DEMO_ELSEWHERE = {**DEMO, "DATABASE_URL": PRODUCTION["DATABASE_URL"], "BROKER_URL": "redis://r/0"}
 
 
@@ -68,6 +69,7 @@ DEMO_ELSEWHERE = {**DEMO, "DATABASE_URL": PRODUCTION["DATABASE_URL"], "BROKER_UR
         ({**DEMO, "ALLOWED_HOSTS": "countersign.acme.net"}, "E009"),
         (DEMO_ELSEWHERE, "E010"),
         ({"EXECUTION_LEASE_SECONDS": "13", "TASK_TIME_LIMIT_SECONDS": "10"}, "E011"),
+        ({**SIGNS_IN, "EXECUTION_LEASE_SECONDS": "29", "TASK_TIME_LIMIT_SECONDS": "20"}, "E011"),
         ({"TASK_TIME_LIMIT_SECONDS": "60"}, "E012"),
         ({"DATABASE_TRANSACTION_POOLER": "1", "DATABASE_PREPARE_THRESHOLD": "3"}, "E026"),
         ({"TASK_TIME_LIMIT_SECONDS": "8"}, "E012"),
@@ -95,6 +97,8 @@ def test_an_unsafe_deployment_is_refused(
         ({"PAYMENTS_URL": "http://127.0.0.1:8011", "TRUSTED_RELAYS": "127.0.0.1"}, set()),
         ({"PAYMENTS_URL": "http://relay:8011", "TRUSTED_RELAYS": "x,relay:8011"}, set()),
         ({"DATABASE_TRANSACTION_POOLER": "1"}, set()),
+        (SIGNS_IN, set()),
+        ({"EXECUTION_LEASE_SECONDS": "29", "TASK_TIME_LIMIT_SECONDS": "20"}, set()),
         ({"SECURE_HSTS_SECONDS": "0"}, {"W008"}),
         ({"BASE_URL": "http://countersign.acme.net"}, {"W013"}),
         ({"EMAIL_URL": "console://"}, {"W014"}),
