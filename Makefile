@@ -13,7 +13,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	done)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test lint format
+.PHONY: help demo up test soak lint format
 
 help: ## Say what there is
 	@echo "Countersign: people decide what AI agents may do."
@@ -30,6 +30,9 @@ up: .venv/.ready ## Run web, worker and beat with the environment's settings
 
 test: .venv/.ready ## Run all tests, on SQLite and on PostgreSQL with Redis (ARGS="tests/api -k undo" TRIALS=200)
 	@$(PY) -m tests.run $(ARGS)
+
+soak: .venv/.ready ## Thousands of actions over every proof while everything is killed (ARGS=--embedded)
+	@$(PY) -m tests.faults.soak $(ARGS)
 
 # Settings that are safe to read code with, and a place of its own for what a check may write.
 lint: export DEBUG := 1
@@ -68,9 +71,9 @@ $(UV):
 # pip knows a company's mirror, credentials and certificate authority from its own settings; the
 # lock's hashes make sure that what the mirror serves is what was locked.
 PIP := var/tools/bin/python -m pip --disable-pip-version-check
-# What runs only in CI, or for whoever says PEERS=1: real systems that are Python programs.
+# What runs only in CI, or for whoever says PEERS=1: real systems and clients that are Python programs.
 PEERS ?= $(filter 1 true,$(CI))
-GROUPS := $(if $(PEERS),--group peers)
+GROUPS := $(if $(PEERS),--group peers --group mcp)
 define INSTALL_BY_PIP
 $(UV) export --frozen --offline --quiet --no-emit-project $(GROUPS) -o var/locked.txt && \
 	$(UV) venv --clear --offline --quiet --python "$(PYTHON)" .venv && \

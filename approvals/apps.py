@@ -9,5 +9,6 @@ class ApprovalsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Have the service registered that carries out what a second person agreed to."""
+        """Have registered what carries out what a second person agreed to, what webhooks say."""
+        from approvals.api import webhook_body  # noqa: F401
         from approvals.services import connections  # noqa: F401

@@ -131,11 +131,22 @@ class NotFound(ApprovalError):
     status = 404
 
 
+class FactsNotConfirmed(ApprovalError):
+    """Somebody approves without having ticked what made policy ask people."""
+
+    code = "facts_not_confirmed"
+    status = 422
+
+
 class Paused(ApprovalError):
     """A pause covers it: of the agent, the action type, the connector or everything."""
 
     code = "paused"
     status = 403
+
+    def __init__(self, message: str, *, resumed_by: str = "") -> None:
+        super().__init__(message)
+        self.resumed_by = resumed_by
 
 
 class IntegrityBroken(ApprovalError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from audit.protection import CHAIN, Protected, moves, once
+from audit.protection import CHAIN, Protected, Then, moves, once
 
 _IN_INTAKE = "'requested', 'classified', 'evidence_collected', 'policy_checked'"
 _WITH_PEOPLE = "'pending_approval', 'changes_requested', 'approved'"
@@ -25,6 +25,23 @@ _CONTENT_NOT_ON_RECORD = """
     )"""
 
 _NOT_FINAL = "OLD.{outcome} IN ('running', 'retry', 'unasked', 'lease_expired')"  # of an attempt
+
+TOLD_BY_WEBHOOK = (
+    "approved", "changes_requested", "verified", "outcome_unknown", "verification_failed",
+    "denied", "rejected", "withdrawn", "expired", "failed", "resolved", "compensated",
+)  # fmt: skip
+"""Where an agent has something to do, or nothing left to wait for."""
+_TELL_BY_WEBHOOK = Then(
+    ("state",),
+    # signed off is told where nobody was told that it is verified: both may be one change
+    when=f"NEW.{{state}} IN ({', '.join(repr(state) for state in TOLD_BY_WEBHOOK)})"
+    " OR (NEW.{state} = 'audited' AND OLD.{state} <> 'verified')",
+    write="""
+    INSERT INTO approvals_webhookdelivery
+        (endpoint_id, request_id, state, created_at, attempts, next_attempt_at, problem)
+    SELECT id, NEW.{id}, NEW.{state}, NEW.{updated_at}, 0, NEW.{updated_at}, ''
+    FROM approvals_webhookendpoint WHERE agent_id = NEW.{agent} AND disabled_at IS NULL""",
+)
 
 _REQUEST = Protected(
     "approvals.actionrequest",
@@ -52,6 +69,7 @@ _REQUEST = Protected(
         moves("next_step_at"),
     ),
     insert_unless=_STATE_NOT_ON_RECORD,
+    then=(_TELL_BY_WEBHOOK,),
 )
 
 PROTECTED = (
@@ -129,6 +147,11 @@ PROTECTED = (
     ),
     Protected("approvals.pause", (CHAIN, once("lifted_at", "lifted_by", needs_event=True))),
     Protected(
+        "approvals.firedtrigger",
+        (CHAIN, once("ended_at", "ended_by", "end_reason", needs_event=True)),
+    ),
+    Protected("approvals.complaint"),
+    Protected(
         "approvals.plan",
         (
             CHAIN,
@@ -149,7 +172,7 @@ PROTECTED = (
             CHAIN,
             moves(
                 *("owner", "team", "model", "action_types", "ceiling_minor", "ceiling_currency"),
-                *("level", "paused_at", "pause_reason"),
+                *("level", "reports_complaints", "paused_at", "pause_reason"),
                 needs_event=True,
             ),
         ),
@@ -160,6 +183,15 @@ PROTECTED = (
         event_of="agent",
     ),
     Protected("approvals.agentkey", (once("revoked_at", needs_event=True),), event_of="agent"),
+    Protected(
+        "approvals.webhookendpoint",
+        (
+            moves("secret", "old_secret", "old_secret_until", needs_event=True),
+            moves("disabled_at", "disabled_reason", needs_event=True),
+            moves("failing_since", "failures", "quiet_until", "owner_told_at"),
+        ),
+        event_of="agent",
+    ),
     # an edit is counted anew, what ended is taken out; the sums move with every request
     Protected("approvals.velocitycounter"),
     Protected("approvals.velocitybucket", (moves("count", "sum_base", "allowed_base"),)),
@@ -172,5 +204,6 @@ PROTECTED = (
 FREE = {
     "approvals.heartbeat": "when a process was last seen alive",
     "approvals.alarm": "what is wrong now, and who has been told; it goes when it is mended",
+    "approvals.webhookdelivery": "an outbox of messages to agents: what they say is on record",
     "approvals.notice": "an outbox of mails: sending, retrying and giving up are not records",
 }

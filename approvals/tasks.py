@@ -10,8 +10,15 @@ from uuid import UUID
 
 from celery import shared_task
 
-from approvals.domain import notifications
-from approvals.services import deadlines, intake, plan_progress, restores, watching
+from approvals.domain import sending
+from approvals.services import (
+    deadlines,
+    intake,
+    plan_progress,
+    restores,
+    watching,
+    webhook_delivery,
+)
 from approvals.services import execute as executing
 from approvals.services import recover as recovering
 from approvals.services import sweep as sweeping
@@ -67,11 +74,17 @@ def look_up_after_restore(request_id: str) -> None:
     restores.look_up(UUID(request_id))
 
 
+@shared_task(name="approvals.deliver_webhook")
+def deliver_webhook(delivery_id: str) -> None:
+    """Tell an agent of a change."""
+    webhook_delivery.deliver(int(delivery_id))
+
+
 @shared_task(name="approvals.send_notices")
 def send_notices() -> None:
     """Send the notices that wait."""
     outbox.begins("approvals.send_notices")
-    notifications.send_waiting()
+    sending.send_waiting()
 
 
 @shared_task(name="approvals.sweep")

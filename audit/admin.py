@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.decorators import display
@@ -34,7 +35,7 @@ class _OfRecord(equal_to("record id", "subject_id")):  # type: ignore[misc]
 
 @admin.register(AuditEvent)
 class AuditEventAdmin(ReadOnlyAdmin):
-    list_display = ("time", "code", "sentence", "actor", "subject", "seq")
+    list_display = ("time", "sentence", "actor", "subject", "seq", "code")
     list_display_links = ("time",)
     ordering = ("-id",)
     search_fields = ("subject_id", "actor_name")  # shows the box; get_search_results decides
@@ -68,7 +69,15 @@ class AuditEventAdmin(ReadOnlyAdmin):
 
     @display(description="record")  # type: ignore[untyped-decorator]
     def subject(self, event: AuditEvent) -> SafeString:
-        return format_html("{} <code>{}</code>", event.subject_type, event.subject_id)
+        kind, pk = event.subject_type, event.subject_id
+        try:
+            page = reverse(f"admin:{kind.replace('.', '_')}_change", args=[pk])
+        except NoReverseMatch:  # a record without a page
+            return format_html("{} <code>{}</code>", kind, pk)
+        return format_html(
+            '{} <a class="text-primary-600 dark:text-primary-500" href="{}"><code>{}</code></a>',
+            kind, page, pk,
+        )  # fmt: skip
 
     @display(description="data")  # type: ignore[untyped-decorator]
     def pretty_data(self, event: AuditEvent) -> SafeString:

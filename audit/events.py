@@ -94,10 +94,18 @@ class AuditCode(StrEnum):
     AGENT_RESUMED = "agent.resumed"
     KEY_ISSUED = "agent.key_issued"
     KEY_REVOKED = "agent.key_revoked"
+    WEBHOOK_REGISTERED = "webhook.registered"
+    WEBHOOK_ROTATED = "webhook.rotated"
+    WEBHOOK_DISABLED = "webhook.disabled"
+    WEBHOOK_ENABLED = "webhook.enabled"
+    WEBHOOK_SENT_AGAIN = "webhook.sent_again"
 
     # What is stopped, and what was done alone in an emergency.
     PAUSED = "pause.begun"
     RESUMED = "pause.lifted"
+    TRIGGER_FIRED = "trigger.fired"
+    TRIGGER_ENDED = "trigger.ended"
+    COMPLAINT_REPORTED = "complaint.reported"
     RESTORE_CHECKED = "restore.checked"
     BREAK_GLASS_USED = "glass.broken"
     BREAK_GLASS_REVIEWED = "glass.reviewed"
@@ -228,8 +236,26 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.AGENT_RESUMED: _Meaning("{actor} resumed the agent", Personal.STAFF),
     _C.KEY_ISSUED: _Meaning("{actor} issued key {prefix}", Personal.STAFF),
     _C.KEY_REVOKED: _Meaning("{actor} revoked key {prefix}", Personal.STAFF),
+    _C.WEBHOOK_REGISTERED: _Meaning("{actor} registered {url} for webhooks", Personal.FREE_TEXT),
+    _C.WEBHOOK_ROTATED: _Meaning(
+        "{actor} changed the secret of webhooks to {url}; the old one counts until {until:moment}",
+        Personal.FREE_TEXT,
+    ),
+    _C.WEBHOOK_DISABLED: _Meaning(
+        "{actor} disabled webhooks to {url}: {reason}", Personal.FREE_TEXT
+    ),
+    _C.WEBHOOK_ENABLED: _Meaning("{actor} enabled webhooks to {url}", Personal.FREE_TEXT),
+    _C.WEBHOOK_SENT_AGAIN: _Meaning(
+        "{actor} had {count} webhooks to {url} sent again", Personal.FREE_TEXT
+    ),
     _C.PAUSED: _Meaning("{actor} paused {what}: {reason}", Personal.FREE_TEXT),
     _C.RESUMED: _Meaning("{actor} lifted the pause of {what}", Personal.FREE_TEXT),
+    _C.TRIGGER_FIRED: _Meaning(
+        "Trigger {trigger} fired for {per} {key}: {measured}, and from {at_least} on: {then}",
+        Personal.NONE,
+    ),
+    _C.TRIGGER_ENDED: _Meaning("{actor} ended it: {reason}", Personal.FREE_TEXT),
+    _C.COMPLAINT_REPORTED: _Meaning("{actor} reported a complaint, {reference}", Personal.NONE),
     _C.RESTORE_CHECKED: _Meaning(
         "After a restore the target was asked whether it was done: {finding}", Personal.NONE
     ),

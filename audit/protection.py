@@ -47,6 +47,19 @@ class Moves:
 
 
 @dataclass(frozen=True, slots=True)
+class Then:
+    """What the database writes elsewhere, in the same transaction, when these fields change.
+
+    `when` as in `Moves`; `write` is one statement over NEW with fields in braces, the same on both
+    databases. For outboxes: whoever changes rows, and however many, nothing is forgotten.
+    """
+
+    fields: tuple[str, ...]
+    when: str
+    write: str
+
+
+@dataclass(frozen=True, slots=True)
 class Protected:
     """One table: no row is ever deleted, and no column changes but as `moves` says.
 
@@ -58,6 +71,7 @@ class Protected:
     moves: tuple[Moves, ...] = ()
     event_of: str = ""
     insert_unless: str = ""
+    then: tuple[Then, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +138,10 @@ class _Table:
         on_record = [name for m in self._rule.moves if m.needs_event for name in m.fields]
         if on_record:
             yield self._require_event("event", self._changed(on_record))
+        for number, then in enumerate(self._rule.then):
+            when = f"{self._changed(then.fields)} AND ({self._named(then.when)})"
+            written = f"{self._named(then.write)};"
+            yield self._trigger(f"then_{number}", "AFTER UPDATE", when, written)
 
     def _forbidden(self) -> str:
         """When an UPDATE changes what must not change; empty: it always does."""

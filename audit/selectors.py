@@ -62,9 +62,10 @@ def events_since_hour(hour: datetime) -> QuerySet[Any]:
     return events.filter(pk__gte=first, hour__gte=hour)
 
 
-def describe(event: AuditEvent) -> str:
+def describe(event: AuditEvent, *, actor: str = "") -> str:
     """The event as one sentence, as plain text (escape it like any other text).
 
+    `actor` is who it was, where the reader knows them by another name than the trail does.
     What the event's data lacks shows as "[name missing]": a trail page is read when things went
     wrong, so it never fails.
     """
@@ -72,7 +73,7 @@ def describe(event: AuditEvent) -> str:
         code = AuditCode(event.code)
     except ValueError:
         return f"[unknown event {event.code}]"
-    values = {**_data(event), "actor": actor_of(event)}
+    values = {**data_of(event), "actor": actor or actor_of(event)}
     return "".join(
         literal + (_shown(values, name, kind, code.words) if name else "")
         for literal, name, kind, _ in _FORMATTER.parse(code.sentence)
@@ -91,7 +92,8 @@ def fields_of(code: AuditCode) -> frozenset[str]:
     return frozenset(names - {"actor"})
 
 
-def _data(event: AuditEvent) -> dict[str, Any]:
+def data_of(event: AuditEvent) -> dict[str, Any]:
+    """The event's data; nothing where it is damaged."""
     try:
         data = json.loads(event.data)
     except ValueError:

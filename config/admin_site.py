@@ -46,10 +46,16 @@ class CountersignSite(UnfoldAdminSite):  # type: ignore[misc]  # the theme is un
 
     def get_urls(self) -> list[Any]:
         """Every team's inbox has the same pages, at an address that begins with the team."""
+        from approvals.admin.search import search
         from approvals.models import Inbox
 
         inboxes = self._registry[Inbox].team_urls()
-        return [path("approvals/<team>inbox/", include(inboxes)), *super().get_urls()]
+        found = self.admin_view(partial(search, site=self))
+        return [
+            path("search/", found, name="search"),
+            path("approvals/<team>inbox/", include(inboxes)),
+            *super().get_urls(),
+        ]
 
     def record_page(self, request: HttpRequest) -> str:
         """The name of the page of a request's record; "" for readers who may not open it."""

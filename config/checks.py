@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.exceptions import ImproperlyConfigured
@@ -32,7 +33,8 @@ and a new token where the system refused the one it was shown."""
 @register(Tags.security)
 def check_deployment(**kwargs: Any) -> list[CheckMessage]:
     """What must hold before anybody but the developer may use this."""
-    found = [*_time_zones(), *_money(), *_pooler(), *unusable_systems(), *unusable_connections()]
+    found = [*_time_zones(), *_money(), *_pooler(), *unusable_systems(), *unusable_tools()]
+    found += unusable_connections()
     if settings.DEBUG:
         return [*found, *_debug_stays_here()]
     found += _keys()
@@ -250,6 +252,22 @@ def unusable_systems() -> Iterator[CheckMessage]:
     except SystemsError as error:
         for problem in error.problems:
             yield _error(27, problem, "Correct it, and see what manage.py check_system says.")
+
+
+def unusable_tools() -> Iterator[CheckMessage]:
+    """One error per action type that could not be a tool of agents; none before Django is set up.
+
+    gunicorn's master asks that early, and every process it starts asks again.
+    """
+    if not apps.models_ready:
+        return
+    from approvals.mcp.tools import mistakes  # needs models
+
+    try:
+        for mistake in mistakes():
+            yield _error(31, mistake, "Give one of them another key or param.")
+    except SystemsError:
+        return  # said already
 
 
 def unusable_connections() -> Iterator[CheckMessage]:

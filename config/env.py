@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -105,6 +106,14 @@ def sweep_seconds(default: float) -> float:
     if not 0.1 <= seconds <= 3600:
         raise ImproperlyConfigured("SWEEP_SECONDS must be from 0.1 to 3600.")
     return seconds
+
+
+def networks(written: Sequence[str]) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Networks in CIDR notation."""
+    try:
+        return tuple(ip_network(one) for one in written)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"Write networks such as 10.20.0.0/16: {error}.") from None
 
 
 def time_zone(default: str) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
 
 import structlog
 from django.http import HttpRequest, HttpResponseBase, UnreadablePostError
+from django.utils import timezone
 from uuid6 import uuid7
 
 from audit.lib.one_look import one_look
@@ -132,6 +135,24 @@ def _has_nul(texts: Iterable[str]) -> bool:
     return any("\0" in text for text in texts)
 
 
+class ApiSlashMiddleware:
+    """What machines call works without its last slash, too: a redirect would lose the body."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        is_called = request.path_info.startswith(_CALLED) or request.path_info in _WITHOUT_SLASH
+        if is_called and not request.path_info.endswith("/"):
+            request.path_info += "/"
+            request.path += "/"
+        return self._get_response(request)
+
+
+_CALLED = ("/api/v1/",)
+_WITHOUT_SLASH = ("/api/v1", "/mcp")
+
+
 class OneLookMiddleware:
     """A page of the admin that is opened looks everything up once; what is sent always anew."""
 
@@ -143,6 +164,29 @@ class OneLookMiddleware:
             return self._get_response(request)
         with one_look():
             return self._get_response(request)
+
+
+ZONE_COOKIE = "countersign_zone"
+"""The browser's time zone, as it names it itself (`clock.js`)."""
+
+
+class ViewerZoneMiddleware:
+    """Pages tell times in the zone of whoever reads them; the company's, where none is known."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        zone = request.COOKIES.get(ZONE_COOKIE, "")
+        if not request.path.startswith(_PAGES) or zone not in _zones():
+            return self._get_response(request)
+        with timezone.override(ZoneInfo(zone)):
+            return self._get_response(request)
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
 
 
 class DatabaseOutageMiddleware:

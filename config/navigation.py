@@ -63,9 +63,13 @@ _GROUPS = (
             "approvals.breakglass",
         ),
     ),
-    _Group("Pauses", "pause_circle", ("approvals.pause",)),
+    _Group("Pauses", "pause_circle", ("approvals.pause", "approvals.firedtrigger")),
     _Group("Connections", "cable", ("connectors.connection",)),
-    _Group("Agents", "smart_toy", ("approvals.agent", "approvals.agentkey")),
+    _Group(
+        "Agents",
+        "smart_toy",
+        ("approvals.agent", "approvals.agentkey", "approvals.webhookdelivery"),
+    ),
     _Group(
         "Limits",
         "speed",

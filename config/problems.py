@@ -21,7 +21,7 @@ from rest_framework import exceptions as drf
 from rest_framework.views import set_rollback
 
 from approvals.api.field_problems import field_problems
-from approvals.exceptions import ApprovalError, FieldProblem, InvalidProposal, StillRunning
+from approvals.exceptions import ApprovalError, FieldProblem, InvalidProposal, Paused, StillRunning
 from audit.lib import db
 from audit.services import TrailUnwritable
 
@@ -36,14 +36,16 @@ def problem_response(
     title: str = "",
     errors: Sequence[FieldProblem] = (),
     headers: Mapping[str, str] | None = None,
+    more: Mapping[str, str] | None = None,
 ) -> HttpResponse:
-    """One problem document."""
+    """One problem document; `more` are members of its own kind of problem."""
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": title or HTTPStatus(status).phrase,
         "status": status,
         "code": code,
         "detail": detail,
+        **(more or {}),
     }
     if errors:
         body["errors"] = [{"field": e.field, "message": e.message} for e in errors]
@@ -164,6 +166,7 @@ def problem_handler(exception: Exception, context: dict[str, Any]) -> HttpRespon
             detail=exception.message,
             errors=problems,
             headers=headers,
+            more=_more(exception),
         )
     if isinstance(exception, Http404):
         exception = drf.NotFound()
@@ -173,6 +176,12 @@ def problem_handler(exception: Exception, context: dict[str, Any]) -> HttpRespon
         return None
     set_rollback()
     return _from_framework(exception)
+
+
+def _more(error: ApprovalError) -> dict[str, str]:
+    if isinstance(error, Paused) and error.resumed_by:
+        return {"resumed_by": error.resumed_by}
+    return {}
 
 
 def _from_framework(exception: drf.APIException) -> HttpResponse:

@@ -68,6 +68,10 @@ class RefusedCommand(BaseCommand):
         )
         return parser.error(self._refusal)
 
+    def rpartition(self, separator: str) -> tuple[str, str, str]:
+        """Where `manage.py help` lists it: Django asks every entry for the last part of a name."""
+        return "", separator, "refused"
+
     def print_help(self, prog_name: str, subcommand: str) -> None:
         """The same sentence, for whoever asks first."""
         self.stdout.write(self._refusal)

@@ -20,6 +20,7 @@ from config.env import (
     email_settings,
     env,
     log_level,
+    networks,
     sweep_seconds,
     systems_from_environment,
     systems_named,
@@ -112,6 +113,9 @@ CREDENTIALS_DIR = env.str("CREDENTIALS_DIR", "")
 # With it tokens of outside systems are kept encrypted; empty: no system that gives tokens is used.
 CREDENTIALS_KEY = a_secret("CREDENTIALS_KEY", needed=False) if DEBUG else a_key("CREDENTIALS_KEY")
 CREDENTIALS_RETIRED_KEYS: list[str] = env.list("CREDENTIALS_RETIRED_KEYS", [])
+# The only hosts (or host:port) webhooks go to; networks (CIDR) beside the public Internet.
+WEBHOOK_HOSTS: list[str] = env.list("WEBHOOK_HOSTS", [])
+WEBHOOK_NETWORKS = networks(env.list("WEBHOOK_NETWORKS", []))
 CONNECTOR_TIMEOUT = timedelta(seconds=env.int("CONNECTOR_TIMEOUT_SECONDS", 8))
 
 # --- Django -----------------------------------------------------------------------------------
@@ -147,6 +151,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "config.middleware.NulByteMiddleware",
+    "config.middleware.ApiSlashMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -155,6 +160,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "config.middleware.DatabaseOutageMiddleware",
     "config.middleware.OneLookMiddleware",
+    "config.middleware.ViewerZoneMiddleware",
 ]
 
 ROOT_URLCONF = "config.urls"
@@ -260,6 +266,10 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "approvals.api.documentation.describe",
+    ],
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": [],
     "SWAGGER_UI_DIST": "SIDECAR",
@@ -269,6 +279,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "PolicyVerdict": "approvals.api.output.VERDICTS",
         "DecisionVerdict": "approvals.choices.DecisionVerdict",
         "RequestState": "approvals.choices.State",
+        "RequestOutcome": "approvals.api.output.OUTCOMES",
         "ExecutionState": "approvals.choices.ExecutionState",
     },
 }
@@ -289,7 +300,9 @@ UNFOLD: dict[str, Any] = {
         {"rel": "icon", "type": "image/svg+xml", "href": "approvals.admin.dashboard.favicon"}
     ],
     "STYLES": ["approvals.admin.dashboard.stylesheet"],
-    "SCRIPTS": ["approvals.admin.dashboard.script"],
+    "SCRIPTS": [
+        f"approvals.admin.dashboard.{name}" for name in ("script", "live_script", "keys_script")
+    ],
     "COLORS": {
         "primary": {  # a calm slate blue: red, amber and green stay free to mean something
             "50": "oklch(97% .013 245)",

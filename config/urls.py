@@ -16,6 +16,7 @@ urlpatterns = [
     path("password/", choose_password, name="choose_password"),
     path("review/<uuid:request_id>/", open_review, name="review"),
     path("api/v1/", include("approvals.api.urls")),
+    path("mcp/", include("approvals.mcp.urls")),
     path("healthz", probes.live, name="healthz"),
     path("readyz", probes.ready, name="readyz"),
 ]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 
 from audit.lib.canonical import JsonObject
 from audit.lib.money import Money
@@ -104,6 +105,9 @@ class ActionType:
     """How long the target takes to show an effect: not read back before."""
     amount: Callable[[JsonObject], Money | None] = _no_amount
     """Raises audit.lib.money.MoneyError when the params' amount is not money of its currency."""
+    left_in: str = ""
+    """The field of a preview's `before` that says how much money there is left ("443.00 EUR"): an
+    amount above it is what the target refuses, and up to it what a reviewer may offer instead."""
     counterparty: Callable[[JsonObject], str] = _no_counterparty
     protected: frozenset[str] = frozenset()
     """Params that say who or what is meant (payee, account, recipient): an edit of one is marked on
@@ -124,6 +128,33 @@ class ActionType:
     """A person starts it and watches; the executor never starts it by itself."""
     field_errors: Callable[[JsonObject], dict[str, str]] = field(default=lambda params: {})
     """Meaning checks the schema cannot express: param name -> sentence."""
+    example: JsonObject = field(default_factory=dict)
+    """Acceptable params, for the documentation; empty: none is given."""
+
+
+MASK = "***"
+MASKED_CLASSES = frozenset({"secret", "credential"})
+"""Classes of data that are taken in and never told again; their schema says `writeOnly`."""
+
+
+def masked(schema: JsonObject, params: JsonObject) -> JsonObject:
+    """The params with `MASK` in the place of every value whose schema is `writeOnly`."""
+    found: JsonObject = _masked(schema, params)
+    return found
+
+
+def _masked(schema: Any, value: Any) -> Any:
+    if not isinstance(schema, dict):
+        return value
+    if schema.get("writeOnly"):
+        return MASK
+    if isinstance(value, dict):
+        inner = schema.get("properties", {})
+        other = schema.get("additionalProperties")
+        return {name: _masked(inner.get(name, other), item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_masked(schema.get("items"), item) for item in value]
+    return value
 
 
 _SHOWN = 160

@@ -19,7 +19,8 @@ from audit.lib import db_clock
 from connectors.authentication.login import Login
 from connectors.base import Connector, ConnectorError, OutcomeUnknown
 from connectors.connections import Route, forget_connections, state_of
-from connectors.models import CircuitState, ConnectionState
+from connectors.http import UnreadableAnswer
+from connectors.models import CircuitState, ConnectionState, UnexpectedAnswer
 
 logger = logging.getLogger(__name__)
 
@@ -86,11 +87,11 @@ class _WatchedConnector:
             return found
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            return self._call(found, *args, **kwargs)
+            return self._call(name, found, *args, **kwargs)
 
         return call
 
-    def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def _call(self, name: str, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         _admit(self.route)
         login = getattr(self.inner, "login", None)
         if login is not None and not (self._run and login.is_ready()):
@@ -102,6 +103,8 @@ class _WatchedConnector:
         except (ConnectorError, OutcomeUnknown) as error:
             if _speaks_against(error):
                 count_failure(self.route.name)
+            if isinstance(error.__cause__, UnreadableAnswer):
+                keep_unexpected(self.route.name, getattr(args[0], "type", ""), name)
             raise
         count_success(self.route.name)
         return answer
@@ -206,6 +209,20 @@ def count_failure(name: str) -> None:
     except DatabaseError:
         logger.exception("failed call not counted", extra={"connection": name})
     forget_connections()
+
+
+def keep_unexpected(name: str, action_type: str, call: str) -> None:
+    """An answer was not as it should be: whoever counts them finds it. Never raises for the
+    database: what became of the call is worth more.
+    """
+    at = db_clock.now()
+    try:
+        with transaction.atomic():
+            UnexpectedAnswer.objects.create(
+                connection=name, action_type=action_type, call=call, at=at
+            )
+    except DatabaseError:
+        logger.exception("unexpected answer not kept", extra={"connection": name})
 
 
 def count_success(name: str) -> None:

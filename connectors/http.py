@@ -97,13 +97,14 @@ def open_client(
     base_url: str = "",
     headers: Mapping[str, str] | None = None,
     auth: httpx.Auth | None = None,
+    seconds: float | None = None,
 ) -> httpx.Client:
-    """A client for one connector call; all its requests share `timeout_seconds()`.
+    """A client for one connector call; all its requests share `seconds`, or `timeout_seconds()`.
 
     No redirects (a moved target is not the approved target), no proxies or certificates from the
     environment, no connection reuse (a stale connection looks like a lost answer).
     """
-    seconds = timeout_seconds()
+    seconds = timeout_seconds() if seconds is None else seconds
     return httpx.Client(
         base_url=base_url,
         headers=headers,
@@ -185,10 +186,31 @@ def writing(system: str) -> Iterator[None]:
         ) from error
 
 
+_MEANS = {
+    401: "does not accept our credential",
+    403: "does not let us do this",
+    404: "has no such record",
+    408: "gave up waiting for the call",
+    409: "says something else stands against it",
+    410: "no longer has this record",
+    412: "says the record has changed meanwhile",
+    425: "is busy",
+    429: "is busy",
+}
+
+
+def said(system: str, status: int, message: str) -> str:
+    """What a system's answer means, in words people use, and what it said itself."""
+    otherwise = "refused it" if status < 500 else "had an error of its own"
+    if 300 <= status < 400:
+        otherwise = "sent us elsewhere, which we do not follow"
+    return f"{system} {_MEANS.get(status, otherwise)}: {message}"
+
+
 def refuse_read(system: str, status: int, message: str, code: str = "") -> NoReturn:
     """Raise for a read answered with anything but success; 404 and its kin are permanent."""
     raise ConnectorError(
-        f"{system} answered {status}: {message}",
+        said(system, status, message),
         permanent=400 <= status < 500 and status not in {408, 425, 429},
         code=code or f"http_{status}",
     )
@@ -200,7 +222,7 @@ def refuse_write(system: str, status: int, message: str, code: str = "") -> NoRe
     4xx is a refusal: nothing happened. Exceptions: 408 and redirects say nothing about the
     effect, and an idempotency conflict means another call with this key ran or is running.
     """
-    sentence = f"{system} answered {status}: {message}"
+    sentence = said(system, status, message)
     if status in {425, 429}:
         raise ConnectorError(sentence, permanent=False, code=code or f"http_{status}")
     if 400 <= status < 500 and status != 408 and code not in _IN_FLIGHT_CODES:
@@ -237,6 +259,16 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON.")
 
 
+_WHAT_HAPPENED: tuple[tuple[type[Exception], str], ...] = (
+    (UnreadableAnswer, "its answer is not of the form it should have"),
+    (httpx.TimeoutException, "it took too long"),
+    (httpx.ConnectError, "there is no connection to it"),
+    (httpx.NetworkError, "the connection broke"),
+    (httpx.ProtocolError, "the answer broke off or was not HTTP"),
+)
+
+
 def _name(error: Exception) -> str:
-    # The class only: messages of lower layers may carry URLs with credentials.
-    return type(error).__name__
+    """What happened, by the class alone: what lower layers say may carry credentials."""
+    known = (words for kind, words in _WHAT_HAPPENED if isinstance(error, kind))
+    return next(known, type(error).__name__)

@@ -108,6 +108,27 @@ class ConnectionState(models.Model):
         return self.name
 
 
+class UnexpectedAnswer(models.Model):
+    """An answer that was not as a connection's answers are to be: no JSON, or not of that form.
+
+    Rows stay, to be counted by the policy's triggers. An open breaker keeps them from growing.
+    """
+
+    connection = models.CharField(max_length=40)
+    action_type = models.CharField(max_length=60)
+    call = models.CharField(max_length=10, help_text="preview, execute, look_up or verify.")
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-id"]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["at"], name="connectors_unexpected_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.connection}: {self.call} of {self.action_type}"
+
+
 class ConnectionToken(models.Model):
     """The token of one connection, encrypted; for all processes, and replaced before it ends."""
 

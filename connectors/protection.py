@@ -17,6 +17,7 @@ PROTECTED = (
             once("removed_at", needs_event=True),
         ),
     ),
+    Protected("connectors.unexpectedanswer"),
     Protected("connectors.binding", (once("ended_at", needs_event=True),), event_of="connection"),
 )
 

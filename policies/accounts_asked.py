@@ -1,6 +1,6 @@
 """What the rules of authority ask about accounts, as the database has it now.
 
-Asked by `policies.authority` alone, which says what follows from it.
+Asked by `policies.authority`, which says what follows from it, and by `policies.colleagues`.
 """
 
 from __future__ import annotations

@@ -80,7 +80,7 @@ def may_decide(user: User, case: Case, requirement: RequirementSpec) -> Authorit
     own = _authorise_own(account, case, requirement)
     if isinstance(own, Authority) or case.at is None:
         return own
-    delegated = _delegated_to(frozenset({user.pk}), case, case.at).get(user.pk, ())
+    delegated = delegated_to(frozenset({user.pk}), case, case.at).get(user.pk, ())
     return authorise(
         account.decider,
         account.limits,
@@ -101,7 +101,7 @@ def still_may_decide(
     account = member(user.pk)
     if delegation_id is None:
         return _authorise_own(account, case, requirement)
-    held = _delegated_to(frozenset({user.pk}), case, case.at).get(user.pk, ()) if case.at else ()
+    held = delegated_to(frozenset({user.pk}), case, case.at).get(user.pk, ()) if case.at else ()
     for one in held:
         if one.id == delegation_id:
             return authorise_delegated(account.decider, one, case, requirement)
@@ -134,7 +134,7 @@ def deciders_with_authority(
     """Everybody who may decide it now and why, by user name."""
     delegated: dict[int, list[DelegatedAuthority]] = {}
     if case.at is not None:
-        delegated = _delegated_to(None, case, case.at)
+        delegated = delegated_to(None, case, case.at)
     result = []
     for one in candidates(frozenset(requirement.groups), frozenset(delegated)):
         answer = authorise(
@@ -319,7 +319,7 @@ def is_shown_break_glass(roles: Set[str]) -> bool:
     return reviews_break_glass(roles) or is_ops_admin(roles)
 
 
-def _delegated_to(
+def delegated_to(
     accounts: frozenset[int] | None, case: Case, at: datetime
 ) -> dict[int, list[DelegatedAuthority]]:
     """Delegations in force now, oldest first, by the delegate's account; to anybody for None."""

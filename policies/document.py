@@ -16,6 +16,7 @@ from policies.cel.compiler import Parameters
 from policies.cel.rule_set import RuleSet, Scoped
 from policies.facts import WEEKDAYS, Facts, TimeFacts
 from policies.matrix import Cell, Matrix, OperatingModel, Pattern
+from policies.triggers import Trigger
 from policies.verdicts import HIGHEST_TIER, Deadlines, RequirementSpec, Verdict
 from policies.windows import Freeze, Window, is_open, next_opening
 
@@ -32,6 +33,7 @@ READ_BY_THE_ENGINE = (
     "action.sample",
     "plan.highest_tier",
     "plan.verdict",
+    "action.triggers",
 )
 """Facts `policies.evaluate` may look at by itself, in the order of `objections.Seen`."""
 
@@ -107,6 +109,7 @@ class Document:
     tests: tuple[Expectation, ...]
     business_hours: Window | None = None
     freezes: tuple[Freeze, ...] = ()
+    triggers: tuple[Trigger, ...] = ()
     parameters: Parameters = ()
     categories: Mapping[str, Category] = field(default_factory=dict)
     is_floor: bool = False

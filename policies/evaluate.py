@@ -51,6 +51,7 @@ class Seen:
     sample: int = 99
     plan_tier: int = 0
     plan_verdict: str = Verdict.ALLOW.value
+    triggers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,11 @@ def objection_to(
     for holds, reason in never:
         if holds:
             return Objection("never-automatic", reason)
+    if seen.triggers:
+        return Objection(
+            "triggered",
+            f"People look at everything of it since {' and '.join(seen.triggers)} fired.",
+        )
     if cell.pattern == Pattern.EXCEPTION_ONLY and (categories or seen.evidence_flags):
         found = ", ".join((*categories, *seen.evidence_flags))
         return Objection("exception", f"It runs by itself unless something is odd: {found}.")
@@ -279,6 +285,7 @@ def _evaluate(
         standing=tuple(rule.id for rule in standing),
         step_up=cell.step_up,
         sign_off=cell.sign_off,
+        recall_seconds=cell.recall_seconds,
         floor=document.floor_label,
     )
 

@@ -39,6 +39,11 @@ class ActionFacts:
     is_undo: bool = fact("It undoes an earlier action.", False)
     supervised: bool = fact("A person starts it and watches.", False)
     sample: int = fact("0 to 99, drawn per target and day: below 10 is a tenth of all.", 99)
+    triggers: tuple[str, ...] = fact(
+        "Triggers that fired for its agent, type or connection and that nobody has ended: it never "
+        "runs by itself.",
+        (),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

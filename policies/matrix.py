@@ -57,19 +57,26 @@ class Safeguards:
     """Deciding takes a fresh proof of identity."""
     sign_off: bool = False
     """An accountable person closes the record of what was done."""
+    confirm_facts: bool = False
+    """Whoever approves ticks what made policy ask; no document switches it on or off."""
 
 
 SWITCHES = ("reason_required", "always_people", "step_up", "sign_off")
 """What an entry of the matrix may switch on."""
 
 _HIGH = Safeguards(
-    people=True, reason_required=True, always_people=True, step_up=True, sign_off=True
+    people=True,
+    reason_required=True,
+    always_people=True,
+    step_up=True,
+    sign_off=True,
+    confirm_facts=True,
 )
 SAFEGUARDS = (
     Safeguards(),
     Safeguards(),
     Safeguards(people=True),
-    Safeguards(people=True, reason_required=True),
+    Safeguards(people=True, reason_required=True, confirm_facts=True),
     _HIGH,
     _HIGH,
 )
@@ -92,6 +99,8 @@ class Cell:
     always_people: bool = False
     step_up: bool = False
     sign_off: bool = False
+    recall_seconds: int = 0
+    """How long whoever approved may take it back, before anything is carried out; 0 for never."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +120,7 @@ class Override:
     always_people: bool | None = None
     step_up: bool | None = None
     sign_off: bool | None = None
+    recall_seconds: int | None = None
 
 
 @dataclass(frozen=True)

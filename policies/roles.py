@@ -25,6 +25,8 @@ _RECORDS = tuple(
         "escalation",
         "breakglass",
         "agent",
+        "firedtrigger",
+        "complaint",
     )
 )
 """Each page shows its reader their own requests' rows only: see approvals.selectors.visibility."""
@@ -90,6 +92,7 @@ ROLES: tuple[Role, ...] = (
             "approvals.view_agentkey",
             "approvals.add_agentkey",
             "approvals.change_agentkey",
+            "approvals.view_webhookdelivery",
         ),
     ),
     Role(
@@ -113,12 +116,15 @@ ROLES: tuple[Role, ...] = (
             "connectors.add_connection",
             "connectors.change_connection",
             "approvals.view_breakglass",
+            "approvals.view_firedtrigger",
+            "approvals.change_firedtrigger",
             "approvals.view_agent",
             "approvals.add_agent",
             "approvals.change_agent",
             "approvals.view_agentkey",
             "approvals.add_agentkey",
             "approvals.change_agentkey",
+            "approvals.view_webhookdelivery",
         ),
     ),
     Role(
@@ -129,6 +135,7 @@ ROLES: tuple[Role, ...] = (
             "policies.add_policyversion",
             "policies.change_policyversion",
             "policies.view_backtest",
+            "approvals.view_firedtrigger",
         ),
     ),
     Role(

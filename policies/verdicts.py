@@ -88,6 +88,7 @@ class Evaluation:
     standing: tuple[str, ...] = ()  # ids of the standing approvals this verdict rests on
     step_up: bool = True  # deciding takes a fresh proof of identity
     sign_off: bool = True  # an accountable person closes the record
+    recall_seconds: int = 0  # how long an approval by people can be taken back
     floor: str = ""  # label of the floor evaluated with it, "" for none
 
     @property

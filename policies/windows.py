@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from policies import patterns
+from policies.facts import WEEKDAYS
 
 MINUTES_A_DAY = 24 * 60
 _HORIZON_DAYS = 15  # two weeks: a weekly window may fall into one clock change, never into two
@@ -42,6 +43,16 @@ class Freeze:
         return self.begins_at <= now < self.ends_at and any(
             patterns.applies(pattern, action_type) for pattern in self.action_types
         )
+
+
+def hours_of(window: Window) -> str:
+    """When it is open, as people read it: "mon, tue 22:00 to 02:00 Europe/Berlin"."""
+    days = ", ".join(WEEKDAYS[day] for day in sorted(window.days))
+    return f"{days} {_wall(window.opens)} to {_wall(window.closes)} {window.tz}"
+
+
+def _wall(minute: int) -> str:
+    return f"{minute // 60:02}:{minute % 60:02}"
 
 
 def freeze_span(begins: datetime, ends: datetime, tz: str) -> tuple[datetime, datetime]:

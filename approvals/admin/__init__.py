@@ -8,3 +8,4 @@ from approvals.admin import pauses as pauses
 from approvals.admin import plans as plans
 from approvals.admin import related_records as related_records
 from approvals.admin import request_record as request_record
+from approvals.admin import triggers as triggers

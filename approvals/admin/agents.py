@@ -21,6 +21,7 @@ from unfold.widgets import (
 )
 
 from approvals.admin.agent_keys import IssueKeyForm, RevokeKeyForm
+from approvals.admin.webhooks import WebhooksAdmin, webhooks_of
 from approvals.exceptions import ApprovalError, InvalidProposal, NotFound
 from approvals.models import Agent, AgentBudget
 from approvals.selectors.visibility import keepable_agents, may_register_agents, visible_agents
@@ -28,7 +29,7 @@ from approvals.services import agents, budgets
 from approvals.services.budgets import Budget
 from audit.actors import Actor
 from audit.lib import db_clock
-from audit.lib.admin import ObjectActionsAdmin, ReasonForm
+from audit.lib.admin import ReasonForm
 from audit.lib.admin_filters import equal_to, one_of
 from audit.lib.money import Money, MoneyError
 from connectors.registry import action_types
@@ -126,7 +127,9 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable
 
     class Meta:
         model = Agent
-        fields = ("name", "owner", "team", "model", "action_types", "level")
+        fields = (
+            "name", "owner", "team", "model", "action_types", "level", "reports_complaints",
+        )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -148,10 +151,11 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable
 
 
 @admin.register(Agent)
-class AgentAdmin(ObjectActionsAdmin):
+class AgentAdmin(WebhooksAdmin):
     form = AgentForm
     fields = (
         "name", "owner", "team", "model", "action_types", "ceiling", "ceiling_currency", "level",
+        "reports_complaints",
     )  # fmt: skip
     refusals = (ApprovalError,)
     object_actions = (
@@ -161,6 +165,7 @@ class AgentAdmin(ObjectActionsAdmin):
         ("revoke_key", RevokeKeyForm),
         ("set_budget", BudgetForm),
         ("remove_budget", RemoveBudgetForm),
+        *WebhooksAdmin.webhook_actions,
     )
     ordering = ("name",)
     list_display = ("name", "owner", "team", "model", "ceiling", "trusted", "status")
@@ -200,7 +205,7 @@ class AgentAdmin(ObjectActionsAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Agent | None = None) -> Any:
         """How far a new agent is trusted follows from who registers it."""
-        return self.fields if obj is not None else self.fields[:-1]
+        return self.fields if obj is not None else self.fields[:-2]
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "owner":
@@ -222,7 +227,8 @@ class AgentAdmin(ObjectActionsAdmin):
         }
         try:
             if change:
-                agent = agents.change_agent(obj.pk, level=values["level"], **given)
+                given |= {key: values[key] for key in ("level", "reports_complaints")}
+                agent = agents.change_agent(obj.pk, **given)
                 if "owner" in form.changed_data:
                     messages.info(request, "A new owner: every old key is revoked. Issue new ones.")
                 return agent
@@ -249,6 +255,7 @@ class AgentAdmin(ObjectActionsAdmin):
                 "budgets": rows_of(agent),
                 "may_remove_budgets": is_ops_admin(roles_of(_person(request))),
                 "base_currency": settings.BASE_CURRENCY,
+                **webhooks_of(agent),
             }
         return super().changeform_view(request, object_id, form_url, context)
 

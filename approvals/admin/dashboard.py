@@ -23,6 +23,7 @@ from approvals.selectors.dashboard import (
 from approvals.selectors.inbox import MOST_COUNTED, inbox_name, inboxes_of
 from approvals.selectors.pauses import current_pauses, stops_in_force
 from approvals.selectors.restores import freeze_in_force
+from approvals.selectors.triggers import sent_to_people
 from approvals.selectors.watching import problems
 from audit.lib import db_clock
 from audit.lib.dates import format_time
@@ -171,6 +172,14 @@ def script(request: HttpRequest) -> str:
     return static("approvals/clock.js")
 
 
+def live_script(request: HttpRequest) -> str:
+    return static("approvals/live.js")
+
+
+def keys_script(request: HttpRequest) -> str:
+    return static("approvals/keys.js")
+
+
 _MOST_VERSIONS = 5
 
 
@@ -190,7 +199,7 @@ def concerns_of(user: User, roles: frozenset[str], *, at: datetime) -> list[Conc
     if answers_for_policy(roles):
         found += [*_unreadable_policy(), *_versions(user)]
     if is_ops_admin(roles):
-        found += [*_restore(), *_changes(user, at), *_stops(), *_rates(at)]
+        found += [*_restore(), *_changes(user, at), *_stops(), *_triggered(), *_rates(at)]
     if is_shown_break_glass(roles):
         found += _emergencies(user, at)
     return found
@@ -251,6 +260,15 @@ def _stops() -> list[Concern]:
         for page, until, names in by_page
         if names
     ]
+
+
+def _triggered() -> list[Concern]:
+    """What a trigger paused is told with the pauses."""
+    keys = sent_to_people()
+    if not keys:
+        return []
+    text = f"Since a trigger fired, people look at everything of: {', '.join(keys)}."
+    return [Concern(text, reverse("admin:approvals_firedtrigger_changelist"))]
 
 
 def _rates(at: datetime) -> list[Concern]:

@@ -11,27 +11,31 @@ from typing import Any, ClassVar, cast
 from django.contrib import admin
 from django.contrib.admin import SimpleListFilter
 from django.contrib.admin.views.main import PAGE_VAR, ChangeList
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils.cache import add_never_cache_headers
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.views.decorators.http import require_safe
 from unfold.paginator import InfinitePaginator
 
+from approvals.admin.bulk_page import BulkPageAdmin
 from approvals.admin.review_context import countdown
-from approvals.admin.review_page import ReviewPageAdmin
+from approvals.admin.scoped import as_uuid
 from approvals.models import ActionRequest, Agent, Inbox
 from approvals.selectors.inbox import (
     MOST_COUNTED,
     TO_DECIDE,
     VIEWS,
-    Row,
     View,
     listed,
-    rows_of,
 )
-from approvals.selectors.inbox_counts import counts_of_tabs, in_order
+from approvals.selectors.inbox_counts import FOR_VIEWER, counts_of_tabs, in_order
+from approvals.selectors.inbox_rows import Row, claimants_of, rows_of
 from approvals.selectors.search import SEARCHED_BY, matching
 from audit.lib import db_clock
 from audit.lib.admin import FixedOrderChangeList
@@ -129,7 +133,7 @@ _NARROWING = ("tier", "action_type", "agent_team", "q")
 
 
 @admin.register(Inbox)
-class InboxAdmin(ReviewPageAdmin):
+class InboxAdmin(BulkPageAdmin):
     """One team's list. The rows and tabs are the template's own."""
 
     change_list_template = "approvals/inbox.html"
@@ -138,7 +142,7 @@ class InboxAdmin(ReviewPageAdmin):
     `.cs-cell-NAME` in countersign.css makes it wider or narrower than the usual 8 rem."""
     list_filter = INBOX_FILTERS
     list_fullwidth = True
-    list_select_related = ("agent",)
+    list_select_related = ("agent__owner", "requested_by")
     search_fields = ("id", "target")  # shows the box; get_search_results decides
     search_help_text = SEARCHED_BY
 
@@ -204,6 +208,43 @@ class InboxAdmin(ReviewPageAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         return queryset.filter(matching(search_term)), False
 
+    # --- What a page that stays open asks for ---------------------------------------------------
+
+    def team_urls(self) -> list[URLPattern]:
+        """With what the open list asks for; it answers at once, nobody's thread waits."""
+        live = self.admin_site.admin_view(require_safe(self._view_of_team("live_view")))
+        return [path("live/", live, name="inbox_live"), *super().team_urls()]
+
+    def live_view(self, request: HttpRequest) -> HttpResponse:
+        """The counts now, which of the rows shown (`ids`) no longer belong here, and who has them.
+
+        `new`: how many others stand where the first page shows its rows.
+        """
+        if not self.is_member(request):
+            raise PermissionDenied
+        viewer = cast(User, request.user)
+        view, at = view_asked_for(request), db_clock.now_of_page()
+        asked = request.GET.get("ids", "").split(",")[: self.list_per_page]
+        shown = {one for one in map(as_uuid, asked) if one is not None}
+        tab = self.tab(request, view)
+        here = set(tab.filter(pk__in=shown).order_by().values_list("pk", flat=True))
+        first = tab.order_by(*view.order).values_list("pk", flat=True)[: self.list_per_page]
+        counts = self._counts(request)
+        answer = JsonResponse(
+            {
+                "counts": {
+                    one.key: counts[FOR_VIEWER if one is TO_DECIDE else one.key]
+                    for one in VIEWS
+                    if one.counted
+                },
+                "gone": sorted(str(one) for one in shown - here),
+                "new": len(set(first) - shown),
+                "claims": {str(pk): name for pk, name in claimants_of(here, at=at, besides=viewer)},
+            }
+        )
+        add_never_cache_headers(answer)
+        return answer
+
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -225,10 +266,12 @@ class InboxAdmin(ReviewPageAdmin):
         rows = rows_of(list(changes.result_list[: self.list_per_page]), viewer=viewer, at=at)
         return {
             "inbox_name": self.name_for(request),
+            "bulk_url": f"{self.list_url}bulk/",
             "whom": spoken(self.team),
             "rows": [
                 {
                     "url": self.review_url(row.request.pk),
+                    "row": row,
                     "cells": [(name, getattr(self, name)(row)) for name in self.list_display],
                 }
                 for row in rows
@@ -239,7 +282,7 @@ class InboxAdmin(ReviewPageAdmin):
                     "view": view,
                     "url": changes.get_query_string({"show": view.key}, ["p"]),
                     "is_current": view is current,
-                    "count": counts[view.key],
+                    "count": counts[FOR_VIEWER if view is TO_DECIDE else view.key],
                 }
                 for view in VIEWS
                 if view.counted

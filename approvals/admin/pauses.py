@@ -13,7 +13,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
 from approvals.choices import PauseScope
 from approvals.exceptions import ApprovalError, InvalidProposal
-from approvals.models import Pause
+from approvals.models import ActionRequest, Pause
 from approvals.selectors.restores import MOST_SHOWN, carried_out_of, checks_of, progress_of
 from approvals.services import pauses
 from audit.lib.admin import ObjectActionsAdmin, ReasonForm
@@ -115,7 +115,9 @@ class PauseAdmin(ObjectActionsAdmin):
         context["may_lift"] = self.has_change_permission(request, pause)
         context["show_save"] = pause is None
         if isinstance(pause, Pause) and pause.scope == PauseScope.RESTORED:
+            records = self.admin_site.get_model_admin(ActionRequest)
             context |= _reconciliation(pause)
+            context["sees_records"] = records.has_view_permission(request)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def lift(self, request: HttpRequest, pause: Pause, form: forms.Form) -> str:

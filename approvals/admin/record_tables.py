@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,12 @@ from django.utils.html import format_html
 
 from approvals.choices import State
 from approvals.inspection import reveal
-from approvals.models import ActionRequest
+from approvals.models import ActionRequest, Decision
 from approvals.selectors.record import part_of
 from audit.lib.dates import format_record_moment
 from audit.lib.money import Money
-from audit.selectors import actor_of, describe, events_of
+from audit.models import AuditEvent
+from audit.selectors import actor_of, describe
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +30,13 @@ class Table:
     note: str = ""
 
 
-def tables_of(request: ActionRequest) -> tuple[Table, ...]:
-    """Every table of the record, in the order things happen."""
+def tables_of(
+    request: ActionRequest, events: Sequence[AuditEvent], decisions: Sequence[Decision]
+) -> tuple[Table, ...]:
+    """Every table of the record, in the order things happen; `events` are its whole trail."""
     return (
         _requirements(request),
-        _decisions(request),
+        _decisions(decisions),
         _thread(request),
         _clock(request),
         _grants(request),
@@ -41,7 +45,7 @@ def tables_of(request: ActionRequest) -> tuple[Table, ...]:
         _verifications(request),
         _undos(request),
         _history(request),
-        _trail(request),
+        _trail(events),
     )
 
 
@@ -65,7 +69,7 @@ def _requirements(request: ActionRequest) -> Table:
     )
 
 
-def _decisions(request: ActionRequest) -> Table:
+def _decisions(decisions: Sequence[Decision]) -> Table:
     rows = (
         (
             format_record_moment(d.created_at),
@@ -79,7 +83,7 @@ def _decisions(request: ActionRequest) -> Table:
             _code(d.digest[:16]),
             _link("approvals_decision", d.pk, "what they saw"),
         )
-        for d in part_of(request, "decisions").select_related("decider").order_by("id")
+        for d in decisions
     )
     return Table(
         "Decisions",
@@ -243,7 +247,7 @@ def _history(request: ActionRequest) -> Table:
     )
 
 
-def _trail(request: ActionRequest) -> Table:
+def _trail(events: Sequence[AuditEvent]) -> Table:
     rows = (
         (
             e.seq,
@@ -253,7 +257,7 @@ def _trail(request: ActionRequest) -> Table:
             e.state or "-",
             _code(e.mac[:16]),
         )
-        for e in events_of(request)
+        for e in events
     )
     return Table(
         "Trail",

@@ -22,16 +22,18 @@ from approvals.admin.record_tables import tables_of
 from approvals.admin.scoped import ScopedRecords, as_uuid
 from approvals.choices import State
 from approvals.inspection import reveal
-from approvals.models import ActionRequest, Requirement
+from approvals.models import ActionRequest, Decision, Requirement
 from approvals.selectors.break_glass import open_for_break_glass
 from approvals.selectors.case import amount_of
+from approvals.selectors.case_file import CaseFile
 from approvals.selectors.inbox import asked_now, inboxes_of, requests_of
-from approvals.selectors.record import with_parts
+from approvals.selectors.record import part_of, with_parts
 from approvals.selectors.request_view import RequestView
 from approvals.selectors.search import SEARCHED_BY, matching, request_id_at
 from approvals.selectors.visibility import visible_requests
 from audit.lib.admin_filters import between, equal_to, one_of
 from audit.lib.dates import format_record_moment
+from audit.selectors import events_of
 from connectors.registry import action_types
 from policies.matrix import SAFEGUARDS
 from policies.models import User
@@ -117,7 +119,9 @@ class ActionRequestAdmin(ScopedRecords):
         record = self.get_object(request, object_id)
         if not self.has_view_permission(request, record):
             raise PermissionDenied
-        view = RequestView(record)
+        view, events = RequestView(record), tuple(events_of(record))
+        decided = part_of(record, "decisions").select_related("decider")
+        decisions: tuple[Decision, ...] = tuple(decided.order_by("id"))
         return TemplateResponse(
             request,
             "admin/approvals/record.html",
@@ -128,9 +132,10 @@ class ActionRequestAdmin(ScopedRecords):
                 "title": str(record),
                 "subtitle": "Record",
                 "view": view,
+                "case_file": CaseFile(view, events, decisions),
                 "badges": _badges(record),
                 "facts": _facts(view),
-                "tables": tables_of(record),
+                "tables": tables_of(record, events, decisions),
                 "review_page": self._review_page(request, record),
             },
         )

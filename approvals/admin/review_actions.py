@@ -14,13 +14,13 @@ from typing import Any, cast
 
 from django.http import HttpRequest, QueryDict
 
+from approvals.admin.edit_form import EditForm
 from approvals.admin.forms import (
     PASSWORD,
     ActionForm,
     ApproveForm,
     AskForm,
     BreakGlassForm,
-    EditForm,
     EmptyForm,
     EscalateForm,
     ReadAgainForm,
@@ -34,7 +34,9 @@ from approvals.admin.forms import (
 )
 from approvals.models import ActionRequest
 from approvals.proposal import SuppliedEvidence
-from approvals.selectors.requests import action_of, is_asked
+from approvals.selectors.outlook import of_approved
+from approvals.selectors.pauses import stop_of
+from approvals.selectors.requests import action_of, is_asked, usable_grant_of
 from approvals.selectors.review_snapshot import ReviewedSnapshot, read_token
 from approvals.services import claims
 from approvals.services.break_glass import break_glass
@@ -42,7 +44,10 @@ from approvals.services.close import resolve, sign_off, start
 from approvals.services.decide import approve, escalate, reject, request_changes
 from approvals.services.edit import approve_with_edits
 from approvals.services.evidence import read_again, supply_evidence
+from approvals.services.recall import recall
 from approvals.services.undo import propose_undo
+from audit.lib import db_clock
+from audit.lib.canonical import JsonObject
 from audit.lib.dates import format_moment
 from connectors.registry import action_type
 from policies.exceptions import PolicyError
@@ -83,8 +88,17 @@ class ReviewAction:
         """Its part of the address."""
         return self.name.replace("_", "-")
 
-    def make_form(self, request: ActionRequest, data: QueryDict | None, token: str) -> ActionForm:
-        """The form, empty or as it was typed. The prefix keeps element ids apart, not names."""
+    def make_form(
+        self,
+        request: ActionRequest,
+        data: QueryDict | None,
+        token: str,
+        instead: JsonObject | None = None,
+    ) -> ActionForm:
+        """The form, empty or as it was typed. The prefix keeps element ids apart, not names.
+
+        `instead` are params an edit begins with in the place of those proposed.
+        """
         options: dict[str, Any] = {"auto_id": f"{self.name}-%s"}
         if issubclass(self.form, SnapshotForm):
             options["initial"] = {"seal": token}
@@ -92,16 +106,21 @@ class ReviewAction:
             options |= {
                 "kind": action_type(request.action_type),
                 "params": action_of(request).params,
+                "instead": instead,
             }
         return self.form(data, **options)
 
 
 def _approve(request: ActionRequest, person: User, form: ActionForm) -> Outcome:
     approve(request.pk, decider=person, reviewed=_seen(form), proof=form.proof, **form.said())
-    state = ActionRequest.objects.get(pk=request.pk)
-    if state.state == request.state:
+    now = ActionRequest.objects.select_related("agent").get(pk=request.pk)
+    if now.state == request.state:
         return Outcome(f"Your approval counts; others still have to say yes: {request.effect}")
-    return Outcome(f"Approved. Countersign carries it out now: {request.effect}")
+    grant = usable_grant_of(now)
+    if grant is not None and grant.usable_from is not None:
+        seconds = round((grant.usable_from - grant.created_at).total_seconds())
+        return Outcome(f"Approved, carried out unless recalled in {seconds} s: {request.effect}")
+    return Outcome(f"Approved. {_next_step(now)} {request.effect}")
 
 
 def _reject(request: ActionRequest, person: User, form: ActionForm) -> Outcome:
@@ -140,6 +159,17 @@ def _break_glass(request: ActionRequest, person: User, form: ActionForm) -> Outc
 def _start(request: ActionRequest, person: User, form: ActionForm) -> Outcome:
     start(request.pk, operator=person, proof=form.proof)
     return Outcome("Started. Stay with it until it is verified.", goes_on=False)
+
+
+def _recall(request: ActionRequest, person: User, form: ActionForm) -> Outcome:
+    recall(request.pk, person=person)
+    return Outcome("Recalled: nothing happens, and people decide anew.", goes_on=False)
+
+
+def _next_step(request: ActionRequest) -> str:
+    """What comes after the last yes, as it is known now."""
+    outlook = of_approved(request, stop_of(request), at=db_clock.now())
+    return outlook.sentence if outlook else ""
 
 
 def _sign_off(request: ActionRequest, person: User, form: ActionForm) -> Outcome:
@@ -204,7 +234,7 @@ def _reassign(request: ActionRequest, person: User, form: ActionForm) -> Outcome
 
 
 def _seen(form: ActionForm) -> ReviewedSnapshot:
-    return read_token(form.cleaned_data["seal"])
+    return read_token(form.cleaned_data["seal"], form.cleaned_data.get("confirmed", ()))
 
 
 APPROVE = ReviewAction("approve", ApproveForm, _approve, StepUp.BY_TIER)
@@ -214,6 +244,7 @@ ASK = ReviewAction("ask", AskForm, _ask)
 ESCALATE = ReviewAction("escalate", EscalateForm, _escalate)
 BREAK_GLASS = ReviewAction("break_glass", BreakGlassForm, _break_glass, StepUp.ALWAYS)
 START = ReviewAction("start", EmptyForm, _start, StepUp.BY_TIER)
+RECALL = ReviewAction("recall", EmptyForm, _recall, keeps_form=False)
 SIGN_OFF = ReviewAction("sign_off", SignOffForm, _sign_off, StepUp.BY_TIER)
 RESOLVE = ReviewAction("resolve", ResolveForm, _resolve)
 UNDO = ReviewAction("undo", UndoForm, _undo)
@@ -226,7 +257,17 @@ REASSIGN = ReviewAction("reassign", ReassignForm, _reassign, keeps_form=False)
 DECISIONS = (APPROVE, EDIT, ASK, ESCALATE, REJECT)
 CLAIMS = (CLAIM, RELEASE, REASSIGN)
 EVIDENCE = (SUPPLY, READ_AGAIN)
-REVIEW_ACTIONS = (*DECISIONS, BREAK_GLASS, *EVIDENCE, START, SIGN_OFF, RESOLVE, UNDO, *CLAIMS)
+REVIEW_ACTIONS = (
+    *DECISIONS,
+    BREAK_GLASS,
+    *EVIDENCE,
+    START,
+    RECALL,
+    SIGN_OFF,
+    RESOLVE,
+    UNDO,
+    *CLAIMS,
+)
 
 
 _KEPT = "proof-of-identity"

@@ -33,14 +33,19 @@ from approvals.models import ActionRequest, PolicyDecision
 from approvals.selectors.break_glass import may_break
 from approvals.selectors.causes import began_with
 from approvals.selectors.claims import claims_of
-from approvals.selectors.pauses import stop_of
+from approvals.selectors.decision_card import card_of
+from approvals.selectors.edits import edits_of
+from approvals.selectors.instead import amount_instead
+from approvals.selectors.outlook import Outlook, after_last_yes, of_approved
+from approvals.selectors.pauses import Stop, stop_of
 from approvals.selectors.request_view import RequestView
-from approvals.selectors.requests import policy_decision_of
+from approvals.selectors.requests import is_asked, policy_decision_of
 from approvals.selectors.review_snapshot import sign_token, snapshot_of
 from approvals.selectors.undo_view import undo_asked
 from approvals.selectors.viewer_permissions import ViewerPermissions, permissions_of
 from audit.lib import db_clock
-from audit.lib.dates import format_moment
+from audit.lib.canonical import JsonObject
+from audit.lib.money import Money
 from connectors.catalogue import Reversibility
 from policies.authority import read_together
 from policies.evidence import Supplier
@@ -80,6 +85,10 @@ _TONES |= dict.fromkeys(
 _TONES |= dict.fromkeys((State.PENDING_APPROVAL, State.CHANGES_REQUESTED), "open")
 
 
+INSTEAD = "instead"
+"""In the page's address: the form for edits is open, filled in with what the target would take."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answered:
     """An action that was tried and came to nothing: its form as typed, and why, if it is said."""
@@ -105,19 +114,29 @@ def review_context(
     permissions = permissions_of(action_request, person, policy=policy, kind=view.kind, at=at)
     token = sign_token(action_request, snapshot_of(action_request), user=person, at=at)
     may_alone = may_break(action_request, person, at=at)
+    pending = action_request.state == State.PENDING_APPROVAL
+    is_ahead = pending or action_request.state == State.APPROVED
+    stop = stop_of(action_request) if is_ahead else None
+    outlook = _outlook(view, permissions, stop, at)
+    instead = amount_instead(action_request, view.kind) if permissions.gaps else None
     offered = {
-        action.name: _offer(request, action_request, action, token, answered, urls, at=at)
-        for action in _offered(view, permissions, may_break=may_alone)
+        action.name: _offer(request, action_request, action, token, answered, urls, instead, at=at)
+        for action in _offered(view, permissions, stop, outlook, may_break=may_alone)
     }
+    if INSTEAD in request.GET and answered is None and instead and "edit" in offered:
+        offered["edit"]["is_open"] = True
     tier = action_request.risk_tier
     last = view.decisions[-1] if view.decisions else None
-    pending = action_request.state == State.PENDING_APPROVAL
     return {
         "case": view,
+        "card": card_of(view),
+        "ticks": "approve" in offered and is_asked(action_request, "confirm_facts", policy=policy),
+        "ticked": request.POST.getlist("confirmed"),
         "undo_asked": undo_asked(action_request),
         "params": view.params,
         "permissions": permissions,
-        "stop": stop_of(action_request) if pending else None,
+        "stop": stop,
+        "instead": instead if "edit" in offered else None,
         "claims": claims_of(action_request, person, at=at),
         "urls": urls,
         "tier": tier,
@@ -126,7 +145,8 @@ def review_context(
         "state": state_shown(State(action_request.state)),
         "version_words": _version_words(view),
         "clock": _running_clock(action_request, at),
-        "consequence": _consequence(view, permissions, at),
+        "edits": edits_of(action_request, view.decisions),
+        "consequence": outlook,
         "offered": offered,
         "deciding": [offered[one.name] for one in DECISIONS if one.name in offered],
         "emergencies": action_request.broken_glass.all() if view.was_broken else (),
@@ -145,18 +165,24 @@ def _groups_asked(view: RequestView) -> set[str]:
 
 
 def _offered(
-    view: RequestView, permissions: ViewerPermissions, *, may_break: bool
+    view: RequestView,
+    permissions: ViewerPermissions,
+    stop: Stop | None,
+    outlook: Outlook | None,
+    *,
+    may_break: bool,
 ) -> Iterator[ReviewAction]:
-    """The actions open to the viewer, in the page's order."""
+    """The actions open to the viewer, in the page's order. Nobody approves what is paused."""
     is_step = view.request.plan_id is not None
-    may_approve = permissions.may_approve and not permissions.gaps and not is_step
-    if is_step:
+    is_closed = is_step or stop is not None
+    may_approve = permissions.may_approve and not permissions.gaps and not is_closed
+    if is_closed:
         may_break = False
     if may_break and not (may_approve and permissions.is_last):
         yield BREAK_GLASS
     if may_approve:
         yield APPROVE
-    if permissions.may_approve and view.kind is not None and not is_step:
+    if permissions.may_approve and view.kind is not None and not is_closed:
         yield EDIT
     if permissions.may_answer and view.request.requested_by_id is None and not is_step:
         yield ASK  # a person who opened it is asked directly
@@ -168,7 +194,7 @@ def _offered(
         yield SUPPLY
     if any(gap.can_be_read_again for gap in permissions.gaps):
         yield READ_AGAIN
-    if permissions.may_start:
+    if permissions.may_start and outlook is not None and outlook.begins_now:
         yield START
     if permissions.may_sign_off:
         yield SIGN_OFF
@@ -185,6 +211,7 @@ def _offer(
     token: str,
     answered: Answered | None,
     urls: dict[str, str],
+    instead: Money | None,
     *,
     at: datetime,
 ) -> dict[str, Any]:
@@ -192,7 +219,8 @@ def _offer(
     typed = answered.form if answered and answered.action is action else None
     form = typed
     if form is None:
-        form = action.make_form(action_request, None, token)
+        filled: JsonObject | None = {"amount": instead.decimal} if instead else None
+        form = action.make_form(action_request, None, token, filled)
     elif "seal" in form.fields:
         form.data = {name: form.data.get(name) for name in form.data} | {"seal": token}
     show_password(form, asks=asks_password(request, action_request, action, at=at))
@@ -239,23 +267,20 @@ def _running_clock(action_request: ActionRequest, at: datetime) -> dict[str, Any
     return {"purpose": purpose, "countdown": shown} if shown else None
 
 
-def _consequence(view: RequestView, permissions: ViewerPermissions, at: datetime) -> str:
-    """What the yes of the person in front of the page causes."""
+def _outlook(
+    view: RequestView, permissions: ViewerPermissions, stop: Stop | None, at: datetime
+) -> Outlook | None:
+    """What the yes of the person in front of the page causes; of what is approved, what comes."""
+    if view.request.state == State.APPROVED:
+        return of_approved(view.request, stop, at=at)
     if not permissions.may_approve or view.policy is None:
-        return ""
+        return None
     if not permissions.is_last:
-        return (
+        return Outlook(
             "Your yes counts, and nothing happens yet: "
             f"{' and '.join(permissions.still_needed)} must still agree."
         )
-    decision = view.policy.decision
-    when = f"until {format_moment(at + decision.execute_within)}"
-    if view.kind is not None and view.kind.supervised:
-        return f"Yours is the last yes. A person then starts it and watches, {when}, once."
-    if decision.window:
-        window = f"inside the window {decision.window}"
-        return f"Yours is the last yes. It is then done once, {window}, {when}."
-    return f"Yours is the last yes. Countersign then does exactly this, once, {when}."
+    return after_last_yes(view.request, view.kind, view.policy.decision, at=at)
 
 
 SOON = timedelta(hours=1)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from copy import copy
+from dataclasses import asdict
 from typing import Any, Self, cast
 from uuid import UUID
 
@@ -11,14 +13,23 @@ from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    JsonResponse,
+)
 from django.shortcuts import render
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.cache import add_never_cache_headers
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from approvals.admin.forms import ActionForm, EditForm
+from approvals.admin.edit_form import EditForm
+from approvals.admin.forms import ActionForm
 from approvals.admin.review_actions import (
     REVIEW_ACTIONS,
     Outcome,
@@ -28,13 +39,16 @@ from approvals.admin.review_actions import (
 )
 from approvals.admin.review_context import Answered, review_context
 from approvals.admin.scoped import as_uuid
+from approvals.choices import State
 from approvals.domain import integrity
 from approvals.exceptions import ApprovalError, IntegrityBroken, InvalidProposal
 from approvals.models import ActionRequest, IntegrityIncident
 from approvals.selectors.break_glass import open_for_break_glass
 from approvals.selectors.inbox import inbox_name, inboxes_of, next_to_decide, requests_of
 from approvals.selectors.inbox_counts import forget_counts
-from approvals.selectors.request_view import for_review
+from approvals.selectors.live import live_state_of
+from approvals.selectors.request_view import RequestView, for_review
+from approvals.services.live_check import live_check
 from audit.actors import Actor
 from audit.lib import db_clock
 from audit.lib.admin import ReadOnlyAdmin
@@ -128,8 +142,11 @@ class ReviewPageAdmin(ReadOnlyAdmin):
         return [
             path("", page("changelist_view"), name="inbox"),
             *actions,
+            path("<path:object_id>/target/", page("target_view"), name="inbox_target"),
+            path("<path:object_id>/technical/", page("technical_view"), name="inbox_technical"),
             path("<path:object_id>/change/", page("change_view"), name="inbox_request"),
-            path("<path:object_id>/", page("to_change_view")),
+            path("<path:object_id>/state/", page("state_view"), name="inbox_state"),
+            path("<path:object_id>/", page("to_change_view"), name="inbox_case"),
         ]
 
     def _view_of_team(self, name: str, **options: Any) -> Callable[..., HttpResponseBase]:
@@ -150,6 +167,17 @@ class ReviewPageAdmin(ReadOnlyAdmin):
         if as_uuid(object_id) is None:
             raise Http404
         return HttpResponseRedirect(f"{request.path}change/")
+
+    def state_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Where it stands right now, in JSON: what a page that follows it asks for again and again.
+
+        It answers at once whatever is going on; nobody's thread waits for anything.
+        """
+        found = self.fetch(request, object_id)
+        now = live_state_of(found, cast(User, request.user), at=db_clock.now_of_page())
+        answer = JsonResponse(asdict(now))
+        add_never_cache_headers(answer)
+        return answer
 
     @property
     def list_url(self) -> str:
@@ -174,6 +202,36 @@ class ReviewPageAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         """The review page."""
         return self._page(request, self.fetch(request, object_id))
+
+    def target_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Whether the target is still as the page shows it; a part of the page, or one of its own.
+
+        Nothing changes by it.
+        """
+        found = self.fetch(request, object_id)
+        if found.state != State.PENDING_APPROVAL:
+            raise Http404
+        try:
+            check = live_check(found.pk)
+        except IntegrityBroken:
+            raise Http404 from None  # the page itself says what is wrong
+        return self._part(request, found, "approvals/live.html", {"check": check})
+
+    def technical_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Every rule, clause by clause, the schema and the digests: read when somebody opens it."""
+        found = self.fetch(request, object_id)
+        view = RequestView(found)
+        schema = json.dumps(view.kind.schema, indent=2) if view.kind else ""
+        parts = {"action_request": found, "case": view, "schema": schema}
+        return self._part(request, found, "approvals/technical.html", parts)
+
+    def _part(
+        self, request: HttpRequest, found: ActionRequest, template: str, values: dict[str, Any]
+    ) -> HttpResponse:
+        is_fragment = request.headers.get("X-Requested-With") == "fetch"
+        context = {} if is_fragment else self.admin_site.each_context(request)
+        context |= {"fragment": is_fragment, "back": self.review_url(found.pk), "title": "Request"}
+        return TemplateResponse(request, template, context | values)
 
     def action_view(
         self, request: HttpRequest, object_id: str, *, action: ReviewAction
@@ -209,7 +267,9 @@ class ReviewPageAdmin(ReadOnlyAdmin):
                 form.add_problems(refusal.problems)
             return self._refused(request, action_request, action, form, refusal)
         forget_counts(self.team, viewer=person)
-        messages.success(request, outcome.sentence)
+        # the page that comes next follows the case: see templates/unfold/helpers/messages.html
+        case_url = reverse("admin:inbox_case", args=[self.team, action_request.pk])
+        messages.success(request, outcome.sentence, extra_tags=f"toast {case_url}")
         return HttpResponseRedirect(self._onwards(person, action_request, outcome))
 
     def _unfinished(
@@ -271,6 +331,9 @@ class ReviewPageAdmin(ReadOnlyAdmin):
             "inbox_url": self.list_url if has_inbox else records,
             "inbox_name": self.name_for(request),
             "has_inbox": has_inbox,
+            "state_url": reverse("admin:inbox_case", args=[self.team, action_request.pk]),
+            "live_url": reverse("admin:inbox_target", args=[self.team, action_request.pk]),
+            "technical_url": reverse("admin:inbox_technical", args=[self.team, action_request.pk]),
             "next_url": self._next_url(person, action_request) if has_inbox else "",
             "action_request": action_request,
         }

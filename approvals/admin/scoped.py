@@ -61,11 +61,11 @@ class ScopedRecords(ReadOnlyAdmin):
         ), False
 
     @display(description="request")  # type: ignore[untyped-decorator]
-    def request_link(self, row: Any) -> SafeString:
-        """The request the row belongs to, by its effect's address."""
+    def request_link(self, row: Any) -> SafeString | str:
+        """The request the row belongs to, by its effect's address; a mail may belong to none."""
         for step in self.request_path.split("__"):
             row = getattr(row, step)
-        return link_to_record(row)
+        return link_to_record(row) if row is not None else ""
 
 
 def link_to_record(request: Any) -> SafeString:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.urls import reverse
@@ -12,53 +12,26 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
+from approvals.api.openings import OpeningOutput
+from approvals.api.output_fields import BlankIsNull, moment
 from approvals.choices import DecisionVerdict, ExecutionState, PlanOutcome, State
 from approvals.models import Decision, Execution
+from approvals.selectors.agent_story import AgentStory, Asked, Outcome
 from approvals.selectors.causes import problem_of
 from approvals.selectors.evidence_gaps import Gap, Problem
 from approvals.selectors.impact import Impact
+from approvals.selectors.openings import opening_shown
+from approvals.selectors.pauses import Stop
 from approvals.selectors.plan_view import PlanView
 from approvals.selectors.plans import Standing
 from approvals.selectors.request_view import RequestView
-from approvals.services.dry_run import Foreseen
 from audit.lib.canonical import JsonObject
-from connectors.base import Preview
 from connectors.catalogue import ActionType
 from policies.evidence import Supplier
 from policies.verdicts import Verdict
-from policies.windows import Freeze
 
 VERDICTS = [(v.value, v.value) for v in Verdict]
-
-
-class BlankIsNull(serializers.CharField):
-    """Text that is null where the database holds an empty string."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(allow_null=True, **kwargs)
-
-    def to_representation(self, value: Any) -> Any:
-        return str(value) or None
-
-
-class StoredJson(serializers.DictField):
-    """An object stored as canonical JSON; null where none is."""
-
-    def to_representation(self, value: Any) -> Any:
-        return json.loads(value) if value else None
-
-
-def moment(
-    source: str, *, allow_null: bool = True, help_text: str | None = None
-) -> serializers.DateTimeField:
-    """A time in UTC, as in 2026-03-01T09:30:00Z (RFC 3339)."""
-    return serializers.DateTimeField(
-        source=source,
-        allow_null=allow_null,
-        default_timezone=UTC,
-        read_only=True,
-        help_text=help_text,
-    )
+OUTCOMES = [(o.value, o.value) for o in Outcome]
 
 
 @extend_schema_serializer(component_name="Requirement")
@@ -71,6 +44,11 @@ class RequirementOutput(serializers.Serializer[Any]):
         allow_null=True, help_text='Amount a limit must cover, "2000.00 EUR".'
     )
     met = serializers.BooleanField()
+    stage = serializers.IntegerField(help_text="Stage 2 opens when stage 1 is met.")
+    alternatives = serializers.ListField(
+        child=serializers.CharField(), help_text="Groups whose members may answer as well."
+    )
+    escalated_to = BlankIsNull(help_text="Who may answer it too, since it was escalated.")
     alarm = BlankIsNull(
         help_text="Why too few people may decide it; those who can put that right are told."
     )
@@ -95,9 +73,16 @@ class DecisionOutput(serializers.Serializer[Decision]):
     verdict = serializers.ChoiceField(choices=DecisionVerdict.choices)
     reason_code = BlankIsNull()
     comment = serializers.CharField()
-    edits = StoredJson(allow_null=True, help_text="Field to [before, after].")
+    edits = serializers.SerializerMethodField(help_text="Field to [before, after].")
     version = serializers.IntegerField()
     at = moment("created_at", allow_null=False)
+
+    @extend_schema_field(serializers.DictField(allow_null=True))
+    def get_edits(self, decision: Decision) -> JsonObject | None:
+        if not decision.edits:
+            return None
+        edits: JsonObject = json.loads(decision.edits)
+        return self.context["story"].shown_edits(edits) if "story" in self.context else edits
 
 
 @extend_schema_serializer(component_name="Executed")
@@ -143,13 +128,54 @@ class ImpactOutput(serializers.Serializer[Impact]):
         return f"{money.decimal} {money.currency}" if money else None
 
 
+@extend_schema_serializer(component_name="Question")
+class QuestionOutput(serializers.Serializer[Asked]):
+    """What a reviewer asks; answer it with answer/."""
+
+    id = serializers.IntegerField()
+    text = serializers.CharField()
+    asked_at = serializers.DateTimeField(default_timezone=UTC, read_only=True)
+
+
+@extend_schema_serializer(component_name="Paused")
+class PausedOutput(serializers.Serializer[Stop]):
+    """The pause that holds it."""
+
+    reason = serializers.CharField(source="for_agents")
+    since = moment("at", allow_null=False)
+    resumed_by = serializers.CharField(help_text="Who can end it: a role, never a name.")
+
+
 @extend_schema_serializer(component_name="Action")
 class ActionOutput(serializers.Serializer[RequestView]):
-    """A request, from GET, long poll and webhook alike."""
+    """A request, from GET, long poll, changes and webhook alike."""
 
     id = serializers.UUIDField(source="request.pk")
     state = serializers.ChoiceField(source="request.state", choices=State.choices)
+    outcome = serializers.ChoiceField(
+        source="outcome.value",
+        choices=OUTCOMES,
+        help_text="open: not done yet; needs_agent: answer the question; done; refused: ended "
+        "without effect; unclear: nobody knows yet, never repeat it.",
+    )
+    final = serializers.BooleanField(help_text="Nothing is left to wait for.")
+    message = serializers.CharField(
+        help_text="What it has come to and what to do next, for a model; made from facts alone."
+    )
+    poll_after = serializers.IntegerField(
+        allow_null=True, help_text="In how many seconds to ask again; null for what is final."
+    )
+    question = QuestionOutput(allow_null=True)
+    cause = BlankIsNull(help_text="Why it was denied, sent back to people or did not go well.")
+    paused = PausedOutput(allow_null=True)
     action_type = serializers.CharField(source="request.action_type")
+    params = serializers.DictField(
+        source="shown_params",
+        allow_null=True,
+        help_text="What counts now, edits of reviewers included; secrets masked. Null where the "
+        "stored bytes are damaged.",
+    )
+    on_behalf_of = BlankIsNull(source="request.on_behalf_of")
     digest = serializers.CharField(source="request.digest")
     version = serializers.IntegerField(source="request.version")
     effect = serializers.CharField(source="request.effect")
@@ -168,9 +194,17 @@ class ActionOutput(serializers.Serializer[RequestView]):
     decide_by = moment("request.decide_by")
     answer_by = moment("request.answer_by")
     execute_by = moment("request.execute_by")
+    opening = serializers.SerializerMethodField(
+        help_text="What its execution waits for; null where that is nothing."
+    )
     decisions = DecisionOutput(many=True)
     execution = ExecutionOutput(allow_null=True)
     compensates = serializers.UUIDField(source="request.compensates_id", allow_null=True)
+    duplicate_of = serializers.UUIDField(
+        allow_null=True, help_text="This agent's request for the same within the day before."
+    )
+    supersedes = serializers.UUIDField(source="request.supersedes_id", allow_null=True)
+    superseded_by = serializers.UUIDField(allow_null=True)
     plan = serializers.UUIDField(source="request.plan_id", allow_null=True)
     step = serializers.IntegerField(
         source="request.step", allow_null=True, help_text="Its place in the plan, from 1."
@@ -180,6 +214,16 @@ class ActionOutput(serializers.Serializer[RequestView]):
     created_at = moment("request.created_at", allow_null=False)
     updated_at = moment("request.updated_at", allow_null=False)
 
+    @extend_schema_field(OpeningOutput(allow_null=True))
+    def get_opening(self, view: RequestView) -> Any:
+        shown = opening_shown(view)
+        return OpeningOutput(shown).data if shown else None
+
+    def to_representation(self, view: RequestView) -> dict[str, Any]:
+        story = AgentStory.of(view)
+        cast("dict[str, Any]", self.context)["story"] = story
+        return super().to_representation(story)
+
     @extend_schema_field(OpenApiTypes.URI)
     def get_status_url(self, view: RequestView) -> str:
         return f"{settings.BASE_URL}{reverse('api:action', args=[view.request.pk])}"
@@ -187,6 +231,15 @@ class ActionOutput(serializers.Serializer[RequestView]):
     @extend_schema_field(OpenApiTypes.URI)
     def get_review_url(self, view: RequestView) -> str:
         return f"{settings.BASE_URL}{reverse('review', args=[view.request.pk])}"
+
+
+@extend_schema_serializer(component_name="Changes")
+class ChangesOutput(serializers.Serializer[Any]):
+    """One's own requests in the order of their last change."""
+
+    results = ActionOutput(many=True)
+    cursor = serializers.CharField(help_text="Send it as `after` next time.")
+    more = serializers.BooleanField(help_text="There are further changes: ask again at once.")
 
 
 @extend_schema_serializer(component_name="Plan")
@@ -223,125 +276,6 @@ class PlanOutput(serializers.Serializer[PlanView]):
         return f"{settings.BASE_URL}{reverse('admin:approvals_plan_change', args=[view.plan.pk])}"
 
 
-@extend_schema_serializer(component_name="TracedClause")
-class TracedClauseOutput(serializers.Serializer[Any]):
-    text = serializers.CharField()
-    outcome = serializers.CharField()
-    detail = serializers.CharField()
-
-
-@extend_schema_serializer(component_name="TracedRule")
-class TracedRuleOutput(serializers.Serializer[Any]):
-    rule = serializers.CharField()
-    effect = serializers.ChoiceField(source="effect.value", choices=VERDICTS)
-    matched = serializers.BooleanField()
-    clauses = TracedClauseOutput(many=True)
-
-
-@extend_schema_serializer(component_name="ForeseenRequirement")
-class ForeseenRequirementOutput(RequirementOutput):
-    stage = serializers.IntegerField(help_text="Stage 2 opens when stage 1 is met.")
-    alternatives = serializers.ListField(
-        child=serializers.CharField(), help_text="Groups whose members may answer as well."
-    )
-    excludes = serializers.ListField(
-        child=serializers.CharField(), help_text="Whoever is in one of these groups never counts."
-    )
-    within_limit = serializers.BooleanField(
-        help_text="Only people whose approval limit covers the amount count."
-    )
-
-
-@extend_schema_serializer(component_name="ForeseenMatchedRule")
-class ForeseenMatchedRuleOutput(MatchedRuleOutput):
-    effect = serializers.ChoiceField(source="effect.value", choices=VERDICTS)
-
-
-@extend_schema_serializer(component_name="ForeseenPolicy")
-class ForeseenPolicyOutput(PolicyOutput):
-    matched = ForeseenMatchedRuleOutput(many=True)
-
-
-@extend_schema_serializer(component_name="Preview")
-class PreviewOutput(serializers.Serializer[Preview]):
-    """The target as it is and as it would be."""
-
-    before = serializers.DictField()
-    after = serializers.SerializerMethodField()
-    unavailable = BlankIsNull(help_text="Why there is no preview; null when there is one.")
-    problem = serializers.SerializerMethodField(
-        help_text="Why the target would refuse it, as far as can be seen; null when nothing is."
-    )
-
-    @extend_schema_field(OpenApiTypes.OBJECT)
-    def get_after(self, preview: Preview) -> JsonObject:
-        return {name: value for name, value in preview.after.items() if name != "problem"}
-
-    def get_problem(self, preview: Preview) -> str | None:
-        return str(preview.after["problem"]) if "problem" in preview.after else None
-
-
-@extend_schema_serializer(component_name="ForeseenEvidence")
-class ForeseenEvidenceOutput(serializers.Serializer[Foreseen]):
-    required = serializers.SerializerMethodField()  # type: ignore[assignment]
-    missing = serializers.SerializerMethodField(
-        help_text="Required kinds that are not there; nobody can approve without."
-    )
-
-    def get_required(self, foreseen: Foreseen) -> list[str]:
-        return [demand.kind for demand in foreseen.evaluation.evidence_required]
-
-    def get_missing(self, foreseen: Foreseen) -> list[str]:
-        required = self.get_required(foreseen)
-        return [gap.kind for gap in foreseen.evidence_gaps if gap.kind in required]
-
-
-@extend_schema_serializer(component_name="Freeze")
-class FreezeOutput(serializers.Serializer[Freeze]):
-    name = serializers.CharField()
-    reason = serializers.CharField()
-    ends_at = serializers.DateTimeField(default_timezone=UTC)
-
-
-@extend_schema_serializer(component_name="Foreseen")
-class ForeseenOutput(serializers.Serializer[Foreseen]):
-    """What would happen to a proposal now. What is paused is refused, as a proposal would be."""
-
-    action_type = serializers.CharField(source="candidate.type.key")
-    digest = serializers.CharField(source="candidate.digest")
-    effect = serializers.CharField(source="candidate.effect")
-    target = serializers.CharField(source="candidate.target")
-    reversibility = serializers.CharField(source="candidate.type.reversibility.value")
-    risk_tier = serializers.IntegerField(source="evaluation.tier", min_value=0, max_value=5)
-    verdict = serializers.ChoiceField(source="evaluation.verdict.value", choices=VERDICTS)
-    requirements = ForeseenRequirementOutput(many=True)
-    policy = ForeseenPolicyOutput(source="evaluation")
-    preview = PreviewOutput()
-    evidence = ForeseenEvidenceOutput(source="*")
-    evidence_gaps = GapOutput(
-        many=True, help_text="Whatever would keep people from approving it, and what to do."
-    )
-    impact = ImpactOutput(allow_null=True)
-    decide_by = moment("deadlines.decide_by")
-    execute_by = moment(
-        "deadlines.execute_by",
-        help_text="At the latest: as if people decided in their last moment.",
-    )
-    may_begin_at = moment(
-        "deadlines.may_begin_at",
-        help_text="The earliest moment change windows and freezes leave, if it were decided now.",
-    )
-    window = BlankIsNull(source="evaluation.window", help_text="Change window it waits for.")
-    freezes = FreezeOutput(many=True)
-    already_open = serializers.BooleanField(
-        help_text="The same has been proposed, by this agent or another, and has not ended."
-    )
-    duplicate_of = serializers.UUIDField(
-        allow_null=True, help_text="This agent's newest request for the same that has not ended."
-    )
-    trace = TracedRuleOutput(source="evaluation.trace", many=True)
-
-
 @extend_schema_serializer(component_name="ActionTypeItem")
 class ActionTypeOutput(serializers.Serializer[ActionType]):
     key = serializers.CharField()
@@ -353,11 +287,31 @@ class ActionTypeOutput(serializers.Serializer[ActionType]):
     undo = serializers.CharField()
     supervised = serializers.BooleanField()
     schema = serializers.DictField()
+    example = serializers.DictField(help_text="Acceptable params; empty where none are given.")
 
 
 @extend_schema_serializer(component_name="ActionTypeList")
 class ActionTypesOutput(serializers.Serializer[Any]):
     results = ActionTypeOutput(many=True)
+
+
+@extend_schema_serializer(component_name="Call")
+class CallOutput(serializers.Serializer[Any]):
+    method = serializers.CharField()
+    url = serializers.CharField()
+    does = serializers.CharField()
+
+
+@extend_schema_serializer(component_name="Index")
+class IndexOutput(serializers.Serializer[Any]):
+    """What there is."""
+
+    name = serializers.CharField()
+    about = serializers.CharField()
+    authentication = serializers.CharField()
+    documentation = serializers.URLField()
+    schema = serializers.URLField()
+    calls = CallOutput(many=True)
 
 
 @extend_schema_serializer(component_name="FieldProblem")
@@ -376,6 +330,9 @@ class ProblemOutput(serializers.Serializer[Any]):
     code = serializers.CharField()
     detail = serializers.CharField()
     errors = FieldProblemOutput(many=True, required=False)  # type: ignore[assignment]
+    resumed_by = serializers.CharField(
+        required=False, help_text="With the code paused: who can end the pause."
+    )
 
 
 PROBLEMS: dict[tuple[int, str], type[ProblemOutput]] = {

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from approvals.api.output import PROBLEMS, PlanOutput
 from approvals.api.serializers import PlanSerializer, ReasonSerializer
 from approvals.api.views import IDEMPOTENCY_KEY, AgentView, agent_of, idempotency_key, valid
-from approvals.selectors.plan_view import PlanView as Shown
+from approvals.selectors.agent_story import AgentPlan as Shown
 from approvals.selectors.plans import plan_of_agent
 from approvals.services.plans import propose_plan, withdraw_plan
 

@@ -9,7 +9,8 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from approvals.api import plan_views, views
+from approvals.api import change_views, complaint_views, index_view, plan_views, views
+from approvals.api.client_file import ClientFileView
 
 
 class AgentKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -25,12 +26,19 @@ class AgentKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped
 app_name = "api"
 
 urlpatterns = [
+    path("", index_view.IndexView.as_view(), name="index"),
     path("actions/", views.ActionsView.as_view(), name="actions"),
     path("actions/check/", views.CheckView.as_view(), name="check"),
+    path("actions/changes/", change_views.ChangesView.as_view(), name="changes"),
     path("actions/<uuid:request_id>/", views.ActionView.as_view(), name="action"),
     path("actions/<uuid:request_id>/withdraw/", views.WithdrawView.as_view(), name="withdraw"),
     path("actions/<uuid:request_id>/answer/", views.AnswerView.as_view(), name="answer"),
     path("actions/<uuid:request_id>/undo/", views.UndoView.as_view(), name="undo"),
+    path(
+        "actions/<uuid:request_id>/complaints/",
+        complaint_views.ComplaintsView.as_view(),
+        name="complaints",
+    ),
     path("plans/", plan_views.PlansView.as_view(), name="plans"),
     path("plans/<uuid:plan_id>/", plan_views.PlanView.as_view(), name="plan"),
     path(
@@ -39,6 +47,7 @@ urlpatterns = [
         name="withdraw-plan",
     ),
     path("action-types/", views.ActionTypesView.as_view(), name="action-types"),
+    path("client/", ClientFileView.as_view(), name="client"),
     path("schema/", SpectacularAPIView.as_view(api_version="1"), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="api:schema"), name="docs"),
 ]

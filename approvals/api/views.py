@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import status
+from rest_framework import serializers, status
 from rest_framework.exceptions import NotFound, ParseError, ValidationError
 from rest_framework.generics import ListAPIView
 from rest_framework.pagination import Cursor, CursorPagination
@@ -21,7 +21,8 @@ from rest_framework.views import APIView
 
 from approvals.api.datetime_fields import MomentFilter
 from approvals.api.field_problems import field_problems
-from approvals.api.output import PROBLEMS, ActionOutput, ActionTypesOutput, ForeseenOutput
+from approvals.api.output import PROBLEMS, ActionOutput, ActionTypesOutput
+from approvals.api.preflight_output import ForeseenOutput
 from approvals.api.serializers import (
     AnswerSerializer,
     ProposalSerializer,
@@ -33,13 +34,15 @@ from approvals.api.waiting import LONGEST_WAIT, NOT_WAITED, wait_for_change
 from approvals.choices import ENDED, State
 from approvals.models import ActionRequest, Agent
 from approvals.proposal import Proposal
-from approvals.selectors.request_view import RequestView, prefetched
+from approvals.selectors.agent_story import AgentStory, for_agents, stories_of
 from approvals.selectors.requests import request_of_agent
 from approvals.services import agent_replies as answering
 from approvals.services.dry_run import check
 from approvals.services.malformed import refuse_malformed
 from approvals.services.propose import Proposed, propose
 from approvals.services.undo import propose_undo
+from audit.lib.canonical import JsonObject
+from audit.lib.one_look import one_look
 from connectors.registry import action_type, is_offered
 
 
@@ -120,14 +123,14 @@ class ActionsView(AgentView, ListAPIView[ActionRequest]):
     def get_queryset(self) -> QuerySet[ActionRequest]:
         if getattr(self, "swagger_fake_view", False):
             return ActionRequest.objects.none()
-        return prefetched(ActionRequest.objects.filter(agent=agent_of(self.request)))
+        return for_agents(ActionRequest.objects.filter(agent=agent_of(self.request)))
 
     @extend_schema(summary="List own requests", responses=ActionOutput(many=True))
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
-        return self.get_paginated_response(
-            [ActionOutput(RequestView(item)).data for item in page or ()]
-        )
+        with one_look():
+            stories = [ActionOutput(AgentStory(item)).data for item in page or ()]
+        return self.get_paginated_response(stories)
 
     @extend_schema(
         summary="Propose an action",
@@ -137,8 +140,9 @@ class ActionsView(AgentView, ListAPIView[ActionRequest]):
     )
     def post(self, request: Request) -> Response:
         key = idempotency_key(request)
-        proposal = _proposal_of(request)
-        return _proposed(propose(proposal, agent=agent_of(request), idempotency_key=key))
+        proposal = proposal_from(request.data, agent_of(request))
+        proposed = propose(proposal, agent=agent_of(request), idempotency_key=key)
+        return _proposed(proposed, proposal.params)
 
 
 class CheckView(AgentView):
@@ -150,7 +154,7 @@ class CheckView(AgentView):
         responses={200: ForeseenOutput, **PROBLEMS},
     )
     def post(self, request: Request) -> Response:
-        proposal = _proposal_of(request)
+        proposal = proposal_from(request.data, agent_of(request))
         return Response(ForeseenOutput(check(proposal, agent=agent_of(request))).data)
 
 
@@ -166,7 +170,7 @@ class ActionView(AgentView):
     )
     def get(self, request: Request, request_id: UUID) -> Response:
         found = request_of_agent(request_id, agent_of(request))
-        seconds = _wait_of(request)
+        seconds = wait_of(request)
         waited = True
         if seconds and found.state not in ENDED:
             waited = wait_for_change(found.pk, found.state, seconds, agent_id=found.agent_id)
@@ -256,33 +260,40 @@ def valid(kind: type[S], request: Request) -> S:
     return serializer
 
 
-def _proposal_of(request: Request) -> Proposal:
+def proposal_from(body: Any, agent: Agent) -> Proposal:
     """The proposal, or everything that is wrong with it at once, whoever finds it."""
-    message = ProposalSerializer(data=request.data)
+    message = ProposalSerializer(data=body)
     if not message.is_valid():
         refuse_malformed(
             field_problems(message.errors),
             message.readable(),
-            body=request.data if isinstance(request.data, dict) else {},
-            agent=agent_of(request),
+            body=body if isinstance(body, dict) else {},
+            agent=agent,
         )
     return message.proposal()
 
 
-def _proposed(proposed: Proposed) -> Response:
+def _proposed(proposed: Proposed, params: JsonObject | None = None) -> Response:
     new = proposed.opened
-    if new is None:
+    if new is None or params is None:
         body = _body(proposed.request.pk)
     else:
-        body = ActionOutput(RequestView.of_new(new.request, new.decision, new.requirements)).data
+        story = AgentStory.of_new(new.request, new.decision, new.requirements)
+        body = answered(ActionOutput, AgentStory.of(story).born_with(params))
     if proposed.replayed:
         return Response(body, headers={"Idempotency-Replayed": "true"})
     return Response(body, status=status.HTTP_201_CREATED, headers={"Location": body["status_url"]})
 
 
 def _body(request_id: UUID) -> dict[str, Any]:
-    found = prefetched(ActionRequest.objects.filter(pk=request_id)).get()
-    return ActionOutput(RequestView(found)).data
+    (story,) = stories_of([request_id])
+    return answered(ActionOutput, story)
+
+
+def answered(kind: type[serializers.Serializer[Any]], shown: object) -> dict[str, Any]:
+    """The body of an answer; what several of its parts ask for is looked up once."""
+    with one_look():
+        return dict(kind(shown).data)
 
 
 def idempotency_key(request: Request, *, required: bool = True) -> str:
@@ -291,7 +302,12 @@ def idempotency_key(request: Request, *, required: bool = True) -> str:
         return ""
     if not key:
         raise ParseError("Send an Idempotency-Key header.", code="idempotency_key_missing")
-    if len(key) > 200 or not all("!" <= c <= "~" for c in key):
+    return demand_key(key)
+
+
+def demand_key(key: str) -> str:
+    """The idempotency key, if it is one an agent may choose."""
+    if not 1 <= len(key) <= 200 or not all("!" <= c <= "~" for c in key):
         raise ParseError(
             "The Idempotency-Key is 1 to 200 printable ASCII characters without spaces.",
             code="idempotency_key_invalid",
@@ -299,7 +315,7 @@ def idempotency_key(request: Request, *, required: bool = True) -> str:
     return key
 
 
-def _wait_of(request: Request) -> float:
+def wait_of(request: Request) -> float:
     text = request.query_params.get("wait", "0")
     if not (text.isascii() and text.isdigit() and len(text) <= 4):
         raise ParseError("wait is a number of seconds, as in ?wait=30.", code="bad_wait")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -34,15 +34,21 @@ def wait_for_change(request_id: UUID, state: str, seconds: float, *, agent_id: i
 
     False, at once, when no place is free to wait in.
     """
+    now = ActionRequest.objects.filter(pk=request_id).values_list("state", flat=True)
+    return wait_until(lambda: now.all().first() != state, seconds, agent_id=agent_id)
+
+
+def wait_until(is_over: Callable[[], bool], seconds: float, *, agent_id: int) -> bool:
+    """Return when it is over, the time is over or the process stops.
+
+    False, at once, when no place is free to wait in.
+    """
     with place_for(agent_id) as found:
         if not found:
             return False
         end = time.monotonic() + min(seconds, LONGEST_WAIT)
         while time.monotonic() < end:
-            now = ActionRequest.objects.filter(pk=request_id).values_list("state", flat=True)
-            if now.first() != state:
-                break
-            if _stopping.wait(_PAUSE):
+            if is_over() or _stopping.wait(_PAUSE):
                 break
         return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html.parser import HTMLParser
 from typing import Any
 
@@ -104,7 +105,9 @@ class PersonClient(_Client):
         answer = self._post(page, form.action, {**form.fields, **asked, **fields})
         answer.raise_for_status()
 
-    def _post(self, page: httpx.Response, address: str, fields: dict[str, str]) -> httpx.Response:
+    def _post(
+        self, page: httpx.Response, address: str, fields: Mapping[str, str | list[str]]
+    ) -> httpx.Response:
         form = _forms(page.text)[0]
         token = form.fields.get("csrfmiddlewaretoken", "")
         return self._http.post(
@@ -117,7 +120,7 @@ class PersonClient(_Client):
 class _Form:
     def __init__(self, action: str) -> None:
         self.action = action
-        self.fields: dict[str, str] = {}
+        self.fields: dict[str, str | list[str]] = {}
 
 
 class _FormReader(HTMLParser):
@@ -128,11 +131,17 @@ class _FormReader(HTMLParser):
         self.forms: list[_Form] = []
         self._open: _Form | None = None
         self._area: str = ""
+        self._elsewhere: dict[str, dict[str, list[str]]] = {}
+        """By form: boxes that stand before it on the page, all ticked, as a careful reader does."""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
-        if tag == "form" and given.get("method", "").lower() == "post":
+        if given.get("form"):
+            ticks = self._elsewhere.setdefault(given["form"], {})
+            ticks.setdefault(given.get("name", ""), []).append(given.get("value", ""))
+        elif tag == "form" and given.get("method", "").lower() == "post":
             self._open = _Form(given.get("action", ""))
+            self._open.fields |= self._elsewhere.get(given.get("id", ""), {})
             self.forms.append(self._open)
         elif self._open is not None and tag == "input" and given.get("type") != "submit":
             self._open.fields[given.get("name", "")] = given.get("value", "")
@@ -149,7 +158,7 @@ class _FormReader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._open is not None and self._area:
             # browsers drop the line break that follows the opening tag
-            so_far = self._open.fields[self._area] + data
+            so_far = f"{self._open.fields[self._area]}{data}"
             self._open.fields[self._area] = (
                 so_far[2:] if so_far.startswith("\r\n") else so_far.removeprefix("\n")
             )

@@ -13,10 +13,14 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Max, OuterRef
 
-from approvals.domain.routing import case_for_all
 from approvals.domain.transitions import DEADLINES, POLICY
 from approvals.models import ActionRequest, Requirement
-from approvals.selectors.authority import people_decided, progress_of, ways_in
+from approvals.selectors.authority import (
+    case_for_all,
+    people_decided,
+    progress_of,
+    ways_in,
+)
 from approvals.selectors.prior_requests import CountOf
 from approvals.selectors.requests import requirements_of
 from audit.actors import Actor

@@ -26,7 +26,7 @@ from audit.lib.db import insert_one
 from audit.lib.prepared import Given, Prepared, Question, asked_together
 from audit.services import Entry
 from connectors.base import Action, ConnectorError, OutcomeUnknown, Preview, Receipt
-from connectors.catalogue import AtMostOnce
+from connectors.catalogue import AtMostOnce, Proof
 from connectors.circuit import reference_of
 from connectors.registry import action_type, connector_for
 
@@ -61,6 +61,8 @@ class Claim:
     """What the target is asked for first; the call is made only when it shows none of it."""
     stops: tuple[Question, ...] = ()
     """What is asked about pauses just before the call."""
+    is_blind: bool = False
+    """It may have been done before a restore, and nothing would show: a person finds out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,8 @@ def call(claim: Claim) -> Outcome:
     Pauses are asked once more just before it: one that began since the claim stops it, and
     nothing is sent.
     """
+    if claim.is_blind:
+        return Lost(NOBODY_KNOWS, is_final=True)
     if claim.may_be_done:
         try:
             found = look_up(claim.may_be_done)
@@ -321,6 +325,21 @@ def may_be_done(
     if promise.may_repeat and key_still_known(promise, request.created_at, at):
         return ()
     return (this_call(request, connection),)
+
+
+NOBODY_KNOWS = (
+    "Not sent: the database was restored from a backup since this was proposed, and the system "
+    "cannot be asked whether it was done before. Look there; if it was not, have it proposed again."
+)
+
+
+def is_blind(request: ActionRequest, *, restored: bool) -> bool:
+    """Whether calling could do again what a restored database forgot, with nothing to show it.
+
+    The target neither remembers a call nor shows its effect, so a fresh preview looks as if it had
+    not happened, and so would approvers.
+    """
+    return restored and action_type(request.action_type).at_most_once.proof is Proof.NONE
 
 
 def this_call(request: ActionRequest, connection: str) -> Possible:

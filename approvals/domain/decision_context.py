@@ -22,6 +22,7 @@ from approvals.domain.derivation import demand_intact
 from approvals.domain.transitions import Moves
 from approvals.exceptions import (
     AlreadyDecided,
+    FactsNotConfirmed,
     IntegrityBroken,
     NotAuthorised,
     Paused,
@@ -41,6 +42,7 @@ from approvals.models import (
 )
 from approvals.selectors.authority import authorise, people_decided
 from approvals.selectors.case import day_asked, ownership_asked
+from approvals.selectors.facts_to_confirm import facts_to_confirm
 from approvals.selectors.pauses import stop_asked, stop_of
 from approvals.selectors.requests import (
     agent_locked,
@@ -56,7 +58,7 @@ from approvals.selectors.review_snapshot import ReviewedSnapshot, ReviewSnapshot
 from audit.actors import Actor
 from audit.events import AuditCode
 from audit.lib import db_clock
-from audit.lib.canonical import JsonObject
+from audit.lib.canonical import JsonObject, canonical
 from audit.lib.dates import format_moment
 from audit.lib.db import insert_one, is_postgres
 from audit.lib.money import Money
@@ -260,6 +262,7 @@ def record_decision(
         reason_code=reason_code,
         comment=comment,
         edits=edits,
+        confirmed=canonical(sorted(reviewed.confirmed)) if reviewed.confirmed else "",
         authentication=proof,
         limit_minor=authority.limit_minor,
         amount_minor=request.amount_minor,
@@ -286,6 +289,7 @@ def record_decision(
         "digest": request.digest,
         "shown": shown.digest,
         "reason_code": reason_code,
+        "confirmed": sorted(reviewed.confirmed),
         "opened_at": reviewed.opened_at.isoformat(),
     }
     entry = Entry(AuditCode.DECISION_RECORDED, Actor.human(decider), request.state, data)
@@ -345,6 +349,18 @@ def demand_reason(reason_code: str, comment: str) -> None:
         raise ReasonRequired("Choose a reason from the list.")
     if reason_code == ReasonCode.OTHER and not comment.strip():
         raise ReasonRequired('"Other" needs a sentence that says what.')
+
+
+def demand_facts(
+    request: ActionRequest, policy: PolicyDecision, reviewed: ReviewedSnapshot
+) -> None:
+    """Whoever approves an action of the higher tiers has ticked every fact that made policy ask."""
+    if not is_asked(request, "confirm_facts", policy=policy):
+        return
+    unticked = [fact for fact in facts_to_confirm(policy) if fact.key not in reviewed.confirmed]
+    if unticked:
+        what = " ".join(f"“{fact.words}”" for fact in unticked)
+        raise FactsNotConfirmed(f"Tick what you have looked at before you approve: {what}")
 
 
 def demand_proof(

@@ -23,6 +23,7 @@ from approvals.selectors.requests import (
     evidence_of_all_versions,
     thread_of,
 )
+from approvals.selectors.webhooks import is_registered
 from audit.actors import ActorKind
 from audit.lib.canonical import JsonObject, canonical, digest, digest_of
 from audit.lib.money import Money, MoneyError
@@ -104,7 +105,7 @@ def derive(proposal: Proposal, *, agent: Agent, undoes: ActionRequest | None = N
     Raises InvalidProposal with every bad field, and NotAllowedForAgent when the type is not
     among the agent's.
     """
-    problems = list(unregistered(proposal.callback_url))
+    problems = list(unregistered(proposal.callback_url, agent))
     try:
         kind = offered(proposal.action_type)
         # undoing one's own action needs no right to the undoing type: the catalogue chose it
@@ -152,9 +153,9 @@ def derive(proposal: Proposal, *, agent: Agent, undoes: ActionRequest | None = N
     )
 
 
-def unregistered(callback_url: str) -> Iterator[FieldProblem]:
-    """An agent is called at its registered endpoints only, and so far no agent has any."""
-    if callback_url:
+def unregistered(callback_url: str, agent: Agent) -> Iterator[FieldProblem]:
+    """An agent is called at its registered endpoints only."""
+    if callback_url and not is_registered(agent, callback_url):
         yield FieldProblem("callback_url", "This is not one of your registered endpoints.")
 
 

@@ -18,8 +18,10 @@ from approvals.choices import FINAL_VERDICTS, DecisionVerdict
 from approvals.domain.attempts import ANOTHER_CONNECTION
 from approvals.domain.derivation import demand_intact
 from approvals.domain.fact_builder import before_counted_asked
+from approvals.domain.grants import demand_as_issued, issue_asked
 from approvals.domain.policy_check import check_policy_of
 from approvals.domain.routing import concern_of
+from approvals.domain.triggers import asked_about_stored
 from approvals.models import ActionRequest, Grant, RequestContent
 from approvals.selectors.authority import (
     approval_of,
@@ -89,17 +91,18 @@ def check_before_execution(
     The caller holds what it rests on (`lock_authority` tells the approvers), and all of it is read
     after that. What is stored of the request is in hand (`read_at_once`) when it returns; whoever
     stores more forgets it first. Raises IntegrityBroken when the stored bytes do not have the
-    digest they were stored with.
+    digest they were stored with, or are not what the trail says was approved.
     """
     with asked_together(*_asked(request, grant, approvers, at=at)):
         read_at_once(request, *_RESTS_ON)
         content = content_of(request)
         demand_intact(request)
+        demand_as_issued(request, grant, content.digest)
         evaluated = check_policy_of(request, preview, now=at)
         evaluation = evaluated.evaluation
         stops = stops_since(request, grant.created_at)
         drift = (
-            _grant_drift(request, grant, content.digest, stops.newest)
+            _grant_drift(request, grant, stops.newest)
             or _definition_drift(content)
             or _policy_denial(evaluation)
             or _connection_drift(grant, preview)
@@ -124,20 +127,18 @@ def _asked(
 ) -> Iterator[Question]:
     """What is going to be asked, in one statement."""
     yield from rows_of(request.pk, *_RESTS_ON)
+    yield issue_asked(request.pk)
     yield from stops_asked(request, grant.created_at)
     yield versions_asked()
     yield before_counted_asked(request, now=at)
+    yield asked_about_stored(request)
     yield ownership_asked(request)
     for approver in approvers:
         yield from account_asked(approver)
         yield from day_asked(approver.person, request, at=at)
 
 
-def _grant_drift(
-    request: ActionRequest, grant: Grant, digest: str, stop: Stop | None
-) -> Drift | None:
-    if grant.digest != digest or grant.version != request.version:
-        return Drift("The action is not the one the grant was issued for.")
+def _grant_drift(request: ActionRequest, grant: Grant, stop: Stop | None) -> Drift | None:
     if stop is not None:
         paused = "It was paused since it was approved."
         return Drift(f"{paused} {stop.for_people}", f"{paused} {stop.for_agents}")

@@ -14,6 +14,7 @@ from django.utils.crypto import salted_hmac
 from approvals.domain.budgets import is_over_budget
 from approvals.domain.chains import session_facts, source_classes, with_sources
 from approvals.domain.derivation import Candidate
+from approvals.domain.triggers import triggers_on
 from approvals.domain.usage import UsageCount
 from approvals.inspection import Flag
 from approvals.models import ActionRequest, CountedRequest
@@ -63,7 +64,7 @@ def compute_facts(
 ) -> Facts:
     """Everything rules may ask about this candidate, at this time."""
     return Facts(
-        action=_action(candidate, now),
+        action=_action(candidate, before, now),
         requester=_requester(candidate, before, now),
         agent=_agent(candidate, before, now),
         model=_model(candidate),
@@ -101,6 +102,7 @@ class Before:
     session: SessionFacts = field(default_factory=SessionFacts)
     chain: str = ""
     """The requests it is judged together with."""
+    triggers: tuple[str, ...] = ()
     subjects: frozenset[str] = frozenset()
     """On whose behalf the agent proposed before in the same session."""
 
@@ -215,7 +217,7 @@ def _before(
         but=candidate.request_id,
         before=_number_of(counted) if counted is not None else None,
     )
-    return Before(velocity, over_budget, found.overrides)
+    return Before(velocity, over_budget, found.overrides, triggers=triggers_on(candidate))
 
 
 def _number_of(request: ActionRequest) -> int | None:
@@ -238,7 +240,7 @@ def is_over_ceiling(candidate: Candidate, now: datetime) -> bool | None:
     return is_above(amount, ceiling, now.astimezone(UTC).date())
 
 
-def _action(candidate: Candidate, now: datetime) -> ActionFacts:
+def _action(candidate: Candidate, before: Before, now: datetime) -> ActionFacts:
     amount, base_minor = candidate.amount, amount_in_base(candidate, now)
     return ActionFacts(
         type=candidate.type.key,
@@ -255,6 +257,7 @@ def _action(candidate: Candidate, now: datetime) -> ActionFacts:
         is_undo=candidate.is_undo,
         supervised=candidate.type.supervised,
         sample=_sample(candidate, now),
+        triggers=before.triggers,
     )
 
 

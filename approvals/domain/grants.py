@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+import json
+from datetime import datetime, timedelta
+from uuid import UUID
 
 from approvals.domain.transitions import Moves
+from approvals.exceptions import IntegrityBroken
 from approvals.models import ActionRequest, Grant, TargetReading
 from approvals.selectors.requests import usable_grant_of
 from audit.actors import Actor
+from audit.attested import Signed, newest_signed
 from audit.events import AuditCode
 from audit.lib.canonical import JsonObject
+from audit.lib.prepared import Question
 from audit.services import Entry, record
 from connectors.registry import action_type
 from policies.matrix import OperatingModel
@@ -25,8 +30,11 @@ def issue_grant(
     actor: Actor,
     is_break_glass: bool = False,
     operating_model: str = "",
+    recall_for: timedelta = timedelta(0),
 ) -> None:
     """One use, for exactly the current version as it was read (`reading_of`), until `expires_at`.
+
+    For as long as `recall_for` whoever approved may recall it, and nobody uses it.
 
     The caller writes the moves, and the grant's event with them.
     """
@@ -42,6 +50,8 @@ def issue_grant(
         is_break_glass=is_break_glass,
         operating_model=operating_model,
     )
+    if recall_for:
+        grant.usable_from = moves.at + recall_for
     moves.also(entry_of(moves.store_keyed(grant), actor=actor))
 
 
@@ -85,11 +95,15 @@ def new_grant(
 
 def entry_of(grant: Grant, *, actor: Actor) -> Entry:
     """What goes on record when a grant is issued."""
+    recall: JsonObject = {}
+    if grant.usable_from is not None:
+        recall = {"usable_from": grant.usable_from.isoformat()}
     data: JsonObject = {
         "grant": grant.pk,
         "digest": grant.digest,
         "approvers": grant.approvers,
         "expires_at": grant.expires_at.isoformat(),
+        **recall,
     }
     return Entry(AuditCode.GRANT_ISSUED, actor, data=data)
 
@@ -108,3 +122,28 @@ def revoke_grant(request: ActionRequest, *, actor: Actor, reason: str, at: datet
         data={"grant": grant.pk, "reason": reason},
         at=at,
     )
+
+
+_ISSUED = newest_signed(ActionRequest, AuditCode.GRANT_ISSUED)
+
+
+def issue_asked(request_id: UUID) -> Question:
+    """What `demand_as_issued` is going to ask, for `asked_together`."""
+    return _ISSUED.asking(subject=str(request_id))
+
+
+def demand_as_issued(request: ActionRequest, grant: Grant, digest: str) -> None:
+    """The action is the one the grant was issued for, and the trail says so.
+
+    Whoever writes into the database can make rows agree with each other, and has no key to sign the
+    event with. Raises IntegrityBroken.
+    """
+    if (grant.digest, grant.version) != (digest, request.version):
+        raise IntegrityBroken(f"The grant of {request.pk} was not issued for its stored action.")
+    issued = _ISSUED.first(subject=str(request.pk))
+    event = Signed(*issued) if issued else None
+    if event is None or not event.is_genuine:
+        raise IntegrityBroken(f"The trail does not say that the grant of {request.pk} was issued.")
+    said = json.loads(event.data)
+    if (said["grant"], said["digest"]) != (grant.pk, digest):
+        raise IntegrityBroken(f"The trail has another action of {request.pk} approved.")

@@ -142,8 +142,8 @@ def _open(new: NewRequest, preview: Preview) -> Opened:
     with asked_together(asked, keys) as at:
         (agent,) = asked.all()
         drawn = keys.drawn()
-    if agent.is_paused and new.requested_by is None:
-        raise Paused(stop_of_agent(agent).for_agents)  # while its target was being read
+    if agent.is_paused and new.requested_by is None:  # while its target was being read
+        raise Paused((stop := stop_of_agent(agent)).for_agents, resumed_by=stop.resumed_by)
     request, moves = begin(new, at, drawn)
     request.agent = agent  # as it is now; on record is who owned it when the proposal came in
     candidate = replace(new.candidate, agent=agent, request_id=request.pk)

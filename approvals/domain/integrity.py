@@ -35,7 +35,7 @@ def report(
 
     The same finding again changes nothing: one incident, however often somebody clicks.
     """
-    _keep(ActionRequest.objects.locked(request_id), broken, found_by=found_by, actor=actor)
+    keep(ActionRequest.objects.locked(request_id), broken, found_by=found_by, actor=actor)
 
 
 @transaction.atomic
@@ -44,7 +44,7 @@ def end_approved(request_id: UUID, broken: IntegrityBroken) -> None:
     request = ActionRequest.objects.locked(request_id)
     if request.state != State.APPROVED:
         return
-    _keep(request, broken, found_by=IntegrityIncident.FoundBy.EXECUTION, actor=EXECUTOR)
+    keep(request, broken, found_by=IntegrityIncident.FoundBy.EXECUTION)
     at = db_clock.now()
     revoke_grant(request, actor=EXECUTOR, reason=broken.code, at=at)
     evaluation = denied_by_engine("not-as-approved", NOT_AS_APPROVED, tier=request.effective_tier)
@@ -58,13 +58,14 @@ def end_approved(request_id: UUID, broken: IntegrityBroken) -> None:
     notifications.ended(request)
 
 
-def _keep(
+def keep(
     request: ActionRequest,
     broken: IntegrityBroken,
     *,
     found_by: IntegrityIncident.FoundBy,
-    actor: Actor,
+    actor: Actor = EXECUTOR,
 ) -> None:
+    """The same, where whoever found it has the request locked and goes on with it."""
     incident, is_new = IntegrityIncident.objects.get_or_create(
         request=request,
         fingerprint=_fingerprint(request),

@@ -19,7 +19,6 @@ from approvals.domain.evidence import carry_over, store_reading
 from approvals.domain.policy_check import NOBODY_ASKED_BEFORE, with_engine_rule
 from approvals.domain.routing import (
     alarm_empty_routes,
-    case_for_all,
     create_requirements,
     keep_policy_decision,
     open_again,
@@ -27,7 +26,7 @@ from approvals.domain.routing import (
 from approvals.domain.transitions import EXECUTOR, move
 from approvals.exceptions import InvalidProposal
 from approvals.models import ActionRequest, PolicyDecision, RequestContent, Requirement
-from approvals.selectors.authority import progress_of
+from approvals.selectors.authority import case_for_all, progress_of
 from approvals.selectors.requests import content_of, requirements_of
 from audit.events import AuditCode
 from audit.lib.canonical import digest
@@ -141,7 +140,7 @@ def route_to_people(
     waiting = [requirement for requirement, state in states if not state.met]
     free = [requirement for requirement in waiting if requirement.assignee_id is None]
     assignment.suggest(request, free, case=case, at=at)
-    notifications.routed(request, waiting)
+    notifications.routed(request, waiting, case=case, at=at)
 
 
 M = TypeVar("M", bound=Model)

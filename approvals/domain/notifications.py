@@ -6,43 +6,50 @@ A notice carries a link and no content. Deciding happens only on the authenticat
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from datetime import datetime, timedelta
-from smtplib import SMTPException
+from datetime import datetime
 
-from django.conf import settings
-from django.core.mail import EmailMessage, get_connection
-from django.core.mail.backends.base import BaseEmailBackend
-from django.db import transaction
 from django.db.models import Q
 
-from approvals.domain import dispatch
+from approvals.choices import State
+from approvals.domain import dispatch, recipients
 from approvals.domain.transitions import Moves
 from approvals.models import ActionRequest, Notice, Plan, Requirement
+from approvals.selectors.requests import requirements_of
 from audit.lib import db_clock
 from audit.lib.db import insert_all
+from policies.authority import Case
 from policies.models import User
 from policies.roles import AUDITOR, BREAK_GLASS_REVIEWERS, CONFIGURING_ROLE
 from policies.team_names import persons_in
 
 logger = logging.getLogger(__name__)
 
+WAITING = "A request waits for your decision"
 REMINDER = "Reminder: a request waits for your decision"
 ESCALATED = "A request was escalated to you"
+SUGGESTED = "suggested to you: "
 
-RETRY_AFTER = timedelta(minutes=1)
-BATCH = 100
-BATCH_SECONDS = 20.0
-"""How long one batch may go on beginning mails, on this process's own clock: a task's hard limit
-would end it in the middle of one."""
+_BECAME = {
+    State.VERIFIED: "was carried out and checked",
+    State.AUDITED: "was carried out and checked",
+    State.FAILED: "FAILED: nothing was done",
+    State.OUTCOME_UNKNOWN: "has an UNKNOWN outcome",
+    State.VERIFICATION_FAILED: "was NOT done as approved",
+    State.EXPIRED: "expired before it was carried out",
+    State.DENIED: "was stopped by policy before it was carried out",
+}
 
 
-def routed(request: ActionRequest, requirements: Iterable[Requirement]) -> None:
-    """A request waits in these groups' inboxes."""
-    groups = {r.group for r in requirements} | {r.escalated_to for r in requirements} - {""}
-    _tell(request, _members(groups), "A request waits for your decision")
+def routed(
+    request: ActionRequest, requirements: Sequence[Requirement], *, case: Case, at: datetime
+) -> None:
+    """A request waits in these groups' inboxes: whoever may decide it learns that.
+
+    `case` is the request's `case_for_all`.
+    """
+    people = recipients.may_decide_now(request, requirements, at=at, case=case)
+    _tell_deciders(request, requirements, people, WAITING, at=at)
 
 
 def asked(request: ActionRequest) -> None:
@@ -52,8 +59,11 @@ def asked(request: ActionRequest) -> None:
 
 def answered(request: ActionRequest) -> None:
     """The agent answered."""
-    open_groups = request.requirements.filter(is_open=True).values_list("group", flat=True)
-    _tell(request, _members(set(open_groups)), "An agent answered; the request waits for you")
+    at = db_clock.now()
+    still_open = [r for r in requirements_of(request) if r.is_open]
+    people = recipients.may_decide_now(request, still_open, at=at)
+    subject = "An agent answered; the request waits for you"
+    _tell_deciders(request, still_open, people, subject, at=at)
 
 
 def approved(moves: Moves) -> None:
@@ -64,7 +74,9 @@ def approved(moves: Moves) -> None:
 
 def escalated(request: ActionRequest, requirement: Requirement) -> None:
     """A requirement was made the next level's problem."""
-    _tell(request, _members({requirement.escalated_to}), ESCALATED)
+    at, ways = db_clock.now(), recipients.as_escalated
+    people = recipients.may_decide_now(request, [requirement], at=at, ways=ways)
+    _tell_deciders(request, [requirement], people, ESCALATED, at=at)
 
 
 def used_on_behalf(request: ActionRequest, lender: str) -> None:
@@ -91,13 +103,19 @@ def reassigned(request: ActionRequest, to: User) -> None:
 
 def reminded(request: ActionRequest, requirement: Requirement) -> None:
     """Time passes."""
-    _tell(request, _members({requirement.group}), REMINDER)
+    at, ways = db_clock.now(), recipients.as_asked
+    people = recipients.may_decide_now(request, [requirement], at=at, ways=ways)
+    _tell_deciders(request, [requirement], people, REMINDER, at=at)
 
 
 def incident(request: ActionRequest) -> None:
-    """Something needs a person now."""
+    """Something needs a person now; whoever approved it learns that it went wrong."""
+    approvers = recipients.approvers_of(request)
+    _tell(request, approvers, _outcome(request))
+    approved_by = {user.pk for user in approvers}
     groups = set(request.requirements.values_list("group", flat=True)) | {"manager"}
-    _tell(request, [*_members(groups), request.agent.owner], "An execution needs your attention")
+    others = [user for user in _members(groups) if user.pk not in approved_by]
+    _tell(request, [*others, request.agent.owner], "An execution needs your attention")
 
 
 def plan_half_done(plan: Plan) -> None:
@@ -119,6 +137,16 @@ def agent_paused(request: ActionRequest) -> None:
     _tell(request, [request.agent.owner], "Your agent was paused: it repeats what was refused")
 
 
+def webhook_fails(request: ActionRequest) -> None:
+    """An endpoint of its agent has not taken a webhook for an hour, or not at all."""
+    _tell(request, [request.agent.owner], "A webhook endpoint of your agent does not answer")
+
+
+def webhook_disabled(request: ActionRequest) -> None:
+    """An endpoint of its agent said that it is gone."""
+    _tell(request, [request.agent.owner], "A webhook endpoint of your agent was disabled")
+
+
 def break_glass_used(request: ActionRequest) -> None:
     """One person approved alone: everybody learns it at once."""
     everybody = _members({*BREAK_GLASS_REVIEWERS, CONFIGURING_ROLE, AUDITOR})
@@ -138,15 +166,28 @@ def break_glass_not_justified(request: ActionRequest) -> None:
 
 
 def ended(request: ActionRequest, moves: Moves | None = None) -> None:
-    """The requester and the agent's owner learn how it ended, in the move that was just made.
+    """Requester, agent's owner and whoever approved it learn how it ended, in the last move.
 
     With `moves` the notices are written with them.
     """
     people = [request.agent.owner]
     if request.on_behalf_of:
         people += User.objects.filter(username=request.on_behalf_of, is_active=True)
+    at, approvers = request.updated_at, recipients.approvers_of(request)
+    _keep(_of_the_end(request, people, approvers, at=at), moves)
+
+
+def _of_the_end(
+    request: ActionRequest, people: Sequence[User], approvers: Sequence[User], *, at: datetime
+) -> list[Notice]:
+    """Whoever approved it reads what became of that; the others, how a request of theirs ended."""
+    told = {user.pk for user in approvers}
+    others = [user for user in people if user.pk not in told]
     subject = f"A request of your agent is now {request.get_state_display()}"
-    _tell(request, people, subject, at=request.updated_at, moves=moves)
+    return [
+        *_notices(request, approvers, _outcome(request), at=at),
+        *_notices(request, others, subject, at=at),
+    ]
 
 
 def ended_all(requests: Sequence[ActionRequest], *, at: datetime) -> None:
@@ -155,41 +196,77 @@ def ended_all(requests: Sequence[ActionRequest], *, at: datetime) -> None:
     asking: dict[str, list[User]] = {}
     for user in User.objects.filter(username__in=names, is_active=True):
         asking.setdefault(user.username, []).append(user)
-    _keep(
-        [
-            notice
-            for request in requests
-            for notice in _notices(
-                request,
-                [request.agent.owner, *asking.get(request.on_behalf_of, ())],
-                f"A request of your agent is now {request.get_state_display()}",
-                at=at,
-            )
-        ]
-    )
+    approvers = recipients.approvers_of_many(requests)
+    notices: list[Notice] = []
+    for request in requests:
+        people = [request.agent.owner, *asking.get(request.on_behalf_of, ())]
+        notices += _of_the_end(request, people, approvers.get(request.pk, ()), at=at)
+    _keep(notices)
 
 
 def reminded_all(asked: Sequence[tuple[ActionRequest, Requirement]], *, at: datetime) -> None:
     """`reminded` for many in the same moment."""
-    _tell_groups([(request, requirement.group) for request, requirement in asked], REMINDER, at=at)
+    _tell_many(asked, REMINDER, at=at)
 
 
 def escalated_all(asked: Sequence[tuple[ActionRequest, Requirement]], *, at: datetime) -> None:
     """`escalated` for many in the same moment."""
-    _tell_groups(
-        [(request, requirement.escalated_to) for request, requirement in asked], ESCALATED, at=at
-    )
+    _tell_many(asked, ESCALATED, at=at)
 
 
-def _tell_groups(told: Sequence[tuple[ActionRequest, str]], subject: str, *, at: datetime) -> None:
-    members = {group: _members({group}) for group in {group for _, group in told}}
+def _tell_many(
+    asked: Sequence[tuple[ActionRequest, Requirement]], subject: str, *, at: datetime
+) -> None:
+    ways = recipients.as_escalated if subject == ESCALATED else recipients.as_asked
+    people = recipients.may_decide_of_many(asked, ways=ways)
     _keep(
         [
             notice
-            for request, group in told
-            for notice in _notices(request, members[group], subject, at=at)
+            for (request, requirement), deciders in zip(asked, people, strict=True)
+            for notice in _to_deciders(request, [requirement], deciders, subject, at=at)
         ]
     )
+
+
+def _tell_deciders(
+    request: ActionRequest,
+    requirements: Sequence[Requirement],
+    people: Iterable[User],
+    subject: str,
+    *,
+    at: datetime,
+) -> None:
+    _keep(_to_deciders(request, requirements, people, subject, at=at))
+
+
+def _to_deciders(
+    request: ActionRequest,
+    requirements: Sequence[Requirement],
+    people: Iterable[User],
+    subject: str,
+    *,
+    at: datetime,
+) -> list[Notice]:
+    """With team, tier and due in the subject; whom it is suggested to reads that as well."""
+    groups = [r.escalated_to if subject == ESCALATED else r.group for r in requirements]
+    about = recipients.about(request, groups)
+    own = {user.pk for user in recipients.assignees(requirements)}
+    return [
+        notice
+        for user in people
+        for notice in _notices(
+            request,
+            [user],
+            f"{subject}: {SUGGESTED if user.pk in own else ''}{about}",
+            at=at,
+        )
+    ]
+
+
+def _outcome(request: ActionRequest) -> str:
+    """What whoever approved a request reads of it, without what it is."""
+    became = _BECAME.get(State(request.state), f"is now {request.get_state_display()}")
+    return f"A request you approved {became}, tier {request.risk_tier}"
 
 
 def _members(groups: set[str]) -> list[User]:
@@ -225,89 +302,3 @@ def _keep(notices: Sequence[Notice], moves: Moves | None = None) -> None:
         moves.store(*notices)
     if notices:
         dispatch.notices()
-
-
-def send_waiting() -> int:
-    """Send what is due, at most `BATCH`, over one connection. Returns how many went out.
-
-    A refused mail waits longer each time. When there was enough for a whole batch, a worker is
-    told to go on. A crash after sending and before the commit sends one mail twice: harmless, it
-    is a link.
-    """
-    with transaction.atomic():
-        at = db_clock.now()
-        waiting = list(
-            Notice.objects.select_for_update(skip_locked=True, of=("self",))
-            .filter(sent_at=None, next_attempt_at__lte=at)
-            .select_related("recipient")
-            .order_by("next_attempt_at")[:BATCH]
-        )
-        # claimed for a minute, so that nothing is open while mail goes out
-        Notice.objects.filter(pk__in=[n.pk for n in waiting]).update(
-            next_attempt_at=at + RETRY_AFTER
-        )
-    sent = _send_all(waiting) if waiting else 0
-    if sent and len(waiting) == BATCH:
-        dispatch.notices()
-    return sent
-
-
-def is_anything_waiting() -> bool:
-    """Whether a notice is due to be sent."""
-    return Notice.objects.filter(sent_at=None, next_attempt_at__lte=db_clock.now()).exists()
-
-
-def _send_all(notices: Sequence[Notice]) -> int:
-    """Over one connection, for as long as a task may take; what is left keeps its claim."""
-    until = time.monotonic() + BATCH_SECONDS
-    connection = get_connection()
-    try:
-        connection.open()
-    except (SMTPException, OSError) as error:  # there is no server: nobody waits for it again
-        for notice in notices:
-            _put_off(notice, error)
-        return 0
-    sent = 0
-    try:
-        for notice in notices:
-            if time.monotonic() > until:
-                break
-            sent += _send(notice, connection)
-    finally:
-        _hang_up(connection)
-    return sent
-
-
-def _send(notice: Notice, connection: BaseEmailBackend) -> bool:
-    link = f"{settings.BASE_URL}/review/{notice.request_id}/"
-    message = EmailMessage(
-        subject=f"[Countersign] {notice.subject}",
-        body=f"{notice.subject}.\n\nOpen it here: {link}\n",
-        to=[notice.recipient.email],
-    )
-    try:
-        connection.open()  # again, after an error; nothing is done where it is open
-        connection.send_messages([message])
-    except (SMTPException, OSError) as error:
-        _hang_up(connection)  # nobody knows what state the conversation is in
-        _put_off(notice, error)
-        return False
-    Notice.objects.filter(pk=notice.pk).update(
-        attempts=notice.attempts + 1, problem="", sent_at=db_clock.now()
-    )
-    return True
-
-
-def _put_off(notice: Notice, error: Exception) -> None:
-    logger.warning("notice not sent", extra={"notice": notice.pk})
-    attempts = notice.attempts + 1
-    Notice.objects.filter(pk=notice.pk).update(
-        attempts=attempts,
-        problem=str(error)[:300],
-        next_attempt_at=db_clock.now() + RETRY_AFTER * min(2**attempts, 60),
-    )
-
-
-def _hang_up(connection: BaseEmailBackend) -> None:
-    with suppress(SMTPException, OSError):
-        connection.close()

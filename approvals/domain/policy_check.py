@@ -20,6 +20,7 @@ from approvals.domain.fact_builder import (
     is_over_ceiling,
     read_usage,
 )
+from approvals.domain.triggers import asked_about
 from approvals.exceptions import InvalidProposal
 from approvals.models import ActionRequest
 from audit.lib.prepared import asked_together
@@ -114,7 +115,8 @@ def check_policy_and_count(
     if candidate.is_undo:
         return check_policy(candidate, preview, now=now)
     held = usage.hold(candidate, preview, at=now, request=request)
-    with asked_together(*held.asked(now), before_asked(candidate, now=now), versions_asked()):
+    asked = (before_asked(candidate, now=now), versions_asked(), asked_about(candidate))
+    with asked_together(*held.asked(now), *asked):
         usage_count = held.usage(now)
         before = read_usage(candidate, usage_count, now=now)
         if request.state == State.REQUESTED:

@@ -53,7 +53,8 @@ def check_proposal(
     kind = candidate.type
     stop = what_stops(kind.key, kind.system, agent, by_person=by_person)
     if stop is not None:
-        raise Paused(stop.for_people if by_person else stop.for_agents)
+        said = stop.for_people if by_person else stop.for_agents
+        raise Paused(said, resumed_by=stop.resumed_by)
     if problems:
         raise InvalidProposal(in_order_sent(problems, proposal.body))
     if superseded is not None and not candidate.chain:
@@ -65,7 +66,7 @@ def problems_with(parts: ReadableParts, *, agent: Agent) -> list[FieldProblem]:
     """What is wrong with the parts that could be read of a message whose shape is wrong."""
     return [
         *_problems_with_action(parts, agent),
-        *unregistered(parts.callback_url),
+        *unregistered(parts.callback_url, agent),
         *_replacing_nobody(parts, _own(parts.supersedes, agent)),
         *_overdue(parts),
     ]

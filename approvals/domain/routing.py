@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from approvals.choices import EscalationStep
@@ -13,10 +13,9 @@ from approvals.domain import notifications
 from approvals.domain.transitions import POLICY
 from approvals.models import ActionRequest, Escalation, PolicyDecision, Requirement
 from approvals.models.decision import column_of, listed
-from approvals.selectors.case import approved_today_by_person, case_of
 from approvals.selectors.viewer_permissions import name_of
 from audit.events import AuditCode
-from audit.lib.canonical import canonical
+from audit.lib.canonical import JsonObject, canonical
 from audit.lib.db import insert, insert_one
 from audit.lib.money import Money
 from audit.lib.writes import Update, write_together
@@ -26,6 +25,7 @@ from policies.facts import Facts
 from policies.models import PolicyVersion
 from policies.owners import Asked, Concern, resolved
 from policies.quorum import unmeetable
+from policies.services.evaluation import opening_of
 from policies.services.traces import stored_trace
 from policies.team_names import spoken
 from policies.teams import ladder
@@ -74,14 +74,39 @@ def new_policy_decision(
         decide_within=evaluation.deadlines.decide_by,
         execute_within=evaluation.deadlines.execute_by,
         facts=canonical(facts.flat() if facts else {}),
-        trace=canonical(stored_trace(evaluation)),
+        trace=canonical(
+            {
+                **stored_trace(evaluation),
+                **_opening(policy, evaluation, request.action_type, at),
+            }
+        ),
         created_at=at,
     )
+
+
+def _opening(
+    policy: PolicyVersion | None, evaluation: Evaluation, action_type: str, at: datetime
+) -> JsonObject:
+    """What execution has to wait for, as it is known now; nothing where it waits for nothing."""
+    opening = opening_of(policy, evaluation.window, action_type, at)
+    if opening is None:
+        return {}
+    said: JsonObject = {
+        "at": opening.at.isoformat() if opening.at else None,
+        "hours": opening.hours,
+        "freezes": list(opening.freezes),
+    }
+    return {"opening": said}
 
 
 def operating_model_of(decision: PolicyDecision) -> str:
     """How much the agent does by itself, as policy said it then."""
     return str(json.loads(decision.trace).get("operating_model", ""))
+
+
+def recall_of(decision: PolicyDecision) -> timedelta:
+    """How long an approval by people could be taken back, as policy said it then."""
+    return timedelta(seconds=json.loads(decision.trace).get("recall_seconds", 0))
 
 
 def create_requirements(
@@ -133,18 +158,6 @@ def _requirements(request: ActionRequest, asked: Sequence[Asked]) -> list[Requir
         for one in asked
         for spec in [one.spec]
     ]
-
-
-def case_for_all(request: ActionRequest, *, at: datetime) -> Case:
-    """The case to find people with, everybody's day in one query.
-
-    Own authority only: what is delegated is the delegate's to take, not to be sent, and adds
-    nobody, for its delegator could decide as well.
-    """
-    spent = approved_today_by_person(request.currency, now=at, excluding=request)
-    return replace(
-        case_of(request, at=at), spent_today=lambda user: spent.get(user.person, 0), at=None
-    )
 
 
 def alarm_empty_routes(

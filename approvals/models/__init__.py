@@ -20,8 +20,10 @@ from approvals.models.notification import Notice
 from approvals.models.pause import Pause, RestoreCheck
 from approvals.models.plan import Plan
 from approvals.models.request import ActionRequest
+from approvals.models.triggers import Complaint, FiredTrigger
 from approvals.models.usage import CountedRequest, VelocityBucket, VelocityCounter
 from approvals.models.watching import Alarm, Heartbeat
+from approvals.models.webhook import WebhookDelivery, WebhookEndpoint
 
 __all__ = [
     "ActionRequest",
@@ -32,11 +34,13 @@ __all__ = [
     "Attempt",
     "BreakGlass",
     "Compensation",
+    "Complaint",
     "CountedRequest",
     "Decision",
     "Escalation",
     "EvidenceItem",
     "Execution",
+    "FiredTrigger",
     "Grant",
     "Heartbeat",
     "Inbox",
@@ -54,4 +58,6 @@ __all__ = [
     "VelocityBucket",
     "VelocityCounter",
     "Verification",
+    "WebhookDelivery",
+    "WebhookEndpoint",
 ]

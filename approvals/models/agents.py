@@ -32,6 +32,9 @@ class Agent(Chained):
         default=1,
         help_text="How far it is trusted: 0 on probation, 1 ordinary, 2 proven, 3 trusted.",
     )
+    reports_complaints = models.BooleanField(
+        default=False, help_text="It may report complaints about what any agent did."
+    )
     paused_at = models.DateTimeField(null=True, blank=True)
     pause_reason = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField()

@@ -244,6 +244,12 @@ class Decision(models.Model):
     reason_code = models.CharField(max_length=20, choices=ReasonCode.choices, blank=True)
     comment = models.TextField(blank=True)
     edits = models.TextField(blank=True, help_text="Canonical JSON: field to [before, after].")
+    confirmed = models.TextField(
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Canonical JSON: names of the rules whose facts they ticked as looked at.",
+    )
     on_behalf_of = models.CharField(
         max_length=64, blank=True, help_text="The person who lent the authority; empty: own."
     )
@@ -336,6 +342,11 @@ class Grant(models.Model):
     expires_at = models.DateTimeField()
     is_break_glass = models.BooleanField(
         default=False, help_text="One person approved alone in an emergency."
+    )
+    usable_from = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="Until then whoever approved may recall it, and nobody carries it out.",
     )
     needs_start = models.BooleanField(default=False, help_text="A person starts it and watches.")
     started_by = models.ForeignKey(

@@ -45,6 +45,11 @@ class Execution(models.Model):
                 name="approvals_execution_leases",
                 condition=models.Q(state="running"),
             ),
+            models.Index(
+                fields=["finished_at"],
+                name="approvals_execution_done",
+                condition=models.Q(state="succeeded"),
+            ),
         ]
 
     def __str__(self) -> str:

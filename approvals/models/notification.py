@@ -8,12 +8,23 @@ from django.conf import settings
 from django.db import models
 
 from approvals.models.request import ActionRequest
+from approvals.models.triggers import FiredTrigger
 
 
 class Notice(models.Model):
-    """One mail to one person about one request: a link, never the content."""
+    """One mail to one person about one request or fired trigger: a link, never the content."""
 
-    request = models.ForeignKey(ActionRequest, on_delete=models.PROTECT, related_name="notices")
+    request = models.ForeignKey(
+        ActionRequest, on_delete=models.PROTECT, null=True, blank=True, related_name="notices"
+    )
+    fired = models.ForeignKey(
+        FiredTrigger,
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        db_index=False,
+        related_name="notices",
+    )
     recipient = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="notices"
     )
@@ -26,6 +37,13 @@ class Notice(models.Model):
 
     class Meta:
         ordering: ClassVar[list[str]] = ["id"]
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.CheckConstraint(
+                condition=models.Q(request=None, fired__isnull=False)
+                | models.Q(request__isnull=False, fired=None),
+                name="approvals_notice_about_one",
+            ),
+        ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(
                 fields=["next_attempt_at"],

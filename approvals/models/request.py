@@ -210,6 +210,7 @@ class ActionRequest(Chained, ConcurrentTransitionMixin, models.Model):
                 condition=models.Q(state__in=sorted(DONE)),
             ),
             models.Index(fields=["agent", "id"], name="approvals_request_agent"),
+            models.Index(fields=["agent", "updated_at", "id"], name="approvals_request_changes"),
             models.Index(fields=["business_key", "id"], name="approvals_request_business"),
             models.Index(fields=["action_type", "target", "id"], name="approvals_request_target"),
             *(

@@ -15,6 +15,9 @@ class Heartbeat(models.Model):
     SYSTEMS = "systems"
     """Written when the outside systems were last tried; `said` has those that did not answer."""
 
+    TRIGGERS = "triggers"
+    """Locked by whoever fires one: two workers never measure the same at the same time."""
+
     name = models.CharField(max_length=20, primary_key=True)
     at = models.DateTimeField()
     said = models.JSONField(default=list)

@@ -9,7 +9,7 @@ from datetime import datetime
 from approvals.choices import FINAL_VERDICTS, DecisionVerdict
 from approvals.exceptions import NotAuthorised
 from approvals.models import ActionRequest, Decision, Requirement
-from approvals.selectors.case import case_of
+from approvals.selectors.case import approved_today_by_person, case_of
 from approvals.selectors.requests import decisions_of, requirements_of
 from audit.lib import db_clock
 from audit.lib.money import Money
@@ -158,6 +158,18 @@ def authorise(
         raise NotAuthorised("Nothing here is open for you to decide.", code="nothing_open")
     worst = next((r for r in refusals if r.code != "not_in_group"), refusals[0])
     raise NotAuthorised(worst.message, code=worst.code)
+
+
+def case_for_all(request: ActionRequest, *, at: datetime) -> Case:
+    """The case to find people with, everybody's day in one query.
+
+    Own authority only: what is delegated is the delegate's to take, not to be sent, and adds
+    nobody, for its delegator could decide as well.
+    """
+    spent = approved_today_by_person(request.currency, now=at, excluding=request)
+    return replace(
+        case_of(request, at=at), spent_today=lambda user: spent.get(user.person, 0), at=None
+    )
 
 
 def ways_in(requirement: Requirement) -> list[RequirementSpec]:

@@ -18,12 +18,17 @@ from approvals.selectors.inbox import (
     ESCALATED,
     MOST_COUNTED,
     NEEDS_CLOSING,
-    TO_DECIDE,
     WAITING,
     capped,
     incidents,
 )
-from approvals.selectors.inbox_counts import KEPT_SECONDS, all_capped, counted, counted_due
+from approvals.selectors.inbox_counts import (
+    KEPT_SECONDS,
+    all_capped,
+    counted,
+    counted_due,
+    counted_for,
+)
 from approvals.selectors.prior_requests import CountOf
 from audit.events import AuditCode
 from audit.lib import db_clock
@@ -109,7 +114,7 @@ def counts_of(teams: Sequence[str], *, viewer: User, at: datetime) -> list[TeamC
 def _counts_of(teams: Sequence[str], viewer: User, at: datetime) -> list[TeamCounts]:
     asked: dict[str, CountOf] = {}
     for team in teams:
-        asked[f"{team} to_decide"] = counted(team, TO_DECIDE, at=at)
+        asked[f"{team} to_decide"] = counted_for(viewer, team, at=at)
         asked[f"{team} due_soon"] = counted_due(team, until=at + timedelta(hours=1))
         asked[f"{team} escalated"] = counted(team, ESCALATED, at=at)
         asked[f"{team} waiting"] = counted(team, WAITING, at=at)
@@ -129,8 +134,9 @@ def _counts_of(teams: Sequence[str], viewer: User, at: datetime) -> list[TeamCou
 
 
 def today(*, at: datetime) -> Today:
-    """Since midnight, local time."""
-    midnight = timezone.localtime(at).replace(hour=0, minute=0, second=0, microsecond=0)
+    """Since midnight where the company is: everybody reads the same numbers."""
+    here = timezone.localtime(at, timezone.get_default_timezone())
+    midnight = here.replace(hour=0, minute=0, second=0, microsecond=0)
 
     def count(code: AuditCode) -> int:
         events = events_since_hour(midnight).filter(code=code)

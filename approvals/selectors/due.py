@@ -61,6 +61,7 @@ def unclaimed_approvals(at: datetime) -> list[UUID]:
             grants__consumed_at=None,
             grants__revoked_at=None,
         )
+        .filter(Q(grants__usable_from=None) | Q(grants__usable_from__lte=at))
         .filter(Q(grants__needs_start=False) | Q(grants__started_by__isnull=False))
         .order_by("execute_by", "id")
         .values_list("pk", flat=True)[:BATCH]

@@ -97,7 +97,7 @@ def params_as_lines(params: JsonObject, amount: Money | None) -> tuple[Line, ...
     return tuple(
         Line(
             reveal(key),
-            _shown(value),
+            shown_value(value),
             (
                 *flag_words(inspect(_raw(value)), _raw(value)),
                 *(f"speaks of {sum_}, not {amount}" for sum_ in other_amounts(_raw(value), amount)),
@@ -111,15 +111,15 @@ def reading_shown(reading: TargetReading | None) -> Reading | None:
     """Before beside after, the changed fields first."""
     if reading is None:
         return None
-    before = dict(_flat(stored_json(reading.before)))
-    after = dict(_flat(stored_json(reading.after)))
+    before = dict(leaves(stored_json(reading.before)))
+    after = dict(leaves(stored_json(reading.after)))
     is_damaged = is_damaged_json(reading.before) or is_damaged_json(reading.after)
     problem = after.pop("problem", "") if set(after) == {"problem"} else ""
     changes = [
         Change(
             key=reveal(key),
-            before=_shown(before[key]) if key in before else "",
-            after=_shown(after[key]) if key in after else "",
+            before=shown_value(before[key]) if key in before else "",
+            after=shown_value(after[key]) if key in after else "",
             is_changed=not problem and before.get(key) != after.get(key),
         )
         for key in {**before, **after}
@@ -128,7 +128,7 @@ def reading_shown(reading: TargetReading | None) -> Reading | None:
         read_at=reading.read_at,
         through=through(reading.connection),
         unavailable=DAMAGED if is_damaged else reveal(reading.unavailable),
-        problem=_shown(problem),
+        problem=shown_value(problem),
         changes=tuple(sorted(changes, key=lambda change: not change.is_changed)),
     )
 
@@ -217,14 +217,14 @@ def _body_lines(body: str) -> tuple[Line, ...]:
         value = json.loads(body)
     except ValueError:
         return (Line("", reveal(body)),)
-    return tuple(Line(reveal(key), _shown(item)) for key, item in _flat(value))
+    return tuple(Line(reveal(key), shown_value(item)) for key, item in leaves(value))
 
 
-def _flat(value: JsonValue, path: str = "") -> Iterator[tuple[str, JsonValue]]:
+def leaves(value: JsonValue, path: str = "") -> Iterator[tuple[str, JsonValue]]:
     """Leaves by dotted path; an empty object or list is a leaf."""
     if isinstance(value, Mapping) and value:
         for key, item in value.items():
-            yield from _flat(item, f"{path}.{key}" if path else str(key))
+            yield from leaves(item, f"{path}.{key}" if path else str(key))
     elif path:
         yield path, value
     elif value not in ({}, None):
@@ -235,7 +235,8 @@ def _raw(value: JsonValue) -> str:
     return value if isinstance(value, str) else canonical(value)
 
 
-def _shown(value: JsonValue) -> str:
+def shown_value(value: JsonValue) -> str:
+    """The value as people read it: strings as they are, the rest as canonical JSON; revealed."""
     return reveal(_raw(value))
 
 

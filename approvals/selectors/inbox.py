@@ -2,54 +2,37 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import reduce
 from operator import or_
 from typing import Any
-from uuid import UUID
 
 from django.db.models import (
     Exists,
     F,
-    FilteredRelation,
     OuterRef,
-    Prefetch,
     Q,
     QuerySet,
-    Subquery,
-    prefetch_related_objects,
 )
 
 from approvals.choices import (
     FINAL_VERDICTS,
     INCIDENTS,
     WAITING_FOR_PEOPLE,
-    DecisionVerdict,
-    Origin,
     State,
 )
-from approvals.inspection import reveal
 from approvals.models import (
     ActionRequest,
     Decision,
     IntegrityIncident,
-    PolicyDecision,
     Requirement,
-    ThreadEntry,
 )
-from approvals.selectors.authority import approval_of
-from approvals.selectors.case import amount_of
-from approvals.selectors.evidence_view import flag_words
-from approvals.selectors.requests import COUNTED_WITH
-from audit.actors import ActorKind
 from audit.lib import db_clock
 from audit.lib.one_look import once_a_page
 from policies.authority import inboxes_at
 from policies.models import User
-from policies.quorum import progress
 from policies.team_names import person_in
 from policies.teams import name_of_team
 from policies.verdicts import Verdict
@@ -81,41 +64,6 @@ DONE = View("done", "Decided lately", ("-id",))
 VIEWS = (TO_DECIDE, MINE, CLAIMED, ESCALATED, WAITING, CARRIED_OUT, NEEDS_CLOSING, DONE)
 _CARRIED_OUT = (State.APPROVED, State.EXECUTING, State.EXECUTED, State.VERIFIED)
 _ASKED_NOW = (TO_DECIDE, MINE, CLAIMED, ESCALATED, WAITING)
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """Somebody works on it, until then."""
-
-    by: str
-    is_viewer: bool
-    until: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """What the list says about one request."""
-
-    request: ActionRequest
-    effect: str
-    amount: str
-    progress: str
-    flags: tuple[str, ...]
-    escalated_to: str
-    asked_by_agent: bool
-    decided_by_viewer: bool
-    suggested_to_viewer: bool
-    claims: tuple[Claimed, ...]
-    at: datetime  # when it was read
-
-    @property
-    def deadline(self) -> datetime | None:
-        """The deadline that runs now."""
-        if self.request.state == State.CHANGES_REQUESTED:
-            return self.request.answer_by
-        if self.request.state == State.APPROVED:
-            return self.request.execute_by
-        return self.request.decide_by if self.request.state == State.PENDING_APPROVAL else None
 
 
 @once_a_page
@@ -246,7 +194,12 @@ def waiting_of(team: str) -> list[QuerySet[Requirement]]:
 
 def any_of(ways: Sequence[QuerySet[Requirement]]) -> QuerySet[Any]:
     """The requests of any of these, each way found by its own index; twice where two ways lead."""
-    first, *others = (way.values("request_id") for way in ways)
+    return union_of(way.values("request_id") for way in ways)
+
+
+def union_of(ways: Iterable[QuerySet[Any]]) -> QuerySet[Any]:
+    """All rows of all of these, by a look-up each."""
+    first, *others = ways
     return first.union(*others, all=True)
 
 
@@ -282,55 +235,6 @@ def capped(requests: QuerySet[ActionRequest]) -> int:
     return requests.order_by()[:MOST_COUNTED].count()
 
 
-def rows_of(requests: Sequence[ActionRequest], *, viewer: User, at: datetime) -> list[Row]:
-    """The list's rows, in three queries whatever their number."""
-    prefetch_related_objects(
-        list(requests),
-        Prefetch(
-            "requirements",
-            Requirement.objects.filter(version=F("request__version")).select_related("assignee"),
-        ),
-        Prefetch(
-            "decisions",
-            Decision.objects.filter(version=F("request__version")).select_related(*COUNTED_WITH),
-        ),
-    )
-    remarks = _remarks_on(requests)
-    return [_row(request, remarks[request.pk], viewer, at) for request in requests]
-
-
-@dataclass(slots=True)
-class _Remarks:
-    """What was noticed about a request."""
-
-    flags: set[str]
-    asked_by_agent: bool
-
-
-def _remarks_on(requests: Sequence[ActionRequest]) -> dict[UUID, _Remarks]:
-    """What the detectors found, in the policy's facts and in the evidence, and who spoke last."""
-    latest = PolicyDecision.objects.filter(request=OuterRef("pk")).order_by("-id")
-    last = ThreadEntry.objects.filter(request=OuterRef("pk")).order_by("-id")
-    supplied = Q(evidence__version=F("version"), evidence__origin=Origin.AGENT)
-    rows = (
-        ActionRequest.objects.filter(pk__in=[request.pk for request in requests])
-        .order_by()
-        .annotate(
-            facts=Subquery(latest.values("facts")[:1]),
-            speaker=Subquery(last.values("actor_kind")[:1]),
-            supplied=FilteredRelation("evidence", condition=supplied),
-        )
-        .values_list("pk", "facts", "speaker", "supplied__flags")
-    )
-    found: dict[UUID, _Remarks] = {}
-    for pk, facts, speaker, flags in rows:
-        if pk not in found:
-            by_policy = json.loads(facts).get("evidence.flags", ()) if facts else ()
-            found[pk] = _Remarks({str(flag) for flag in by_policy}, speaker == ActorKind.AGENT)
-        found[pk].flags.update(str(flag) for flag in flags or ())
-    return found
-
-
 def _named(team: str) -> Q:
     return reduce(or_, ways_named(team))
 
@@ -348,44 +252,3 @@ def _asked(team: str) -> QuerySet[Requirement]:
 
 def _open(team: str) -> QuerySet[Requirement]:
     return _asked(team).filter(is_open=True, version=OuterRef("version"))
-
-
-def _row(request: ActionRequest, remarks: _Remarks, viewer: User, at: datetime) -> Row:
-    requirements = list(request.requirements.all())
-    decisions = list(request.decisions.all())
-    amount = amount_of(request)
-    return Row(
-        request=request,
-        effect=reveal(request.effect),
-        amount=str(amount) if amount else "",
-        progress=_progress(requirements, decisions),
-        flags=flag_words(sorted(remarks.flags)),
-        escalated_to=next((r.escalated_to for r in requirements if r.escalated_to), ""),
-        asked_by_agent=remarks.asked_by_agent,
-        decided_by_viewer=any(
-            d.person == viewer.person and d.verdict in FINAL_VERDICTS for d in decisions
-        ),
-        suggested_to_viewer=any(
-            r.is_open and r.assignee_id == viewer.pk and not _claim(r, viewer, at)
-            for r in requirements
-        ),
-        claims=tuple(found for r in requirements if (found := _claim(r, viewer, at))),
-        at=at,
-    )
-
-
-def _claim(requirement: Requirement, viewer: User, at: datetime) -> Claimed | None:
-    holder, until = requirement.assignee, requirement.claimed_until
-    if not requirement.is_open or holder is None or until is None or until <= at:
-        return None
-    name = holder.get_full_name() or holder.get_username()
-    return Claimed(name, holder.person == viewer.person, until)
-
-
-def _progress(requirements: Iterable[Requirement], decisions: Iterable[Decision]) -> str:
-    specs = [r.spec for r in requirements]
-    given = [approval_of(d) for d in decisions if d.verdict == DecisionVerdict.APPROVE]
-    if not specs:
-        return ""
-    met = sum(one.met_count for one in progress(specs, given))
-    return f"{met} of {sum(spec.quorum for spec in specs)}"

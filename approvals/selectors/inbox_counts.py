@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from django.core.cache import cache
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from approvals.choices import State
-from approvals.models import ActionRequest
+from approvals.models import ActionRequest, Requirement
 from approvals.selectors.inbox import (
     MOST_COUNTED,
     TO_DECIDE,
@@ -20,24 +20,29 @@ from approvals.selectors.inbox import (
     asked_now,
     listed,
     open_and_pending,
+    union_of,
     waiting_of,
     ways_named,
     which_of_pending,
 )
+from approvals.selectors.inbox_deciders import may_approve
 from approvals.selectors.prior_requests import CountOf
 from policies.models import User
 
 KEPT_SECONDS = 10
+FOR_VIEWER = "for-viewer"
+"""The key of how many of those to decide the viewer may approve."""
 
 
 def counts_of_tabs(team: str, *, viewer: User, at: datetime) -> dict[str, int]:
-    """How many each tab shows, by its key."""
+    """How many each tab shows, by its key, and FOR_VIEWER."""
     key = _key(team, viewer)
     found: dict[str, int] | None = cache.get(key)
     if found is None:
         tabs = {
             view.key: counted(team, view, at=at, viewer=viewer) for view in VIEWS if view.counted
         }
+        tabs[FOR_VIEWER] = counted_for(viewer, team, at=at)
         found = all_capped(tabs, viewer=viewer)
         cache.set(key, found, KEPT_SECONDS)
     return found
@@ -58,7 +63,8 @@ def all_capped(asked: Mapping[str, CountOf], *, viewer: User) -> dict[str, int]:
     """Several counts in one statement, none more than MOST_COUNTED."""
     names = {f"number_{n}": one for n, one in enumerate(asked.values())}
     row = User.objects.filter(pk=viewer.pk).annotate(**names).values_list(*names).get()
-    return {key: min(number, MOST_COUNTED) for key, number in zip(asked, row, strict=True)}
+    # a count that can find nothing is NULL: Django leaves the question out
+    return {key: min(number or 0, MOST_COUNTED) for key, number in zip(asked, row, strict=True)}
 
 
 def counted(team: str, view: View, *, at: datetime, viewer: User | None = None) -> CountOf:
@@ -75,6 +81,17 @@ def counted(team: str, view: View, *, at: datetime, viewer: User | None = None) 
         return CountOf(shown.values("pk")[:MOST_COUNTED])
     ways = [open_and_pending(way, which) for way in ways_named(team)]
     return _Requests(any_of(ways)[: 2 * MOST_COUNTED])
+
+
+def counted_for(viewer: User, team: str, *, at: datetime) -> CountOf:
+    """How many of what the team is to decide the viewer may approve.
+
+    Of the first 2,000 that are found: a million others must not be read to find a few.
+    """
+    asked = union_of(open_and_pending(way, Q()).values("pk") for way in ways_named(team))
+    first = Requirement.objects.filter(pk__in=asked[: 2 * MOST_COUNTED]).order_by()
+    mine = first.filter(may_approve(viewer, asked=team, at=at))
+    return _Requests(mine.values("request_id")[: 2 * MOST_COUNTED])
 
 
 def counted_due(team: str, *, until: datetime) -> CountOf:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from functools import lru_cache
 from typing import TypeAlias
 from uuid import UUID
 
 from django.db.models import F
 
-from approvals.models import PolicyDecision, Requirement
+from approvals.models import ActionRequest, PolicyDecision, Requirement
+from approvals.selectors.prior_requests import MONTH, first_id_at
+from audit.lib import db_clock
+from policies.patterns import EVERY
 from policies.replay.backtest import LAID_OVER, PastCase, Said
 from policies.verdicts import Verdict
 
 BATCH = 5_000
 """How many are read at once."""
+
+_MOST_COUNTED = 20_000
+"""Of more requests than that in a month only the newest are counted."""
 
 _INTAKE = PolicyDecision.objects.filter(purpose=PolicyDecision.Purpose.INTAKE).order_by("-id")
 
@@ -45,6 +51,26 @@ def newest(most: int) -> Iterator[Sequence[PastCase]]:
             PastCase(str(request_id), facts, _said(verdict, tier, asked.get(pk, ())), created_at)
             for pk, request_id, verdict, tier, facts, created_at in batch
         ]
+
+
+def newly_within(
+    action_type: str, currency: str, *, above: int, up_to: int, groups: Set[str]
+) -> int:
+    """How many of the last 30 days asked these groups for a limit between the two, minor units."""
+    recent = ActionRequest.objects.filter(id__gte=first_id_at(db_clock.now() - MONTH))
+    asked = Requirement.objects.filter(
+        request__in=recent.order_by("-id").values("pk")[:_MOST_COUNTED],
+        group__in=groups,
+        within_limit=True,
+        request__currency=currency,
+        request__amount_minor__gt=above,
+        request__amount_minor__lte=up_to,
+    )
+    if action_type != EVERY:
+        prefix = action_type.removesuffix("*")
+        lookup = "startswith" if action_type.endswith("*") else "exact"
+        asked = asked.filter(**{f"request__action_type__{lookup}": prefix})
+    return asked.order_by().values("request").distinct().count()
 
 
 def laid_over(subject_ids: Sequence[str]) -> Mapping[str, Verdict]:

@@ -51,6 +51,13 @@ class Stop:
         """What and why; who did it is for people."""
         return f"{self.what} is paused: {self.reason}"
 
+    @property
+    def resumed_by(self) -> str:
+        """Who can end it, as in "an ops admin"; a role, never a name."""
+        if self.is_restore:
+            return "an ops admin, once every target has been asked"
+        return "whoever paused it or an ops admin" if self.is_agent else "an ops admin"
+
 
 def what_stops(
     action_type: str, system: str, agent: Agent, *, by_person: bool = False
@@ -63,7 +70,7 @@ def what_stops(
     """
     if agent.is_paused and not by_person:
         return _of_agent(agent)
-    connection = _connection_of(action_type, system)
+    connection = connection_of(action_type, system)
     pause = _STANDING[by_person].first(
         action_type=action_type, system=system, connection=connection
     )
@@ -76,7 +83,7 @@ def standing_asked(key: str, *, by_person: bool) -> list[Question]:
         system = registered_type(key).system
     except UnknownActionType:
         return []
-    connection = _connection_of(key, system)
+    connection = connection_of(key, system)
     return [_STANDING[by_person].asking(action_type=key, system=system, connection=connection)]
 
 
@@ -86,7 +93,7 @@ def stop_asked(request: ActionRequest) -> Question:
     return _STANDING[by_person].asking(
         action_type=request.action_type,
         system=request.system,
-        connection=_connection_of(request.action_type, request.system),
+        connection=connection_of(request.action_type, request.system),
     )
 
 
@@ -107,7 +114,7 @@ def _stop_by_page(request: ActionRequest) -> Stop | None:
     by_person = request.requested_by_id is not None
     if request.agent.is_paused and not by_person:
         return _of_agent(request.agent)
-    connection = _connection_of(request.action_type, request.system)
+    connection = connection_of(request.action_type, request.system)
     covering = _covers(request.action_type, request.system, connection, by_person=by_person)
     pauses, _ = _pauses_and_agents()
     found = [pause for pause in pauses if (pause.scope, pause.key) in covering]
@@ -162,7 +169,7 @@ def _since_values(request: ActionRequest, at: datetime) -> dict[str, Any]:
     return {
         "action_type": request.action_type,
         "system": request.system,
-        "connection": _connection_of(request.action_type, request.system),
+        "connection": connection_of(request.action_type, request.system),
         "at": at,
         "born": request.created_at,
     }
@@ -239,7 +246,7 @@ def _width(pause: Pause) -> int:
     return _WIDEST.get(pause.scope, len(_WIDEST))
 
 
-def _connection_of(action_type: str, system: str) -> str:
+def connection_of(action_type: str, system: str) -> str:
     """The name of the connection such an action goes through now; "" for none."""
     route = route_of(action_type, system)
     return route.name if route else ""
@@ -312,7 +319,8 @@ def _of_agent(agent: Agent) -> Stop:
 def stop_of_agent(agent: Agent) -> Stop:
     """The pause of a paused agent, without who did it, which the trail knows."""
     assert agent.paused_at is not None  # noqa: S101 - narrows for the type checker
-    return Stop(f"Agent {agent.name}", "", agent.paused_at, agent.pause_reason)
+    what = f"Agent {agent.name}"
+    return Stop(what, "", agent.paused_at, agent.pause_reason, is_agent=True)
 
 
 def _of_pause(pause: Pause) -> Stop:

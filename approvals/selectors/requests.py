@@ -142,6 +142,16 @@ def request_of_agent(request_id: UUID, agent: Agent) -> ActionRequest:
         raise NotFound("There is no such request of yours.") from None
 
 
+def request_to_complain_about(request_id: UUID, agent: Agent) -> ActionRequest:
+    """The agent's own; any, for an agent that reports complaints. Raises NotFound."""
+    if not agent.reports_complaints:
+        return request_of_agent(request_id, agent)
+    found = ActionRequest.objects.filter(pk=request_id).first()
+    if found is None:
+        raise NotFound("There is no such request.")
+    return found
+
+
 def content_of(request: ActionRequest) -> RequestContent:
     """The current version's bytes, checked against both digests. Raises IntegrityBroken."""
     content = _current_content(request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -43,6 +44,8 @@ class ReviewedSnapshot:
     user_id: int
     nonce: str
     opened_at: datetime
+    confirmed: frozenset[str] = frozenset()
+    """Keys of the facts they ticked as looked at (`facts_to_confirm`)."""
 
 
 def snapshot_of(request: ActionRequest) -> ReviewSnapshot:
@@ -92,8 +95,11 @@ def sign_token(
     )
 
 
-def read_token(token: str) -> ReviewedSnapshot:
-    """Read a form's token back. Raises StalePage when it is forged, foreign or too old."""
+def read_token(token: str, confirmed: Collection[str] = ()) -> ReviewedSnapshot:
+    """Read a form's token back, with what was ticked beside it.
+
+    Raises StalePage when it is forged, foreign or too old.
+    """
     try:
         value = signing.loads(token, salt=_SALT, max_age=_PAGE_LIFETIME)
         return ReviewedSnapshot(
@@ -103,6 +109,7 @@ def read_token(token: str) -> ReviewedSnapshot:
             user_id=value["user"],
             nonce=value["nonce"],
             opened_at=datetime.fromtimestamp(value["opened"], tz=UTC),
+            confirmed=frozenset(confirmed),
         )
     except (signing.BadSignature, KeyError, ValueError, TypeError):
         raise StalePage("This page is too old to decide on. Reload it and look again.") from None

@@ -7,15 +7,30 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
+from approvals.models import Agent
 from audit.lib.db import begins_with
-from audit.lib.money import Money, MoneyError
+from audit.lib.money import Money, MoneyError, exponent
 
 SEARCHED_BY = (
-    "The whole id of a request, an amount such as 150.00 EUR, "
-    "or the beginning of a target, an invoice or a customer."
+    "An order, invoice, charge, customer or vendor by its number, an amount such as 150.00 EUR, "
+    "an agent, or the whole id of a request."
 )
+_NUMBERED = (
+    ("charge", "ch_"),
+    ("order", "ord_"),
+    ("account", "acct_"),
+    ("shipment", "shp_"),
+    ("bank account of", "acct_"),
+    ("customer", ""),
+    ("vendor bill", ""),
+    ("ticket", ""),
+    ("case", ""),
+    ("deal", ""),
+)
+"""How targets are called, and what may stand before the number people have in their hand."""
+_MOST_AGENTS = 20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _AMOUNT = re.compile(r"\A([0-9]+(?:\.[0-9]+)?) ?([A-Z]{3})?\Z")
 
@@ -35,9 +50,32 @@ def matching(term: str) -> Q:
         pass  # no id
     found = begins_with("target", term) | begins_with("counterparty", term)
     found |= begins_with("target", f"invoice {term}")
+    if any(letter.isdigit() for letter in term):
+        return found | _numbered(term)
+    if agents := list(_agents_called(term).values_list("pk", flat=True)[:_MOST_AGENTS]):
+        found |= Q(agent__in=agents)
+    return found
+
+
+def _numbered(term: str) -> Q:
+    """What carries that number, with or without the letters that systems put before it."""
+    found = Q()
+    for called, letters in _NUMBERED:
+        found |= begins_with("target", f"{called} {term}")
+        if letters and term[0].isdigit():
+            found |= begins_with("target", f"{called} {letters}{term}")
+    if term[0].isdigit():
+        found |= begins_with("counterparty", f"acct_{term}")
+        found |= begins_with("counterparty", f"customer of ch_{term}")
+    found |= begins_with("counterparty", f"customer of {term}")
     if amount := _amount(term):
         found |= Q(amount_minor=amount.minor, currency=amount.currency)
     return found
+
+
+def _agents_called(name: str) -> QuerySet[Agent]:
+    """There are few agents: any letter case will do."""
+    return Agent.objects.filter(name__istartswith=name).order_by("name")
 
 
 def request_id_at(moment: datetime, *, after: bool) -> UUID:
@@ -48,9 +86,14 @@ def request_id_at(moment: datetime, *, after: bool) -> UUID:
 
 
 def _amount(term: str) -> Money | None:
-    """The amount somebody typed; without a currency it is in the base currency."""
+    """The amount somebody typed, in whole units or to the cent; of the base currency."""
     typed = _AMOUNT.match(term.replace(",", ""))
+    if typed is None:
+        return None
+    number, currency = typed[1], typed[2] or settings.BASE_CURRENCY
     try:
-        return Money.parse(typed[1], typed[2] or settings.BASE_CURRENCY) if typed else None
+        if "." not in number and (decimals := exponent(currency)):
+            number = f"{number}.{'0' * decimals}"
+        return Money.parse(number, currency)
     except MoneyError:
         return None

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Q
 
 from approvals.domain import auto_pause
+from approvals.domain.triggers import end_with_pause
 from approvals.exceptions import (
     ApprovalError,
     FieldProblem,
@@ -29,6 +31,7 @@ from connectors.registry import UnknownActionType, action_type
 from policies.authority import may_configure, may_keep_agents_of
 from policies.models import User
 from policies.teams import team_codes
+from policies.triggers import Per
 
 LONGEST_KEY_LIFE = timedelta(days=365)
 
@@ -104,13 +107,15 @@ def change_agent(
     model: str,
     ceiling: Money | None,
     level: int | None = None,
+    reports_complaints: bool | None = None,
 ) -> Agent:
     """Change what an agent is and may propose. Requests already open keep what they are.
 
     Owners tighten their agents by themselves; a higher ceiling, none at all, one in another
-    currency, more action types or a higher level take an ops admin who is not its owner
-    (None leaves the level). A new owner answers for no key somebody
-    else handed out: every key that works is revoked with the change, and new ones are issued.
+    currency, more action types, a higher level or reporting complaints about other agents take an
+    ops admin who is not its owner (None leaves level and reporting). A new owner answers for no
+    key somebody else handed out: every key that works is revoked with the change, and new ones are
+    issued.
     """
     agent = Agent.objects.select_for_update().get(pk=agent_id)
     require_owner(actor, agent.owner_id, owner.pk)
@@ -121,6 +126,11 @@ def change_agent(
     level = agent.level if level is None else level
     if level > agent.level:
         demand_other_admin(actor, "Only an ops admin raises an agent's level.", agent.owner, owner)
+    reports = agent.reports_complaints if reports_complaints is None else reports_complaints
+    if reports and not agent.reports_complaints:
+        demand_other_admin(
+            actor, "Only an ops admin lets an agent report complaints.", agent.owner, owner
+        )
     _check(owner, team, action_types, level)
     wanted: dict[str, JsonValue] = {
         "owner_id": owner.pk,
@@ -130,6 +140,7 @@ def change_agent(
         "ceiling_minor": ceiling.minor if ceiling else None,
         "ceiling_currency": ceiling.currency if ceiling else "",
         "level": level,
+        "reports_complaints": reports,
     }
     changed = [field for field, value in wanted.items() if getattr(agent, field) != value]
     if not changed:
@@ -181,6 +192,8 @@ def resume_agent(agent_id: int, *, actor: Actor) -> Agent:
     agent.paused_at, agent.pause_reason = None, ""
     save_with_history(agent, actor=actor, reason="resumed", at=at)
     record(AuditCode.AGENT_RESUMED, actor=actor, subject=agent, at=at)
+    of_agent = Q(per=Per.AGENT.value, key=agent.name)
+    end_with_pause(of_agent, actor=actor, reason="The agent was resumed.", at=at)
     return agent
 
 

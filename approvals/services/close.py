@@ -1,7 +1,8 @@
-"""What people do after execution: start and watch, sign off, resolve by hand."""
+"""What people do about execution: start, watch and stop it, sign off, resolve by hand."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 from django.db import transaction
@@ -11,22 +12,28 @@ from approvals.choices import INCIDENTS, State
 from approvals.domain import compensation, dispatch
 from approvals.domain.decision_context import demand_proof
 from approvals.domain.transitions import move
-from approvals.exceptions import NotAuthorised, ReasonRequired, WrongState
-from approvals.models import ActionRequest
+from approvals.exceptions import NotAuthorised, Paused, ReasonRequired, WrongState
+from approvals.models import ActionRequest, Execution, Grant
 from approvals.selectors.authority import may_conclude
-from approvals.selectors.requests import usable_grant_of
+from approvals.selectors.pauses import stop_of
+from approvals.selectors.requests import latest_execution_of, usable_grant_of
+from approvals.services.agent_replies import take_back
+from approvals.services.execute import lose_track
 from audit.actors import Actor
 from audit.events import AuditCode
 from audit.lib import db_clock
+from audit.lib.dates import format_moment
 from audit.services import record
 from policies.models import User
+from policies.services.evaluation import held_until
 
 
 @transaction.atomic
 def start(request_id: UUID, *, operator: User, proof: int | None = None) -> ActionRequest:
     """Start a human-supervised action: the operator says go, and watches.
 
-    `proof` is the id of a Reauthentication of theirs, for tiers 4 and 5.
+    `proof` is the id of a Reauthentication of theirs, for tiers 4 and 5. What is started begins:
+    raises Paused, and WrongState outside its change window or in a freeze.
     """
     request = ActionRequest.objects.locked(request_id)
     grant = usable_grant_of(request)
@@ -35,7 +42,9 @@ def start(request_id: UUID, *, operator: User, proof: int | None = None) -> Acti
     _demand_authority(operator, request)
     if grant.started_by_id is not None:
         raise WrongState("This has been started already.")
-    proven = demand_proof(request, operator, proof, at=db_clock.now())
+    at = db_clock.now()
+    _demand_beginning(request, grant, at)
+    proven = demand_proof(request, operator, proof, at=at)
     grant.started_by = operator
     grant.save(update_fields=["started_by"])
     record(
@@ -45,6 +54,46 @@ def start(request_id: UUID, *, operator: User, proof: int | None = None) -> Acti
         data={"grant": grant.pk, "authentication": proven.method if proven else ""},
     )
     dispatch.execution_of(request.pk)
+    return request
+
+
+def _demand_beginning(request: ActionRequest, grant: Grant, at: datetime) -> None:
+    """Whoever starts it stays and watches: it must be able to begin now."""
+    stop = stop_of(request)
+    if stop is not None:
+        raise Paused(f"{stop.for_people} Nothing is started while that lasts.")
+    if grant.is_break_glass:
+        return
+    opens_at = held_until(grant.window, grant.action_type, at)
+    if opens_at is None or opens_at > at:
+        when = f"; it may on {format_moment(opens_at)}" if opens_at else ""
+        raise WrongState(f"Nothing may begin now{when}. Start it then.", code="not_now")
+
+
+@transaction.atomic
+def stop(request_id: UUID, *, person: User, reason: str) -> ActionRequest:
+    """Stop a human-supervised action: whoever may start it may say that it goes no further.
+
+    What has not begun ends as withdrawn. Of what is being carried out nothing more is called: a
+    call that is out cannot be taken back, so its outcome is unknown until the target shows it or a
+    person finds out, and what it answers later is evidence. Raises ReasonRequired, NotAuthorised,
+    and WrongState for what is not supervised, or has ended.
+    """
+    if not reason.strip():
+        raise ReasonRequired("Write why it has to stop: everybody who approved it reads this.")
+    request = ActionRequest.objects.locked(request_id)
+    _demand_authority(person, request)
+    actor, why = Actor.human(person), f"Stopped by {person}: {reason.strip()}"
+    grant = usable_grant_of(request)
+    if request.state == State.APPROVED and grant is not None and grant.needs_start:
+        take_back(request, actor=actor, reason=why)
+        return request
+    execution = latest_execution_of(request)
+    if request.state != State.EXECUTING or execution is None or not execution.grant.needs_start:
+        raise WrongState(f"There is nothing to stop: this is {request.state}.")
+    execution = Execution.objects.select_for_update().get(pk=execution.pk)
+    attempt = execution.attempts.get(fence=execution.fence)
+    lose_track(request, execution, attempt, why, db_clock.now(), actor=actor)
     return request
 
 

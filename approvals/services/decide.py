@@ -16,13 +16,14 @@ from approvals.domain import (
 )
 from approvals.domain.decision_context import (
     begin_decision,
+    demand_facts,
     demand_proof,
     demand_reason,
     record_decision,
     refusals_recorded,
 )
 from approvals.domain.grants import issue_grant
-from approvals.domain.routing import close_requirements, closing_of, operating_model_of
+from approvals.domain.routing import close_requirements, closing_of, operating_model_of, recall_of
 from approvals.exceptions import EvidenceMissing, ReasonRequired, WrongState
 from approvals.models import Decision, Escalation, ThreadEntry
 from approvals.selectors.authority import given_approvals, is_settled
@@ -55,8 +56,8 @@ def approve(
     `as_step`: it is a step of the plan that is being approved; by itself none is.
 
     `proof` is the id of a Reauthentication of the decider, for tiers 4 and 5. Raises WrongState,
-    StalePage, AlreadyDecided, NotAuthorised, Paused, EvidenceMissing, ReasonRequired and
-    StepUpRequired; then nothing has changed.
+    StalePage, AlreadyDecided, NotAuthorised, Paused, EvidenceMissing, ReasonRequired,
+    FactsNotConfirmed and StepUpRequired; then nothing has changed.
     """
     context = begin_decision(request_id, decider, reviewed, as_step=as_step, approving=True)
     request = context.request
@@ -65,6 +66,8 @@ def approve(
         raise EvidenceMissing(f"Cannot be approved. {' '.join(gap.sentence for gap in gaps)}")
     if is_asked(request, "reason_required", policy=context.policy):
         demand_reason(reason_code, comment)
+    if not as_step:
+        demand_facts(request, context.policy, reviewed)
     proven = demand_proof(request, decider, proof, at=context.at, policy=context.policy)
     required, reading = requirements_of(request), reading_of(request)
     given = given_approvals(request)
@@ -90,6 +93,7 @@ def approve(
             expires_at=request.execute_by,
             actor=Actor.human(decider),
             operating_model=operating_model_of(context.policy),
+            recall_for=timedelta(0) if as_step else recall_of(context.policy),
         )
         notifications.approved(context.moves)
         context.moves.write()

@@ -12,10 +12,11 @@ from approvals.domain.fact_builder import evidence_held
 from approvals.domain.intake import decide_by_of, without_what_cannot_be_used
 from approvals.domain.policy_check import PolicyCheck, check_policy
 from approvals.domain.proposal_check import CheckedProposal, check_proposal
-from approvals.domain.routing import alarms_foreseen, case_for_all, concern_of
+from approvals.domain.routing import alarms_foreseen, concern_of
 from approvals.domain.target_reader import read_or_go_without
 from approvals.models import ActionRequest, Agent
 from approvals.proposal import Proposal
+from approvals.selectors.authority import case_for_all
 from approvals.selectors.evidence_gaps import Gap, case_gaps, together
 from approvals.selectors.impact import Impact, impact_of
 from approvals.selectors.prior_requests import open_twins
@@ -41,6 +42,12 @@ class ForeseenDeadlines:
     """At the latest: as if people decided in their last moment."""
     may_begin_at: datetime | None
     """The earliest moment change windows and freezes leave, if it were decided now."""
+
+    @property
+    def begins_too_late(self) -> bool:
+        """Whether it could never run in time, whoever approved it."""
+        at, latest = self.may_begin_at, self.execute_by
+        return latest is not None and (at is None or at >= latest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ The second keeps the result, if the fence and the lease still say it counts.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -25,13 +26,14 @@ from approvals.domain.attempts import (
     begin,
     call,
     describe,
+    is_blind,
     may_be_done,
     may_repeat,
     pause_before_next,
 )
 from approvals.domain.drift import ExecutionCheck, check_before_execution, lock_authority
 from approvals.domain.evidence import read_target
-from approvals.domain.grants import revoke_grant
+from approvals.domain.grants import demand_as_issued, issue_asked, revoke_grant
 from approvals.domain.new_version import reopen
 from approvals.domain.routing import new_policy_decision
 from approvals.domain.transitions import EXECUTOR, Moves, move
@@ -39,15 +41,18 @@ from approvals.exceptions import IntegrityBroken
 from approvals.models import ActionRequest, Attempt, Execution, Grant, PolicyDecision
 from approvals.selectors.plans import is_its_turn
 from approvals.selectors.requests import (
+    action_in,
     action_of,
     agent_locked,
     agent_locked_asked,
+    content_of,
     forget_read,
     rows_of,
     usable_grant_asked,
     usable_grant_of,
 )
 from approvals.services.verify import compare
+from audit.actors import Actor
 from audit.events import AuditCode
 from audit.lib.canonical import JsonObject
 from audit.lib.db import insert_one
@@ -91,14 +96,17 @@ def _due_action(request_id: UUID) -> tuple[Action | None, datetime]:
 
     And when that was.
     """
-    due = _DUE.asking(request=request_id)
-    with asked_together(due, versions_asked(), *rows_of(request_id, "contents")) as at:
+    due, issued = _DUE.asking(request=request_id), issue_asked(request_id)
+    asked = (due, issued, versions_asked(), *rows_of(request_id, "contents"))
+    with asked_together(*asked) as at:
         grant: Grant | None = due.first()
         if grant is None or not _may_run(grant, at) or not is_its_turn(grant.request):
             return None, at
         if not grant.is_break_glass and not may_begin(grant.window, grant.action_type, at):
             return None, at
-        return action_of(grant.request), at
+        content = content_of(grant.request)
+        demand_as_issued(grant.request, grant, content.digest)  # what is not is not even read for
+        return action_in(content), at
 
 
 def _why_held_back(action: Action) -> str:
@@ -118,6 +126,8 @@ _DUE = Prepared(
 
 def _may_run(grant: Grant, at: datetime) -> bool:
     """Change windows aside."""
+    if grant.usable_from is not None and grant.usable_from > at:
+        return False  # it may still be recalled; the sweeper comes again
     return grant.expires_at > at and (not grant.needs_start or grant.started_by_id is not None)
 
 
@@ -162,7 +172,8 @@ def _claim(request_id: UUID, preview: Preview) -> Claim | None:
     forget_read(request)
     moves = Moves(request, at, drawn)
     moves.store(_record_of(request, check, at))
-    return begin(moves, grant, action, preview=preview, possible=possible)
+    claim = begin(moves, grant, action, preview=preview, possible=possible)
+    return replace(claim, is_blind=is_blind(request, restored=check.restored))
 
 
 def _record_of(request: ActionRequest, check: ExecutionCheck, at: datetime) -> PolicyDecision:
@@ -234,6 +245,9 @@ def settle(claim: Claim, outcome: Outcome) -> Receipt | None:
             return _finish(moves, execution, attempt, receipt)
         case Refused(permanent=True):
             fail(request, execution, attempt, outcome.reason, at)
+        case Refused() if _outlives_grant(execution, outcome.retry_after, at):
+            reason = f"{outcome.reason} {_TOO_LONG}"
+            lose_track(request, execution, attempt, reason, at)
         case Refused():
             retry, pause = AttemptOutcome.RETRY, outcome.retry_after
             _call_again_later(execution, attempt, retry, outcome.reason, at, asked_for=pause)
@@ -253,6 +267,14 @@ _HELD = Prepared(
         .filter(execution=Given("execution"), fence=Given("fence"))
     )
 )
+
+
+_TOO_LONG = "It asks for a longer pause than the approval holds. Nothing was done by this call."
+
+
+def _outlives_grant(execution: Execution, asked_for: timedelta | None, at: datetime) -> bool:
+    """Whether the target asks to be left alone beyond the grant's end: then people have it."""
+    return asked_for is not None and at + asked_for >= execution.grant.expires_at
 
 
 def _call_again_later(
@@ -307,7 +329,13 @@ def fail(
 
 
 def lose_track(
-    request: ActionRequest, execution: Execution, attempt: Attempt, reason: str, at: datetime
+    request: ActionRequest,
+    execution: Execution,
+    attempt: Attempt,
+    reason: str,
+    at: datetime,
+    *,
+    actor: Actor = EXECUTOR,
 ) -> None:
     """Nobody knows whether it happened: never repeated blindly, read and shown to a person."""
     if attempt.outcome != AttemptOutcome.UNKNOWN:  # else what it says of the call is final
@@ -321,7 +349,7 @@ def lose_track(
         request,
         request.lose_track,
         AuditCode.OUTCOME_UNKNOWN,
-        actor=EXECUTOR,
+        actor=actor,
         data={"reason": reason, "attempt": attempt.fence},
     )
     notifications.incident(request)

@@ -7,8 +7,10 @@ something on asks `selectors.pauses` first.
 from __future__ import annotations
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from approvals.choices import PauseScope
+from approvals.domain.triggers import end_with_pause
 from approvals.exceptions import (
     ApprovalError,
     FieldProblem,
@@ -78,6 +80,7 @@ def lift(pause_id: int, *, actor: Actor, reason: str = "") -> Pause:
     found.lifted_by, found.lifted_at = actor.name, at
     found.save(update_fields=["lifted_by", "lifted_at"])
     record(AuditCode.RESUMED, actor=actor, subject=found, data=_data(found, reason.strip()), at=at)
+    end_with_pause(Q(pause=found), actor=actor, reason=reason.strip(), at=at)
     return found
 
 

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import transaction
 
 from approvals.choices import AttemptOutcome, ExecutionState, State
+from approvals.domain import integrity
 from approvals.domain.attempts import (
     ASK_AGAIN_AFTER,
     Claim,
@@ -27,9 +28,10 @@ from approvals.domain.attempts import (
     open_attempt,
     this_call,
 )
+from approvals.domain.grants import demand_as_issued
 from approvals.domain.transitions import EXECUTOR
 from approvals.exceptions import IntegrityBroken
-from approvals.models import ActionRequest, Attempt, Execution
+from approvals.models import ActionRequest, Attempt, Execution, IntegrityIncident
 from approvals.selectors.pauses import Stop, stopped_since
 from approvals.selectors.requests import action_of
 from approvals.selectors.restores import restored_since
@@ -110,9 +112,11 @@ def _take_over(request_id: UUID) -> _Plan | None:
         return None
     try:
         action = action_of(request)
+        demand_as_issued(request, execution.grant, request.digest)
     except IntegrityBroken as broken:
         # nothing may be called with these bytes again, not even to look; without a lease it
         # leaves the sweeper's list and waits for a person
+        integrity.keep(request, broken, found_by=IntegrityIncident.FoundBy.EXECUTION)
         lose_track(request, execution, last, broken.message, at)
         return None
     possible = _may_be_done(request, execution, at)
@@ -138,6 +142,8 @@ def _way(request: ActionRequest, execution: Execution, stop: Stop | None, at: da
     promise = action_type(request.action_type).at_most_once
     if execution.fence >= settings.EXECUTION_MAX_ATTEMPTS:
         return _Way.GIVE_UP
+    if _ran_out_untouched(execution, at):
+        return _Way.GIVE_UP
     if nothing_happened(execution.pk) and not (stop and stop.is_restore):
         return _Way.GIVE_UP if stop else _Way.REPEAT
     if stop is not None:
@@ -145,6 +151,11 @@ def _way(request: ActionRequest, execution: Execution, stop: Stop | None, at: da
     if promise.may_repeat and key_still_known(promise, execution.started_at, at):
         return _Way.REPEAT
     return _Way.READ if promise.can_look_up else _Way.GIVE_UP
+
+
+def _ran_out_untouched(execution: Execution, at: datetime) -> bool:
+    """Waited for until the grant was over: nothing is called under it any more."""
+    return execution.grant.expires_at <= at and nothing_happened(execution.pk)
 
 
 def _may_be_done(
@@ -164,6 +175,9 @@ def _give_up(
         lose_track(request, execution, last, f"Not repeated. {stop.for_agents}", at)
     elif last.outcome == AttemptOutcome.UNASKED and stop is None:
         lose_track(request, execution, last, last.detail, at)
+    elif stop is None and _ran_out_untouched(execution, at):
+        over = "The approval's time is over, and no call had an effect."
+        lose_track(request, execution, last, f"{last.detail} {over}", at)
     elif nothing_happened(execution.pk):
         if stop is not None:
             fail(request, execution, last, f"Nothing was sent. {stop.for_agents}", at)

@@ -15,16 +15,19 @@ from django.conf import settings
 from django.db import transaction
 
 from approvals.choices import State
-from approvals.domain import assignment, dispatch, notifications
+from approvals.domain import assignment, dispatch, sending
 from approvals.models import Heartbeat
 from approvals.selectors import due
+from approvals.selectors.webhooks import due as due_webhooks
 from approvals.services import (
     break_glass,
     deadlines,
     deadlines_together,
     plan_progress,
     restores,
+    triggers,
     watching,
+    webhook_delivery,
 )
 from approvals.services.execute import execute
 from approvals.services.intake import continue_intake
@@ -73,6 +76,8 @@ SWEEP_JOBS = (
     ),
     SweepJob("intakes", due.interrupted_intakes, continue_intake, task="approvals.continue_intake"),
     SweepJob("leases", due.expired_leases, recover, task="approvals.recover"),
+    # before anything else of what it is about is carried out
+    SweepJob("triggers", triggers.find_due, triggers.fire),
     SweepJob("executions", due.unclaimed_approvals, execute, task="approvals.execute"),
     SweepJob("plans", due.plans_due, plan_progress.carry_on, task="approvals.carry_on_plan"),
     SweepJob(
@@ -86,6 +91,12 @@ SWEEP_JOBS = (
         partial(due.unverified, state=State.OUTCOME_UNKNOWN),
         reconcile,
         task="approvals.reconcile",
+    ),
+    SweepJob(
+        "webhooks",
+        due_webhooks,
+        webhook_delivery.deliver,
+        task="approvals.deliver_webhook",
     ),
     SweepJob("glass reviews", due.overdue_break_glass, break_glass.note_overdue),
     SweepJob("changes of authority", dual_control.find_overdue, dual_control.lapse),
@@ -184,8 +195,8 @@ def _together(service: Callable[[Sequence[Any]], list[Any]], rows: Sequence[Any]
 
 def _notices(through_broker: bool) -> int:
     if not through_broker:
-        return notifications.send_waiting()
-    if notifications.is_anything_waiting():
+        return sending.send_waiting()
+    if sending.is_anything_waiting():
         dispatch.notices()
     return 0
 

@@ -14,7 +14,13 @@ from approvals.choices import State
 from approvals.domain import compensation, notifications
 from approvals.domain.transitions import VERIFIER, Moves, move
 from approvals.models import ActionRequest, Execution, Verification
-from approvals.selectors.requests import action_of, is_asked, latest_execution_of, rows_of
+from approvals.selectors.requests import (
+    action_of,
+    is_asked,
+    latest_execution_of,
+    read_at_once,
+    rows_of,
+)
 from audit.events import AuditCode
 from audit.lib import db_clock
 from audit.lib.canonical import JsonObject, canonical
@@ -124,7 +130,9 @@ def conclude(request_id: UUID, found: ReadBack, *, receipt: Receipt | None = Non
         return
     latest = _LATEST.asking(request=request.pk)
     keys = NextKeys(Verification)
-    with asked_together(latest, keys, *rows_of(request.pk, "policy_decisions")) as at:
+    said = rows_of(request.pk, "policy_decisions", "decisions")
+    with asked_together(latest, keys, *said) as at:
+        read_at_once(request, "policy_decisions", "decisions")  # whoever approved it is told
         execution: Execution
         (execution,) = latest.all()
         signs_off_itself = not is_asked(request, "sign_off")

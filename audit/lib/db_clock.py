@@ -47,4 +47,4 @@ def now_in_query() -> Combinable:
 
 def today() -> date:
     """The day it is where the company is, by the database's clock."""
-    return timezone.localdate(now())
+    return timezone.localdate(now(), timezone.get_default_timezone())

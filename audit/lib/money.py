@@ -56,6 +56,22 @@ class Money:
             raise MoneyError("The amount is larger than any Countersign handles.")
         return cls(minor, currency)
 
+    @classmethod
+    def read(cls, text: str) -> Money:
+        """The reverse of `str`: "1,250.00 EUR". Raises MoneyError."""
+        number, _, currency = text.partition(" ")
+        return cls.parse(number.replace(",", ""), currency)
+
+    @classmethod
+    def typed(cls, text: str, currency: str) -> Money:
+        """Read what a person typed, in their spelling: "750", "750.00", "1.200,50", "1,200.50 EUR".
+
+        The last mark is the decimal one, unless exactly three digits follow a mark that no other
+        kind follows: then it parts thousands. Raises MoneyError.
+        """
+        plain = "".join(text.split()).upper().removesuffix(currency).replace("'", "")
+        return cls.parse(_canonical(plain, exponent(currency)) if plain else "", currency)
+
     @property
     def decimal(self) -> str:
         """The canonical decimal string, without separators: "1250.00"."""
@@ -64,3 +80,19 @@ class Money:
     def __str__(self) -> str:
         places = exponent(self.currency)
         return f"{Decimal(self.minor).scaleb(-places):,.{places}f} {self.currency}"
+
+
+def _canonical(typed: str, decimals: int) -> str:
+    """The typed number with a point before exactly that many decimals, and no other mark."""
+    mark = max(".,", key=typed.rfind)
+    whole, _, fraction = typed.rpartition(mark) if mark in typed else (typed, "", "")
+    other = "," if mark == "." else "."
+    is_grouping = len(fraction) == 3 and decimals != 3 and other not in whole
+    if mark in whole or is_grouping:  # no decimal mark at all
+        whole, fraction = typed, ""
+    groups = whole.replace(",", ".").split(".")
+    are_thousands = all(len(group) == 3 for group in groups[1:]) and len(groups[0]) <= 3
+    if len(groups) > 1 and not are_thousands:
+        raise MoneyError(f'"{typed}" is no amount: write it as 1200.50 or 1.200,50.')
+    number = "".join(groups).lstrip("0") or "0"
+    return f"{number}.{fraction.ljust(decimals, '0')}" if decimals or fraction else number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -78,6 +79,7 @@ def read_operation(key: str, reader: Reader, card: Card, shared: JsonObject) -> 
         undo=undo,
         undo_type=next((way.action for way in ways if way.action), ""),
         at_most_once=promise,
+        left_in="",
         settles_after=timedelta(seconds=keys.read("settles_after_seconds", _seconds, 0)),
         protected=frozenset(keys.read("protected", texts, ())),
         data_classes=params.data_classes if params else frozenset(),
@@ -85,10 +87,12 @@ def read_operation(key: str, reader: Reader, card: Card, shared: JsonObject) -> 
         offers=_offers(facts),
         supervised=keys.read("supervised", Reader.flag, False),
         definition=digest_of({**shared, "operation": plain(reader.node)}),
+        example={},  # checked against the rest below
         **wire.derived(keys, reader),
     )
+    example = _example(keys, action_type)
     operation = Operation(
-        type=action_type,
+        type=replace(action_type, example=example or {}),
         read=keys.read("read", wire.read, wire.nothing_read),
         after=wire.computed.needed(keys, "after", Kind.OBJECT, IN_PARAMS),
         write=keys.read("write", wire.write, wire.nothing_written),
@@ -96,7 +100,7 @@ def read_operation(key: str, reader: Reader, card: Card, shared: JsonObject) -> 
         look_up=look_up,
         undo=ways,
         facts=facts,
-        example=_example(keys, action_type),
+        example=example,
     )
     lint.operation(operation, keys)
     return operation

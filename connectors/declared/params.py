@@ -15,6 +15,7 @@ import jsonschema_rs
 
 from audit.lib.canonical import JsonObject
 from audit.lib.yaml_reader import Fields, Reader
+from connectors.catalogue import MASKED_CLASSES
 from connectors.declared.reading import PARAM_NAME, texts, word
 
 _TYPES = ("string", "integer", "number", "boolean", "object", "array")
@@ -92,6 +93,8 @@ def _schema(reader: Reader, classes: set[str]) -> JsonObject:
         "type": kind,
         "description": keys.read("description", Reader.text, ""),
     }
+    if data_class in MASKED_CLASSES:
+        schema["writeOnly"] = True
     for name in (*needed, *may):
         if name in keys and name not in ("properties", "items", "optional"):
             schema[name] = keys[name].value()

@@ -80,7 +80,7 @@ class Wire:
         if meaning is Meaning.BUSY or is_denied:
             message, code = self._said(answer)
             raise ConnectorError(
-                f"{self.system} answered {answer.status}: {message}",
+                http.said(self.system, answer.status, message),
                 permanent=meaning in (Meaning.REFUSED, Meaning.CONFLICT),
                 code=code or f"http_{answer.status}",
                 retry_after=self._pause(self.file.answers.rules, answer),
@@ -146,7 +146,7 @@ class Wire:
         self, operation: Operation, meaning: Meaning, answer: Reply
     ) -> ConnectorError | OutcomeUnknown:
         message, code = self._said(answer)
-        sentence = f"{self.system} answered {answer.status}: {message}"
+        sentence = http.said(self.system, answer.status, message)
         if meaning is Meaning.UNKNOWN:
             return OutcomeUnknown(sentence)
         if meaning is Meaning.BUSY:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,12 @@ class _Quiet(WSGIRequestHandler):
     def log(self, type: str, message: str, *args: Any) -> None:
         if type == "error":
             logging.getLogger("connectors.sandbox").error(message, *args)
+
+    def connection_dropped(
+        self, error: BaseException, environ: Mapping[str, Any] | None = None
+    ) -> None:
+        """Close after a planned reset too: HTTP/1.1 would keep the connection, unanswered."""
+        self.close_connection = True
 
 
 class _WebThread:

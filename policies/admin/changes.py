@@ -25,6 +25,7 @@ from policies.exceptions import PolicyError
 from policies.models import AuthorityChange, User
 from policies.models.authority import ChangeStatus
 from policies.services import dual_control
+from policies.services.limit_effects import effect_of
 
 
 @admin.register(AuthorityChange)
@@ -82,6 +83,7 @@ class AuthorityChangeAdmin(ObjectActionsAdmin):
                 "subtitle": change.get_status_display(),
                 "tone": _TONES[ChangeStatus(change.status)],
                 "details": [(k, _shown(v)) for k, v in json.loads(change.payload).items()],
+                "effect": effect_of(change) if is_open else None,
                 "raises_authority": dual_control.raises_authority(change),
                 "has_lapsed": is_open and change.lapses_at <= db_clock.now(),
                 "is_own": _is_own(request, change),

@@ -18,6 +18,7 @@ from audit.lib.admin import ObjectActionsAdmin
 from audit.lib.yaml_source import Problem
 from policies.admin.access import person_at
 from policies.admin.findings import Changes, Group, findings_about, sorted_out
+from policies.admin.parameter_form import parameter_fields, parameters_in_words, with_typed
 from policies.document import Document
 from policies.evaluate import FLOOR
 from policies.exceptions import PolicyError
@@ -96,13 +97,19 @@ def edit(
     only_look = "_check" in request.POST
     form = (CheckForm if only_look else EditorForm)(request.POST)
     typed = str(form.data.get("document", "")).replace("\r\n", "\n")
+    refused = ""
+    try:
+        typed = with_typed(typed, request.POST.dict())
+    except PolicyError as refusal:
+        refused = str(refusal)
     shown: dict[str, Any] = {
         "text": typed,
         "reason": form.data.get("reason", ""),
         "seen": form.data.get("seen", ""),
     }
-    if not form.is_valid():
-        problems = [
+    if refused or not form.is_valid():
+        problems = [refused] if refused else []
+        problems += [
             f"{name.capitalize()}: {' '.join(map(str, said))}" for name, said in form.errors.items()
         ]
         return _editor(page, request, version, refusals=problems, status=422, **shown)
@@ -110,7 +117,7 @@ def edit(
         if only_look:
             verdict = _checked_text(typed)
             return _editor(page, request, version, verdict=verdict, **shown)
-        saved = _save(request, version, form)
+        saved = _save(request, version, form, typed)
     except DocumentError as error:
         return _editor(page, request, version, spots=_spots(error, typed), status=422, **shown)
     except PolicyError as refusal:
@@ -119,12 +126,14 @@ def edit(
     return HttpResponseRedirect(page.address_of(saved))
 
 
-def _save(request: HttpRequest, version: PolicyVersion | None, form: EditorForm) -> PolicyVersion:
+def _save(
+    request: HttpRequest, version: PolicyVersion | None, form: EditorForm, text: str
+) -> PolicyVersion:
     values, person = form.cleaned_data, person_at(request)
     if version is None:
-        return versions.draft_version(values["document"], author=person, reason=values["reason"])
+        return versions.draft_version(text, author=person, reason=values["reason"])
     return drafts.edit_draft(
-        version.pk, values["document"], editor=person, reason=values["reason"], seen=values["seen"]
+        version.pk, text, editor=person, reason=values["reason"], seen=values["seen"]
     )
 
 
@@ -155,6 +164,7 @@ def _editor(
             "back": page.address_of(version) if version else page.list_address(),
             "current": current,
             "text": text,
+            "parameters": parameter_fields(text),
             "seen": seen,
             "reason": reason,
             "spots": spots,
@@ -302,7 +312,7 @@ def _own(document: Document) -> tuple[Shelf, ...]:
         Shelf(
             "Parameters",
             "Numbers the document names once; clauses and tests take them from there.",
-            tuple(Word(f"param.{name}", f"{value:,}") for name, value in document.parameters),
+            tuple(Word(f"param.{name}", value) for name, value in parameters_in_words(document)),
         ),
         Shelf(
             "Categories",

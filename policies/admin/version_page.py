@@ -192,7 +192,14 @@ def _row(tier: int, action_type: str, cell: Cell) -> TierRow:
         evidence=", ".join(map(str, cell.evidence)),
         decide_by=span(cell.deadlines.decide_by),
         execute_by=span(cell.deadlines.execute_by),
-        asks=tuple(sentence for name, sentence in _ASKS.items() if getattr(cell, name)),
+        asks=(
+            *(sentence for name, sentence in _ASKS.items() if getattr(cell, name)),
+            *(
+                [f"can be taken back for {cell.recall_seconds} seconds"]
+                if cell.recall_seconds
+                else []
+            ),
+        ),
         window=cell.window,
         operating_model=cell.operating_model,
         pattern=cell.pattern,

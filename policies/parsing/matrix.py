@@ -35,6 +35,7 @@ from policies.team_names import LOOKED_UP, is_team_name
 from policies.verdicts import HIGHEST_TIER, Deadlines, RequirementSpec
 from policies.windows import Window
 
+LONGEST_RECALL = 60  # seconds: what was approved waits for it, and so do people
 TIERS = range(HIGHEST_TIER + 1)
 _CELL_KEYS = (
     "requirements",
@@ -49,8 +50,16 @@ _CELL_KEYS = (
     "always_people",
     "step_up",
     "sign_off",
+    "recall_seconds",
 )
-_MAY_BE_LEFT_OUT = ("window", "sample_percent", "always_people", "step_up", "sign_off")
+_MAY_BE_LEFT_OUT = (
+    "window",
+    "sample_percent",
+    "always_people",
+    "step_up",
+    "sign_off",
+    "recall_seconds",
+)
 _AUTOMATIC = (Pattern.NO_APPROVAL, Pattern.SAMPLED, Pattern.EXCEPTION_ONLY, Pattern.THRESHOLD)
 
 
@@ -181,6 +190,9 @@ def _entry(reader: Reader, windows: Collection[str]) -> Entry:
         always_people=keys.read("always_people", Reader.flag, None),
         step_up=keys.read("step_up", Reader.flag, None),
         sign_off=keys.read("sign_off", Reader.flag, None),
+        recall_seconds=keys.read(
+            "recall_seconds", lambda item: item.whole(low=0, high=LONGEST_RECALL), None
+        ),
     )
     return Entry(reader, keys, override)
 
@@ -247,6 +259,7 @@ def _cell(override: Override) -> Cell:
         always_people=_or(override.always_people, floor.always_people),
         step_up=_or(override.step_up, floor.step_up),
         sign_off=_or(override.sign_off, floor.sign_off),
+        recall_seconds=override.recall_seconds or 0,
     )
 
 

@@ -29,6 +29,7 @@ from policies.parsing.rules import (
     read_pattern,
     read_verdict,
 )
+from policies.parsing.triggers import read_triggers
 from policies.parsing.yaml_source import DocumentError, compose
 from policies.verdicts import HIGHEST_TIER, Verdict
 from policies.windows import Freeze, Window, freeze_span
@@ -37,7 +38,10 @@ T = TypeVar("T")
 
 GRAMMAR = 2
 """What documents are written in now; `policies.parsing.grammar` upgrades older ones."""
-_OPTIONAL = ("grammar", "parameters", "categories", "windows", "business_hours", "freezes", "tests")
+_OPTIONAL = (
+    "grammar", "parameters", "categories", "windows", "business_hours", "freezes", "triggers",
+    "tests",
+)  # fmt: skip
 _PARAMETER = re.compile(r"\A[a-z][a-z0-9_]{0,39}\Z", re.ASCII)
 _RESERVED = frozenset(
     {"as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in",
@@ -63,6 +67,7 @@ def parse_document(text: str) -> Document:
     windows = keys.read("windows", read_windows, {})
     business_hours = keys.read("business_hours", read_business_hours, None)
     freezes = keys.read("freezes", read_freezes, ())
+    triggers = keys.read("triggers", lambda item: read_triggers(item, words), ())
     reading = RuleReading(words)
     rules = keys.read("rules", reading.rules, ())
     tiers = keys.read("tiers", _list_of(lambda item: _tier_rule(item, words), at_most=200), ())
@@ -83,6 +88,7 @@ def parse_document(text: str) -> Document:
         tests=tests,
         business_hours=business_hours,
         freezes=freezes,
+        triggers=triggers,
         parameters=parameters,
         categories=categories,
     )
@@ -100,13 +106,15 @@ def _floor(text: str, reader: Reader, problems: list[Problem]) -> Document:
     It has no matrix, and no parameters: a version's could not be told from them.
     """
     keys = reader.fields(
-        required=("kind", "rules"), optional=("grammar", "categories", "tiers", "tests")
+        required=("kind", "rules"),
+        optional=("grammar", "categories", "tiers", "triggers", "tests"),
     )
     keys.read("grammar", _grammar, None)
     categories = keys.read("categories", _categories, {})
     words = Vocabulary((), tuple(categories))
     rules = keys.read("rules", RuleReading(words, of_floor=True).rules, ())
     tiers = keys.read("tiers", _list_of(lambda item: _tier_rule(item, words), at_most=200), ())
+    triggers = keys.read("triggers", lambda item: read_triggers(item, words), ())
     tests = keys.read("tests", _list_of(lambda item: _expectation(item, words), at_most=500), ())
     if "tests" in keys:
         refuse_twice((test.name for test in tests), keys["tests"], "test name")
@@ -117,6 +125,7 @@ def _floor(text: str, reader: Reader, problems: list[Problem]) -> Document:
         tiers=tiers,
         matrix=ASKS_SECURITY,
         windows={},
+        triggers=triggers,
         tests=tests,
         categories=categories,
         is_floor=True,

@@ -6,7 +6,7 @@ Pure: a document and past cases in, flips and a summary out.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
@@ -82,6 +82,14 @@ class PastCases(Protocol):
 
     def laid_over(self, subject_ids: Sequence[str]) -> Mapping[str, Verdict]:
         """Of these, what whoever asked laid over policy's answer: the least it came to."""
+
+    def newly_within(
+        self, action_type: str, currency: str, *, above: int, up_to: int, groups: Set[str]
+    ) -> int:
+        """How many of the last 30 days asked these groups for a limit between the two, minor units.
+
+        `action_type` is a pattern. Of very many only the newest are counted.
+        """
 
 
 def direction_of(before: Said, after: Said) -> Direction:

@@ -12,7 +12,7 @@ from time import thread_time
 
 from audit.lib.canonical import digest
 from audit.lib.prepared import Prepared, Question
-from policies.document import Document, may_begin_at
+from policies.document import Document, freezes_on, may_begin_at
 from policies.evaluate import FLOOR, evaluate, fail_closed
 from policies.facts import Facts
 from policies.models import PolicyVersion
@@ -20,8 +20,9 @@ from policies.models.versions import VersionKind, VersionStatus
 from policies.parsing.grammar import read_stored
 from policies.parsing.yaml_source import DocumentError
 from policies.quorum import merged_requirements
+from policies.triggers import Trigger
 from policies.verdicts import Evaluation, Verdict
-from policies.windows import is_open
+from policies.windows import hours_of, is_open
 
 logger = logging.getLogger(__name__)
 
@@ -183,6 +184,35 @@ def held_by(
     return may_begin_at(document, window, action_type, now)
 
 
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What execution of an action has to wait for, as the policy says it at one moment."""
+
+    at: datetime | None
+    """When it may begin, in UTC; None when nobody says."""
+    hours: str
+    """Those of its change window, as people read them; empty without one."""
+    freezes: tuple[str, ...]
+
+
+def opening_of(
+    version: PolicyVersion | None, window: str, action_type: str, now: datetime
+) -> Opening | None:
+    """What such an action has to wait for; None when it asks for no window and nothing is frozen.
+
+    Which ones it has a policy that cannot be read does not say.
+    """
+    document = document_of(version) if version else ""
+    if isinstance(document, str):
+        return Opening(None, "", ()) if window else None
+    freezes = tuple(freeze.name for freeze in freezes_on(document, action_type, now))
+    if not window and not freezes:
+        return None
+    named = document.windows.get(window)
+    opens_at = may_begin_at(document, window, action_type, now)
+    return Opening(opens_at, hours_of(named) if named else "", freezes)
+
+
 def may_begin(window: str, action_type: str, now: datetime) -> bool:
     """Whether execution of such an action may begin now: window open and no freeze on."""
     opening = held_until(window, action_type, now)
@@ -196,6 +226,31 @@ def window_is_open(name: str, now: datetime) -> bool:
     if isinstance(document, str) or name not in document.windows:
         return not name
     return is_open(document.windows[name], now)
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerInForce:
+    """A trigger, and the version of the policy or of the floor that says it."""
+
+    trigger: Trigger
+    version: str
+
+
+def triggers_in_force() -> list[TriggerInForce]:
+    """Those of the published policy, and those of its floor under `floor.` names.
+
+    None of a document that cannot be read: then people decide everything anyway.
+    """
+    versions = versions_in_force()
+    found = []
+    for version, prefix in ((versions.policy, ""), (versions.floor, FLOOR)):
+        document = document_of(version) if version is not None else ""
+        if version is not None and not isinstance(document, str):
+            found += [
+                TriggerInForce(replace(one, id=f"{prefix}{one.id}"), version.label)
+                for one in document.triggers
+            ]
+    return found
 
 
 class _Compiled:

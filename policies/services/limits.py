@@ -15,6 +15,8 @@ from audit.lib.canonical import JsonObject
 from audit.lib.money import Money, MoneyError, exponent
 from audit.services import record, save_with_history
 from policies import patterns
+from policies.authority import limits_of
+from policies.authority_rules import Limit, best_limit
 from policies.exceptions import PolicyError
 from policies.models import ApprovalLimit, AuthorityChange, User
 from policies.services.dual_control import (
@@ -60,7 +62,7 @@ def set_limit(
             SET,
             {"terms": asdict(terms), "before": _amounts(limit), "reason": reason},
             actor=actor,
-            summary=_setting(limit, terms, whose=_whose(user, group)),
+            summary=_setting(limit, terms, counting_limit(user, group, terms), _whose(user, group)),
             reason=reason,
             beneficiary=user.person if user else "",
         )
@@ -286,11 +288,39 @@ def _amounts(limit: ApprovalLimit | None) -> list[int | None] | None:
     return [limit.each_minor, limit.per_day_minor] if limit else None
 
 
-def _setting(limit: ApprovalLimit | None, terms: Terms, *, whose: str) -> str:
-    """What setting these terms does, in one sentence."""
-    now = _said(terms.currency, terms.each_minor, terms.per_day_minor)
-    before = f"it is {_of(limit)} now" if limit else "there is no such limit now"
+def _setting(limit: ApprovalLimit | None, terms: Terms, counting: Limit | None, whose: str) -> str:
+    """What setting these terms does, in one sentence; `counting` is what counts for them now."""
+    now = limit_words(terms.currency, terms.each_minor, terms.per_day_minor)
+    before = f"it is {_of(limit)} now" if limit else effective_words(counting)
     return f"Set the limit of {whose} for {_what(terms.action_type)} to {now}; {before}."
+
+
+def effective_words(counting: Limit | None) -> str:
+    """What counts today where there is no limit of just this kind, in half a sentence."""
+    if counting is None:
+        return "no limit allows any of it now"
+    said = limit_words(counting.currency, counting.each_minor, counting.per_day_minor)
+    whose = f"that of everybody in {counting.group}" if counting.group else "their own"
+    return f"{whose} for {_what(counting.action_type)} counts now: {said}"
+
+
+def counting_limit(user: User | None, group: Group | None, terms: Terms) -> Limit | None:
+    """The limit that counts for such actions now."""
+    if user is not None:
+        return best_limit(limits_of(user), terms.action_type, terms.currency)
+    rows = ApprovalLimit.objects.filter(group=group, valid=True, currency=terms.currency)
+    found = (
+        Limit(
+            id=row.pk,
+            group=str(group),
+            action_type=row.action_type,
+            currency=row.currency,
+            each_minor=row.each_minor,
+            per_day_minor=row.per_day_minor,
+        )
+        for row in rows
+    )
+    return best_limit(found, terms.action_type, terms.currency)
 
 
 def _removing(limit: ApprovalLimit, wider: ApprovalLimit, *, whose: str) -> str:
@@ -305,7 +335,7 @@ def _what(action_type: str) -> str:
     return "every action" if action_type == "*" else action_type
 
 
-def _said(currency: str, each_minor: int, per_day_minor: int | None) -> str:
+def limit_words(currency: str, each_minor: int, per_day_minor: int | None) -> str:
     """ "500.00 EUR each, 2000.00 EUR in 24 hours"."""
     each = f"{Money(each_minor, currency)} each"
     if per_day_minor is None:
@@ -314,4 +344,4 @@ def _said(currency: str, each_minor: int, per_day_minor: int | None) -> str:
 
 
 def _of(limit: ApprovalLimit) -> str:
-    return _said(limit.currency, limit.each_minor, limit.per_day_minor)
+    return limit_words(limit.currency, limit.each_minor, limit.per_day_minor)

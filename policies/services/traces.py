@@ -22,7 +22,9 @@ _OUTCOMES = {letter: outcome for outcome, letter in _LETTERS.items()}
 
 def stored_trace(evaluation: Evaluation) -> JsonObject:
     """What is kept of an evaluation; `rules_in` gives its rules back."""
+    recall = {"recall_seconds": evaluation.recall_seconds}
     return {
+        **(recall if evaluation.recall_seconds else {}),
         "version": evaluation.version,
         "operating_model": evaluation.operating_model,
         "pattern": evaluation.pattern,

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from django.db import transaction
-from django.utils.timezone import localdate
+from django.utils.timezone import get_default_timezone, localdate
 
 from audit.actors import Actor
 from audit.events import AuditCode
@@ -78,9 +78,9 @@ def publish_version(version_id: int, *, publisher: User, reason: str) -> PolicyV
 
 
 @transaction.atomic
-def install_default(*, actor: Actor) -> PolicyVersion | None:
+def install_default(*, actor: Actor, source: Path | None = None) -> PolicyVersion | None:
     """Publish the default policy on an installation that has no version at all; else do nothing."""
-    return _install(DEFAULT_DOCUMENT, VersionKind.ORDINARY, actor)
+    return _install(source or DEFAULT_DOCUMENT, VersionKind.ORDINARY, actor)
 
 
 @transaction.atomic
@@ -168,7 +168,7 @@ def keep_text(version: PolicyVersion, *, editor: User, reason: str, at: datetime
 def next_label(now: datetime, kind: VersionKind = VersionKind.ORDINARY) -> str:
     """The next free label of the day; a floor's says that it is one."""
     prefix = "floor-" if kind == VersionKind.FLOOR else ""
-    prefix += localdate(now).isoformat() + "."
+    prefix += localdate(now, get_default_timezone()).isoformat() + "."
     used = PolicyVersion.objects.filter(label__startswith=prefix).values_list("label", flat=True)
     return f"{prefix}{max((int(label.rpartition('.')[2]) for label in used), default=0) + 1}"
 

@@ -6,13 +6,14 @@ every matching rule counts. Comments and layout are not compared.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
 from policies.document import Document, Expectation, Rule, TierRule
 from policies.facts import CASE, declared
+from policies.static_analysis.amounts import amount_words, money_parameters
 from policies.static_analysis.wording import aspect, cell_name, requirements, shown, whole
 
 _READ_APART = frozenset({"digest", "rules", "tiers", "matrix", "tests"})
@@ -148,7 +149,8 @@ def _other_parts(before: Document, after: Document) -> Iterator[Change]:
         if was == is_now:
             continue
         if field.name == "parameters":
-            yield from _parameters(dict(was), dict(is_now))
+            money = money_parameters(before) | money_parameters(after)
+            yield from _parameters(dict(was), dict(is_now), money)
             continue
         if isinstance(was, Mapping | tuple) and isinstance(is_now, Mapping | tuple):
             kind = _SINGULAR.get(field.name, aspect(field.name).removesuffix("s"))
@@ -163,16 +165,20 @@ def _other_parts(before: Document, after: Document) -> Iterator[Change]:
             yield from _changed(what, was, is_now)
 
 
-def _parameters(before: Mapping[str, int], after: Mapping[str, int]) -> Iterator[Change]:
+def _parameters(
+    before: Mapping[str, int], after: Mapping[str, int], money: Collection[str]
+) -> Iterator[Change]:
+    """Each parameter that differs; those in `money` as money."""
     for name in dict.fromkeys([*before, *after]):
         what, was, is_now = f"parameter {name}", before.get(name), after.get(name)
-        if was is None:
-            sentence = f"{_upper(what)} is new: {is_now:,}."
+        words = amount_words if name in money else "{:,}".format
+        if was is None and is_now is not None:
+            sentence = f"{_upper(what)} is new: {words(is_now)}."
             yield _change(ChangeKind.ADDED, what, sentence, None, is_now)
         elif is_now is None:
             yield _change(ChangeKind.REMOVED, what, f"{_upper(what)} is gone.", was, None)
-        elif was != is_now:
-            sentence = f"{_upper(what)} is {is_now:,} instead of {was:,}."
+        elif was is not None and was != is_now:
+            sentence = f"{_upper(what)} is {words(is_now)} instead of {words(was)}."
             yield _change(ChangeKind.CHANGED, what, sentence, was, is_now)
 
 

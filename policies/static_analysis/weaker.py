@@ -19,6 +19,7 @@ from policies.models.replays import Direction
 from policies.replay.backtest import Said, direction_of
 from policies.static_analysis.findings import Finding, Severity
 from policies.static_analysis.wording import cell_name, requirements, shown
+from policies.triggers import Trigger, is_weaker, said_by
 from policies.verdicts import RequirementSpec, Verdict
 
 _STRICTNESS = {verdict: rank for rank, verdict in enumerate(Verdict)}
@@ -43,6 +44,7 @@ def weaker(before: Document, after: Document) -> Iterator[Finding]:
             yield _found("allows_more", rule, said)
     yield from _tiers(before.tiers, after.tiers)
     yield from _matrix(before, after)
+    yield from _triggers(before.triggers, after.triggers)
     yield from _tests(before, after)
 
 
@@ -193,6 +195,23 @@ def _matrix(before: Document, after: Document) -> Iterator[Finding]:
         if was.window and not is_now.window:
             sentence = f"execution no longer waits for the window {was.window}."
             yield Finding(Severity.WARNING, "window_dropped", what, sentence)
+
+
+def _triggers(was: Sequence[Trigger], is_now: Sequence[Trigger]) -> Iterator[Finding]:
+    """Triggers that are gone, fire later, or do less."""
+    new = {trigger.id: trigger for trigger in is_now}
+    for trigger in was:
+        what, other = f"trigger {trigger.id}", new.get(trigger.id)
+        if other is None:
+            sentence = f"it is gone; it said {trigger.then} at {trigger.at_least:,}."
+            yield Finding(Severity.WARNING, "trigger_removed", what, sentence)
+        elif is_weaker(trigger, other):
+            yield Finding(
+                Severity.WARNING,
+                "trigger_loosened",
+                what,
+                f"it says {said_by(other)}, instead of {said_by(trigger)}.",
+            )
 
 
 def _tests(before: Document, after: Document) -> Iterator[Finding]:

@@ -8,11 +8,10 @@ from datetime import timedelta
 from enum import Enum
 
 from policies.document import Rule, TierRule
-from policies.facts import WEEKDAYS
 from policies.matrix import Override
 from policies.patterns import EVERY
 from policies.verdicts import Deadlines, RequirementSpec
-from policies.windows import Window
+from policies.windows import Window, hours_of
 
 NOTHING = "nothing"
 
@@ -68,7 +67,7 @@ def shown(value: object) -> str:
     if isinstance(value, Deadlines):
         return f"{duration(value.decide_by)} to decide, {duration(value.execute_by)} to execute"
     if isinstance(value, Window):
-        return _window(value)
+        return hours_of(value)
     if isinstance(value, Mapping):
         return "; ".join(f"{shown(key)}: {shown(item)}" for key, item in value.items())
     if isinstance(value, Collection):
@@ -109,12 +108,3 @@ def _lines(item: object, *, leave_out: Collection[str]) -> list[str]:
 
 def _parts(item: object) -> list[str]:
     return [line for line in _lines(item, leave_out=()) if line]
-
-
-def _window(window: Window) -> str:
-    days = ", ".join(WEEKDAYS[day] for day in sorted(window.days))
-    return f"{days} {_wall(window.opens)} to {_wall(window.closes)} {window.tz}"
-
-
-def _wall(minute: int) -> str:
-    return f"{minute // 60:02}:{minute % 60:02}"

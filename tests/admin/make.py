@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from approvals.models import ActionRequest, Agent
 from policies.models import User
-from tests.approvals.make import make_agent, make_house, make_limit, make_person
+from tests.approvals.make import DEFAULT_POLICY, make_agent, make_house, make_limit, make_person
 
 _SEAL = re.compile(r'name="seal" value="([^"]+)"')
 
@@ -29,9 +29,9 @@ class House:
     agent: Agent
 
 
-def make_people() -> House:
+def make_people(policy: str = DEFAULT_POLICY) -> House:
     """Everybody the pages need."""
-    make_house()
+    make_house(policy)
     olga = make_person("olga", "agent owner")
     fred, fay = make_person("fred", "finance"), make_person("fay", "finance")
     mona, sam = make_person("mona", "manager"), make_person("sam", "security")

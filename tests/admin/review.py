@@ -10,6 +10,7 @@ from django.test import Client
 from approvals.models import ActionRequest
 from audit.models import AuditEvent
 from tests.admin.make import action_url, look
+from tests.approvals.make import ticked
 
 NOTHING_WRONG = {"reason_code": "as_proposed"}
 
@@ -18,7 +19,7 @@ def send(
     client: Client, request: ActionRequest, name: str, team: str = "finance", **data: Any
 ) -> HttpResponse:
     """Open the page, fill in the form, send it."""
-    data = {"seal": look(client, request, team), **data}
+    data = {"seal": look(client, request, team), "confirmed": ticked(request), **data}
     return client.post(action_url(request, name, team), data)
 
 

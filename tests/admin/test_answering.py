@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from approvals.models import ActionRequest, Decision
+from approvals.selectors.requests import action_of
 from audit.events import AuditCode
 from tests.admin.make import House, browser, inbox, page, state_of, text_of
 from tests.admin.review import NOTHING_WRONG, codes_of, send
-from tests.approvals.make import make_person, make_request, refund
+from tests.approvals.make import crm, make_person, make_request, refund
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sandbox")]
 
@@ -152,3 +153,38 @@ def test_what_was_not_edited_keeps_its_line_breaks(house: House) -> None:
 
     assert response.status_code == 422
     assert "Nothing was changed." in text_of(response)
+
+
+def test_money_in_a_form_is_typed_as_its_reader_spells_it(
+    house: House, request_: ActionRequest
+) -> None:
+    response = send(
+        browser(house.fred), request_, "edit", reason_code="wrong_amount",
+        **{f"param-{k}": v for k, v in refund("ch_1037", "120,5").items()},
+    )  # fmt: skip
+
+    assert response.status_code == 302
+    assert ActionRequest.objects.get(pk=request_.pk).amount_minor == 12050
+
+
+def test_fields_of_an_object_are_fields_of_the_form_and_the_target_stands_apart(
+    house: House,
+) -> None:
+    olive = make_person("olive", "operations")
+    request = make_request(house.agent, crm("acct_2001"), action_type="crm.update")
+    client = browser(olive)
+
+    text = text_of(client.get(page(request, "operations")))
+    response = send(
+        client, request, "edit", "operations", reason_code="corrected",
+        **{"param-record": "acct_2001", "param-fields.stage": "proposal"},
+    )  # fmt: skip
+
+    assert 'name="param-fields.stage"' in text
+    assert 'name="param-fields"' not in text
+    protected = text[text.index("Who or what is meant") :]
+    assert 'name="param-record"' in protected[: protected.index("</fieldset>")]
+    assert response.status_code == 302
+    edited = ActionRequest.objects.get(pk=request.pk)
+    assert edited.version == 2
+    assert action_of(edited).params == {"record": "acct_2001", "fields": {"stage": "proposal"}}

@@ -19,7 +19,7 @@ from tests.admin.make import (
     state_of,
     text_of,
 )
-from tests.approvals.make import make_request, refund
+from tests.approvals.make import make_request, refund, ticked
 from tests.approvals.story import codes
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sandbox")]
@@ -76,7 +76,12 @@ def test_somebody_elses_claim_keeps_nobody_from_deciding(
 
     fay.post(
         action_url(waiting, "approve"),
-        {"seal": look(fay, waiting), "reason_code": "as_proposed", "comment": ""},
+        {
+            "seal": look(fay, waiting),
+            "reason_code": "as_proposed",
+            "comment": "",
+            "confirmed": ticked(waiting),
+        },
     )
 
     assert state_of(waiting) == "approved"

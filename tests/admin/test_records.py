@@ -202,7 +202,7 @@ def test_filters_and_search_find_it(
 
 @pytest.mark.parametrize(
     "query",
-    ["?q=ch_1001", "?state=rejected", "?state=nonsense", "?risk_tier=x", "?agent=refund",
+    ["?q=ch_2", "?state=rejected", "?state=nonsense", "?risk_tier=x", "?agent=refund",
      "?until=2020-01-01"],
 )  # fmt: skip
 def test_filters_and_search_find_nothing_else(

@@ -13,6 +13,8 @@ from tests.admin.review import NOTHING_WRONG, codes_of, send
 from tests.approvals.make import look_at, make_limit, make_person, make_request, refund
 from tests.database import triggers_off
 
+TICKED = {**NOTHING_WRONG, "confirmed": ["refund-complaints"]}
+
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sandbox")]
 
 
@@ -34,7 +36,8 @@ def test_a_stale_page_is_refused_and_shown_anew(house: House, request_: ActionRe
     answer(request_.pk, agent=house.agent, body="The blue one, 999 EUR.")
 
     response = client.post(
-        action_url(request_, "approve"), {"seal": seal, **NOTHING_WRONG, "comment": "typed"}
+        action_url(request_, "approve"),
+        {"seal": seal, **TICKED, "comment": "typed"},
     )
 
     assert response.status_code == 409
@@ -47,7 +50,7 @@ def test_a_stale_page_is_refused_and_shown_anew(house: House, request_: ActionRe
 
 def test_a_second_click_is_answered_kindly(house: House, request_: ActionRequest) -> None:
     client = browser(house.fred)
-    data = {"seal": look(client, request_), **NOTHING_WRONG}
+    data = {"seal": look(client, request_), **TICKED}
     client.post(action_url(request_, "approve"), data)
 
     again = client.post(action_url(request_, "approve"), data)
@@ -66,12 +69,16 @@ def test_a_token_is_good_once_for_one_person_and_one_request(
     asked = client.post(action_url(request_, "escalate"), {"seal": seal, "reason": "look"})
     assert asked.status_code == 302
 
-    reused = client.post(action_url(request_, "approve"), {"seal": seal, **NOTHING_WRONG})
-    elsewhere = client.post(action_url(other, "approve"), {"seal": seal, **NOTHING_WRONG})
-    borrowed = browser(house.fay).post(
-        action_url(other, "approve"), {"seal": seal, **NOTHING_WRONG}
+    reused = client.post(
+        action_url(request_, "approve"),
+        {"seal": seal, **TICKED},
     )
-    forged = client.post(action_url(other, "approve"), {"seal": "made:up", **NOTHING_WRONG})
+    elsewhere = client.post(action_url(other, "approve"), {"seal": seal, **TICKED})
+    borrowed = browser(house.fay).post(action_url(other, "approve"), {"seal": seal, **TICKED})
+    forged = client.post(
+        action_url(other, "approve"),
+        {"seal": "made:up", **TICKED},
+    )
     missing = client.post(action_url(other, "approve"), NOTHING_WRONG)
 
     assert "This page has been used already." in text_of(reused)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.urls import reverse
 
 from approvals.models import ActionRequest, Decision
 from approvals.proposal import SuppliedEvidence
@@ -35,13 +36,30 @@ def test_the_page_says_what_why_how_final_and_what_a_yes_causes(
     assert "Tier 3" in text
     assert "The customer complained in the last 90 days." in text
     assert "refund-complaints" in text
-    assert "nearly matched" in text
     assert "Read by the system" in text
     assert "Yours is the last yes. Countersign then does exactly this, once, until" in text
     assert "your limit is 500.00 EUR" in text
     assert "0/1" in text
     assert "agent refund-bot proposed refund.issue" in text
     assert response.headers["Cache-Control"].startswith("max-age=0")
+
+
+def test_every_rule_clause_by_clause_is_read_when_somebody_opens_it(
+    house: House, request_: ActionRequest
+) -> None:
+    client = browser(house.fred)
+    address = reverse("admin:inbox_technical", args=["finance", request_.pk])
+
+    whole = client.get(address)
+    fragment = client.get(address, headers={"X-Requested-With": "fetch"})
+
+    for answer in (whole, fragment):
+        assert "nearly matched" in text_of(answer)
+        assert request_.digest in text_of(answer)
+        assert "additionalProperties" in text_of(answer)
+    assert "<html" not in text_of(fragment)
+    assert f'data-load="{address}"' in text_of(client.get(page(request_)))
+    assert browser(house.sam).get(address).status_code == 404
 
 
 def test_opening_and_prefetching_changes_nothing(house: House, request_: ActionRequest) -> None:

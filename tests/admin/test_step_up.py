@@ -29,6 +29,7 @@ from tests.approvals.make import (
     make_proof,
     make_request,
     manager_refund,
+    ticked,
 )
 from tests.approvals.story import codes, snapshot
 
@@ -49,7 +50,12 @@ def make_access(house: House, user: str = "mia.keller") -> ActionRequest:
 
 
 def say_yes(client: Client, request: ActionRequest, **said: str) -> HttpResponse:
-    form = {"seal": look(client, request, "security"), "reason_code": "as_proposed", **said}
+    form = {
+        "seal": look(client, request, "security"),
+        "confirmed": ticked(request),
+        "reason_code": "as_proposed",
+        **said,
+    }
     answer: HttpResponse = client.post(action_url(request, "approve", "security"), form)  # type: ignore[assignment]
     return answer
 

@@ -18,6 +18,7 @@ from tests.approvals.make import (
     make_person,
     make_request,
     make_team,
+    ticked,
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sandbox")]
@@ -62,7 +63,8 @@ def test_a_team_is_made_joined_by_agreement_and_has_its_inbox(house: House) -> N
     answered = browser(dora)
     seal = look(answered, request, "dispatch")
     answered.post(
-        action_url(request, "approve", "dispatch"), {"seal": seal, "reason_code": "as_proposed"}
+        action_url(request, "approve", "dispatch"),
+        {"seal": seal, "reason_code": "as_proposed", "confirmed": ticked(request)},
     )
     assert state_of(request) == "approved"
     assert browser(house.fred).get(page(request, "dispatch")).status_code == 404

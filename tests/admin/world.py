@@ -14,10 +14,12 @@ from django.db import connection, transaction
 from django.test import override_settings
 
 from approvals.choices import PauseScope
-from approvals.models import ActionRequest, Agent, Notice
+from approvals.models import ActionRequest, Agent, Notice, WebhookDelivery, WebhookEndpoint
 from approvals.proposal import SuppliedEvidence
+from approvals.services import triggers
 from approvals.services.break_glass import break_glass
 from approvals.services.budgets import Budget, set_budget
+from approvals.services.complaints import report_complaint
 from approvals.services.connections import Terms, set_connection
 from approvals.services.decide import approve, escalate, reject, request_changes
 from approvals.services.execute import execute
@@ -25,6 +27,7 @@ from approvals.services.pauses import lift, pause
 from approvals.services.undo import propose_undo
 from audit.actors import Actor
 from audit.lib import db_clock
+from connectors.circuit import keep_unexpected
 from connectors.sandbox.server import Sandbox
 from policies.models import PolicyVersion, User
 from policies.roles import ROLES
@@ -91,6 +94,7 @@ def build() -> World:
         actor=INSTALLER, reason="a second account",
     )  # fmt: skip
     requests = _requests(agent, who)
+    _trigger(requests["done"], agent)
     _stop_and_leave(who)
     _emergency(agent, who)
     _lend(who)
@@ -98,7 +102,28 @@ def build() -> World:
     set_rate("USD", db_clock.now().date(), Decimal("0.9"), actor=INSTALLER)
     replay = backtests.request_backtest(draft.pk, actor=Actor.human(who["risk owner"]))
     backtests.run_backtest(replay.pk)
+    endpoint = WebhookEndpoint.objects.create(
+        agent=agent, url="https://agents.example/", secret="x", created_at=agent.created_at
+    )
+    WebhookDelivery.objects.create(
+        endpoint=endpoint,
+        request=requests["done"],
+        state="audited",
+        created_at=agent.created_at,
+        next_attempt_at=agent.created_at,
+        attempts=1,
+        problem="It answered 503.",
+    )
     return World(who, agent, requests, draft)
+
+
+def _trigger(request: ActionRequest, agent: Agent) -> None:
+    """Complaints about the agent that fired a trigger: it is demoted; and one odd answer."""
+    keep_unexpected("payments", "refund.issue", "verify")
+    for number in range(3):
+        report_complaint(request.pk, agent=agent, reference=f"T-{number}", text="The wrong lamp.")
+    (due,) = triggers.find_due(db_clock.now())
+    assert triggers.fire(due)
 
 
 def _teams(who: dict[str, User]) -> None:

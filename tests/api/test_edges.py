@@ -143,7 +143,15 @@ def test_cursors_lead_to_the_next_page_and_back(
 @pytest.mark.parametrize("name", [pattern.name for pattern in urlpatterns])
 @pytest.mark.parametrize("method", ["OPTIONS", "PUT", "PATCH", "DELETE", "TRACE", "BOGUS"])
 def test_other_methods_are_refused_as_problems(client: AgentClient, name: str, method: str) -> None:
-    needs_id = name in ("action", "withdraw", "answer", "undo", "plan", "withdraw-plan")
+    needs_id = name in (
+        "action",
+        "withdraw",
+        "answer",
+        "undo",
+        "complaints",
+        "plan",
+        "withdraw-plan",
+    )
     address = reverse(f"api:{name}", args=[NO_ONE] if needs_id else [])
     key = make_key(make_agent(make_person("otto", "agent owner"), "other-bot"))
 
@@ -151,7 +159,7 @@ def test_other_methods_are_refused_as_problems(client: AgentClient, name: str, m
     nobody = Client().generic(method, address)
 
     assert (agent.status_code, json.loads(agent.content)["code"]) == (405, "method_not_allowed")
-    assert nobody.status_code == (405 if name in ("schema", "docs") else 401)
+    assert nobody.status_code == (405 if name in ("index", "client", "schema", "docs") else 401)
     for answer in (agent, nobody):
         assert answer.headers["Content-Type"] == "application/problem+json"
 

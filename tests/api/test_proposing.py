@@ -24,7 +24,10 @@ def test_a_proposal_answers_with_everything_the_agent_needs(client: AgentClient)
     assert body["risk_tier"] == 3
     assert body["verdict"] == "require_approval"
     assert body["requirements"] == [
-        {"group": "manager", "quorum": 1, "minimum": "800.00 EUR", "met": False, "alarm": None}
+        {
+            **{"group": "manager", "quorum": 1, "minimum": "800.00 EUR", "met": False},
+            **{"stage": 1, "alternatives": [], "escalated_to": None, "alarm": None},
+        }
     ]
     assert body["policy"]["matched"]
     assert body["decide_by"].endswith("Z")

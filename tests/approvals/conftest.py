@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pytest_django.fixtures import Settings
 
 from connectors.sandbox.server import Sandbox
+from tests.agents.server import Told, answering, ok
 
 if TYPE_CHECKING:
     from tests.approvals.make import Cast
@@ -36,6 +39,16 @@ def cast(sandbox: Sandbox, begun: Any) -> Iterator[Cast]:
     yield begun
     assert_codes_tell_states(AuditEvent.objects.all())
     assert_machine_readable(AuditEvent.objects.all())
+
+
+@pytest.fixture
+def receiver(settings: Settings) -> Iterator[Told]:
+    """Somebody who takes webhooks, on a host and in a network where they may be sent."""
+    settings.CREDENTIALS_KEY = "a key of a test, long enough to be one"
+    settings.WEBHOOK_NETWORKS = (ip_network("127.0.0.0/8"),)
+    with answering(ok({})) as told:
+        settings.WEBHOOK_HOSTS = [told.url.removeprefix("http://")]
+        yield told
 
 
 @pytest.fixture

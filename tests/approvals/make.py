@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from django.db.models import F
@@ -15,6 +16,8 @@ from approvals.domain.derivation import derive
 from approvals.domain.intake import NewRequest
 from approvals.models import ActionRequest, Agent, Decision, Grant, Plan
 from approvals.proposal import PlanProposal, Proposal, SuppliedEvidence
+from approvals.selectors.facts_to_confirm import facts_to_confirm
+from approvals.selectors.requests import policy_decision_of
 from approvals.selectors.review_snapshot import (
     ReviewedSnapshot,
     read_token,
@@ -37,7 +40,10 @@ from tests.policies.make import put_in_force
 
 INSTALLER = Actor.system("installation")
 PASSWORD = "correct horse battery staple"
-DEFAULT_POLICY = (Path(policies.__file__).parent / "default.yaml").read_text()
+SHIPPED_POLICY = (Path(policies.__file__).parent / "default.yaml").read_text()
+DEFAULT_POLICY = SHIPPED_POLICY.replace("recall_seconds: 10", "recall_seconds: 0")
+"""The default policy without the seconds in which approvals of money can be taken back: stories
+about carrying out do not wait for them. `SHIPPED_POLICY` has them."""
 _numbers = count(1)
 
 
@@ -57,15 +63,18 @@ class Cast:
     agent: Agent
 
 
-def make_house() -> None:
-    """Roles and the default policy: what every deployment starts with."""
+def make_house(policy: str = DEFAULT_POLICY) -> None:
+    """Roles and the default policy: what every deployment starts with, without time to recall."""
     roles.sync_roles(actor=INSTALLER)
-    versions.install_default(actor=INSTALLER)
+    with TemporaryDirectory() as folder:
+        source = Path(folder, "default.yaml")
+        source.write_text(policy)
+        versions.install_default(actor=INSTALLER, source=source)
 
 
-def make_cast() -> Cast:
+def make_cast(policy: str = DEFAULT_POLICY) -> Cast:
     """A house with people in it and an agent."""
-    make_house()
+    make_house(policy)
     owner = make_person("olga", "agent owner")
     cast = Cast(
         owner=owner,
@@ -265,7 +274,13 @@ def make_access(cast: Cast) -> ActionRequest:
 
 def look_at(request: ActionRequest, user: User) -> ReviewedSnapshot:
     """What a person's form carries after the page was rendered for them now."""
-    return read_token(token_for(request, user))
+    return read_token(token_for(request, user), ticked(request))
+
+
+def ticked(request: ActionRequest) -> list[str]:
+    """Everything that made policy ask, as a careful reviewer ticks it."""
+    policy = policy_decision_of(fresh(request))
+    return [fact.key for fact in facts_to_confirm(policy)] if policy else []
 
 
 def token_for(request: ActionRequest, user: User) -> str:

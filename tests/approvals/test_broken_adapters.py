@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from approvals.api.output import ForeseenOutput
+from approvals.api.preflight_output import ForeseenOutput
 from approvals.models import ActionRequest
 from approvals.selectors.requests import reading_of
 from approvals.services.dry_run import check

@@ -6,10 +6,14 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from approvals.api.output import ActionOutput
+from approvals.models import ActionRequest
+from approvals.selectors.openings import opening_shown
+from approvals.selectors.request_view import RequestView
 from approvals.services.execute import execute
 from approvals.services.sweep import sweep
 from connectors.sandbox.server import Sandbox
-from tests.approvals.make import Cast, approve, make_access, make_crm, make_older, publish
+from tests.approvals.make import Cast, approve, fresh, make_access, make_crm, make_older, publish
 from tests.approvals.story import DECIDED, DONE, ROUTED, assert_story
 
 TWO_DECIDED = ["decision.recorded", *DECIDED]
@@ -69,3 +73,33 @@ def test_a_window_policy_asks_for_since_counts_too(cast: Cast, sandbox: Sandbox)
 
     assert_story(request, "approved", [*ROUTED, *DECIDED])
     assert sandbox.effects("records") == []
+
+
+def test_a_window_that_opens_after_the_deadline_is_told_at_once(
+    cast: Cast, sandbox: Sandbox
+) -> None:
+    publish(cast, window(closed_today()))
+
+    doomed = opening_shown(RequestView(make_access(cast)))
+
+    assert doomed is not None
+    assert (doomed.window, doomed.is_too_late) == ("changes", True)
+    assert doomed.hours == f"{closed_today()} 00:00 to 24:00 Europe/Berlin"
+    assert "cannot run in time, whoever approves it" in doomed.sentence
+    answer = ActionOutput(RequestView(ActionRequest.objects.get())).data["opening"]
+    assert (answer["hours"], answer["too_late"]) == (doomed.hours, True)
+    assert answer["message"] == doomed.sentence
+
+
+def test_a_window_that_opens_in_time_is_shown_with_its_hours(cast: Cast, sandbox: Sandbox) -> None:
+    request = make_access(cast)
+
+    waits = opening_shown(RequestView(request))
+
+    assert waits is not None
+    assert not waits.is_too_late
+    assert "mon, tue, wed, thu, fri, sat, sun" in waits.hours
+    assert opening_shown(RequestView(make_crm(cast))) is None
+    approve(request, cast.sara, cast.otto)
+    execute(request.pk)
+    assert opening_shown(RequestView(fresh(request))) is None

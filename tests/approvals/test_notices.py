@@ -12,7 +12,7 @@ from django.core.mail.backends.base import BaseEmailBackend
 from pytest_django.fixtures import Settings
 
 from approvals import tasks
-from approvals.domain import dispatch, notifications
+from approvals.domain import dispatch, sending
 from approvals.models import Notice
 from audit.lib import db_clock
 from config.celery import app
@@ -82,11 +82,11 @@ def make_notices(cast: Cast, number: int, to: User | None = None) -> None:
 def test_a_batch_is_one_connection(cast: Cast, server: type[Server]) -> None:
     make_notices(cast, 30)
 
-    assert notifications.send_waiting() == 30
+    assert sending.send_waiting() == 30
 
     assert (server.calls, len(server.taken)) == (1, 30)
     assert not Notice.objects.filter(sent_at=None).exists()
-    assert notifications.send_waiting() == 0
+    assert sending.send_waiting() == 0
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_mail_that_is_refused_holds_up_no_other(
     Notice.objects.filter(subject="mail 1").update(recipient=cast.oona)
     server.errors = {cast.oona.email: error}
 
-    assert notifications.send_waiting() == 2
+    assert sending.send_waiting() == 2
 
     refused = Notice.objects.get(sent_at=None)
     assert (refused.recipient, refused.attempts) == (cast.oona, 1)
@@ -112,19 +112,19 @@ def test_without_a_server_nobody_waits_for_it_twice(cast: Cast, server: type[Ser
     make_notices(cast, 3)
     server.errors = {"": ConnectionRefusedError("no server")}
 
-    assert notifications.send_waiting() == 0
+    assert sending.send_waiting() == 0
 
     assert list(Notice.objects.values_list("attempts", "problem")) == [(1, "no server")] * 3
-    assert notifications.send_waiting() == 0  # not at once
+    assert sending.send_waiting() == 0  # not at once
 
 
 def test_a_slow_server_does_not_keep_a_worker_beyond_its_time(
     cast: Cast, server: type[Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notifications, "BATCH_SECONDS", -1)
+    monkeypatch.setattr(sending, "BATCH_SECONDS", -1)
     make_notices(cast, 3)
 
-    assert notifications.send_waiting() == 0
+    assert sending.send_waiting() == 0
 
     assert set(Notice.objects.values_list("attempts", "sent_at")) == {(0, None)}
 
@@ -157,7 +157,7 @@ def test_a_full_batch_is_followed_by_another(
     cast: Cast, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
 ) -> None:
     sent = messages(monkeypatch)
-    make_notices(cast, notifications.BATCH + 20)
+    make_notices(cast, sending.BATCH + 20)
     cache.clear()
 
     with django_capture_on_commit_callbacks(execute=True):

@@ -8,8 +8,9 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from approvals.choices import PauseScope
-from approvals.models import Execution
-from approvals.services.execute import execute
+from approvals.domain.attempts import Refused
+from approvals.models import ActionRequest, Execution, Notice
+from approvals.services.execute import execute, settle
 from approvals.services.pauses import pause
 from approvals.services.recover import recover
 from approvals.services.sweep import sweep
@@ -21,11 +22,12 @@ from connectors.sandbox.web import Fault
 from tests.approvals.executing import (
     approved_mail,
     attempts,
+    claimed,
     plan,
     taken_over,
     time_until_next_attempt,
 )
-from tests.approvals.make import Cast, fresh, make_request
+from tests.approvals.make import Cast, fresh, make_older, make_request
 from tests.approvals.story import ALLOWED, DONE, assert_story
 from tests.database import triggers_off
 
@@ -83,7 +85,7 @@ def test_repeating_is_bounded_and_people_have_it_in_the_end(
 
     assert fresh(request).state == "outcome_unknown"
     assert attempts(request) == ["unknown"] * settings.EXECUTION_MAX_ATTEMPTS
-    assert "500" in request.executions.get().problem
+    assert "had an error of its own" in request.executions.get().problem
     assert sandbox.effects("payments") == []
 
 
@@ -98,6 +100,53 @@ def test_an_effect_the_target_shows_is_not_asked_for_again(cast: Cast, sandbox: 
     assert attempts(request) == ["unknown", "receipt"]
     assert fresh(request).state == "audited"
     assert len(sandbox.effects("payments")) == 1
+
+
+def refused_for(request: ActionRequest, pause: timedelta) -> None:
+    """A worker's call is answered: busy, and not again for so long."""
+    busy = Refused("Payments is busy: later.", permanent=False, retry_after=pause)
+    settle(claimed(request), busy)
+
+
+def test_a_pause_longer_than_the_approval_holds_ends_with_people(
+    cast: Cast, sandbox: Sandbox
+) -> None:
+    request = make_request(cast.agent)
+
+    refused_for(request, timedelta(days=400))
+
+    execution = request.executions.get()
+    assert fresh(request).state == "outcome_unknown"
+    assert "longer pause than the approval holds" in execution.problem
+    assert Notice.objects.filter(request=request, subject__contains="attention").exists()
+    assert sandbox.effects("payments") == []
+    assert attempts(request) == ["unknown"]
+
+
+def test_a_pause_the_approval_outlives_is_waited_for(cast: Cast, sandbox: Sandbox) -> None:
+    request = make_request(cast.agent)
+
+    refused_for(request, timedelta(minutes=10))
+    before = fresh(request).state
+    waits = time_until_next_attempt(request)
+    taken_over(request)
+
+    assert (before, fresh(request).state) == ("executing", "audited")
+    assert timedelta(minutes=9) < waits <= timedelta(minutes=10)
+
+
+def test_what_waited_until_its_approval_was_over_is_not_called_any_more(
+    cast: Cast, sandbox: Sandbox
+) -> None:
+    request = make_request(cast.agent)
+    refused_for(request, timedelta(minutes=10))
+    make_older(request, by=timedelta(days=30))
+
+    taken_over(request)
+
+    assert fresh(request).state == "outcome_unknown"
+    assert "approval's time is over" in request.executions.get().problem
+    assert sandbox.effects("payments") == []
 
 
 def test_past_the_window_of_its_key_nothing_is_repeated(cast: Cast, sandbox: Sandbox) -> None:

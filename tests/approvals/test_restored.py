@@ -18,8 +18,10 @@ from approvals.services.pauses import lift
 from approvals.services.sweep import sweep
 from audit.actors import Actor
 from audit.lib import db_clock
+from connectors.catalogue import AtMostOnce, Proof
 from connectors.sandbox.server import Sandbox
 from connectors.sandbox.web import Fault
+from policies.models import User
 from tests.approvals.executing import approved_mail, attempts, claimed, plan, taken_over
 from tests.approvals.make import (
     Cast,
@@ -33,6 +35,7 @@ from tests.approvals.make import (
 from tests.approvals.restoring import a_life_that_is_lost, end_freeze
 from tests.approvals.story import codes
 from tests.database import triggers_off
+from tests.systems import declare
 
 
 def carried_out(request: ActionRequest) -> None:
@@ -204,6 +207,32 @@ def test_a_target_that_cannot_be_asked_is_asked_again_and_never_called_blindly(
     restores.look_up(request.pk)
     assert fresh(request).state == "audited"
     assert len(sandbox.effects("email")) == 1
+
+
+def test_what_nothing_would_show_is_never_called_again_and_a_person_finds_out(
+    cast: Cast, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(monkeypatch, "email.send", at_most_once=AtMostOnce(Proof.NONE))
+    request = approved_mail(cast)
+    with a_life_that_is_lost():
+        carried_out(request)
+    sweep()
+    check = RestoreCheck.objects.get()
+    assert (check.finding, fresh(request).state) == ("unclear", "approved")
+    end_freeze(cast.ada)
+    sweep()
+    assert fresh(request).state == "pending_approval"
+
+    approve(request, *User.objects.filter(username__startswith="sam"))
+    execute(request.pk)
+    sweep()
+
+    assert fresh(request).state == "outcome_unknown"
+    assert "cannot be asked whether it was done before" in request.executions.get().problem
+    assert len(sandbox.effects("email")) == 1
+    again = approved_mail(cast)  # proposed after the restore, it runs like any other
+    execute(again.pk)
+    assert len(sandbox.effects("email")) == 2
 
 
 # --- ending --------------------------------------------------------------------------------------

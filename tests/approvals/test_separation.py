@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from approvals.domain.routing import alarm_empty_routes, case_for_all
+from approvals.domain.routing import alarm_empty_routes
 from approvals.exceptions import ApprovalError, NotAuthorised
 from approvals.models import ActionRequest, RequestContent
+from approvals.selectors.authority import case_for_all
 from approvals.selectors.case import involved_in
 from approvals.services.edit import approve_with_edits
 from approvals.services.execute import execute

@@ -6,14 +6,16 @@ import json
 
 import pytest
 
-from approvals.exceptions import NotAuthorised, WrongState
+from approvals.domain.attempts import call
+from approvals.exceptions import NotAuthorised, ReasonRequired, WrongState
 from approvals.models import ActionRequest
-from approvals.services.close import sign_off, start
-from approvals.services.execute import execute
+from approvals.services.close import sign_off, start, stop
+from approvals.services.execute import execute, settle
 from approvals.services.sweep import sweep
 from audit.models import AuditEvent
 from connectors.sandbox.server import Sandbox
 from policies.services import people
+from tests.approvals.executing import claimed
 from tests.approvals.make import (
     INSTALLER,
     ROBOT,
@@ -99,6 +101,58 @@ def test_only_people_who_may_decide_start_it_and_once(cast: Cast) -> None:
         start(request.pk, operator=cast.otto, proof=make_proof(cast.otto))
     with pytest.raises(WrongState):
         start(make_crm(cast).pk, operator=cast.otto, proof=make_proof(cast.otto))
+
+
+@pytest.mark.parametrize("is_started", [False, True])
+def test_who_watches_stops_it_before_it_begins(
+    cast: Cast, sandbox: Sandbox, is_started: bool
+) -> None:
+    request = robot(cast)
+    if is_started:
+        start(request.pk, operator=cast.otto, proof=make_proof(cast.otto))
+
+    stop(request.pk, person=cast.oona, reason="Somebody is in zone A.")
+    execute(request.pk)
+    sweep()
+
+    assert fresh(request).state == "withdrawn"
+    assert codes(request)[-2:] == ["grant.revoked", "request.withdrawn"]
+    said = json.loads(AuditEvent.objects.get(code="request.withdrawn").data)
+    assert said["reason"] == "Stopped by oona: Somebody is in zone A."
+    assert sandbox.effects("logistics") == []
+
+
+def test_what_is_stopped_during_its_call_is_not_called_again_and_read_back(
+    cast: Cast, sandbox: Sandbox
+) -> None:
+    request = robot(cast)
+    start(request.pk, operator=cast.otto, proof=make_proof(cast.otto))
+    claim = claimed(request)
+
+    stop(request.pk, person=cast.oona, reason="Somebody is in zone A.")
+    settle(claim, call(claim))  # the call was out
+
+    assert fresh(request).state == "outcome_unknown"
+    assert codes(request)[-2:] == ["request.outcome_unknown", "execution.late_result"]
+    sweep()
+    assert fresh(request).state == "verified"
+    assert len(sandbox.effects("logistics")) == 1
+
+
+def test_a_stop_needs_a_reason_an_authority_and_something_to_stop(cast: Cast) -> None:
+    request, other = robot(cast), make_crm(cast)
+    before = snapshot(request)
+
+    with pytest.raises(ReasonRequired):
+        stop(request.pk, person=cast.oona, reason=" ")
+    for villain in (cast.owner, cast.sara, cast.ada):
+        with pytest.raises(NotAuthorised):
+            stop(request.pk, person=villain, reason="I say so.")
+    approve(other, cast.otto)
+    with pytest.raises(WrongState, match="nothing to stop"):
+        stop(other.pk, person=cast.oona, reason="It runs by itself.")
+
+    assert snapshot(request) == before
 
 
 def test_from_tier_4_on_an_accountable_person_closes_the_record(cast: Cast) -> None:

@@ -57,3 +57,25 @@ def test_an_unknown_currency_is_refused(currency: str) -> None:
 def test_people_read_separators_and_the_code() -> None:
     assert str(Money(123_456_789, "EUR")) == "1,234,567.89 EUR"
     assert str(Money(1_500, "JPY")) == "1,500 JPY"
+
+
+@pytest.mark.parametrize(
+    ("typed", "minor"),
+    [
+        *[("750", 75_000), ("750.00", 75_000), ("750,5", 75_050), ("1.200,50", 120_050)],
+        *[("1,200.50 EUR", 120_050), ("1.200", 120_000), ("1'200.50", 120_050)],
+        *[("1.234.567", 123_456_700), ("0.05", 5), (" 12 ", 1_200)],
+    ],
+)
+def test_people_type_money_in_their_own_spelling(typed: str, minor: int) -> None:
+    assert Money.typed(typed, "EUR").minor == minor
+
+
+@pytest.mark.parametrize("villain", ["", "abc", "-5", "1e9", "12.34.56", "1,2,3", "12.345,678"])
+def test_what_could_be_two_amounts_or_none_is_refused(villain: str) -> None:
+    with pytest.raises(MoneyError):
+        Money.typed(villain, "EUR")
+
+
+def test_what_money_says_of_itself_is_read_back() -> None:
+    assert Money.read("1,250.00 EUR") == Money(125_000, "EUR")

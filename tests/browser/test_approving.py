@@ -57,7 +57,9 @@ def test_a_reviewer_approves_a_refund_that_is_then_done_and_verified(
     expect(screen.locator(".cs-effect")).to_contain_text("Refund 150.00 EUR")
     screen.locator("[data-answer=approve] summary").click()
     screen.locator("#approve-reason_code").select_option("as_proposed")
-    screen.get_by_role("button", name="Approve exactly this").click()
+    send = screen.get_by_role("button", name="Approve 150.00 EUR to Quentin Leroy")
+    screen.get_by_role("checkbox", name="The customer complained in the last 90 days.").check()
+    send.click()
     expect(screen.get_by_text("Approved. Countersign carries it out now")).to_be_visible()
 
     assert ActionRequest.objects.get(pk=request.pk).state == "approved"

@@ -56,8 +56,14 @@ def sign_in(screen: Page, address: str, username: str) -> None:
     screen.wait_for_url(address + reverse("admin:index"))
 
 
+def show_document(screen: Page) -> None:
+    """Unfold the YAML behind the form for its numbers."""
+    screen.locator("[data-yaml]").evaluate("one => { one.open = true; }")
+
+
 def change_the_limit(screen: Page, to: str) -> None:
     """Type into the editor what a risk owner would."""
+    show_document(screen)
     document = screen.locator("#document")
     text = document.input_value()
     assert "refund_automatic: 25000" in text
@@ -136,6 +142,7 @@ def test_a_mistake_is_found_at_its_place_and_nothing_typed_is_lost(
     make_person("rita", "risk owner")
     sign_in(screen, live_server.url, "rita")
     screen.goto(live_server.url + reverse("admin:policies_policyversion_add"))
+    show_document(screen)
     document = screen.locator("#document")
     text = document.input_value()
     wrong = text.replace("- customer.known\n", "- custommer.known\n", 1)
@@ -200,6 +207,7 @@ def test_a_rule_about_the_case_sends_won_deals_to_their_owner_and_to_a_team_of_o
 
     sign_in(screen, live_server.url, "rita")
     screen.goto(live_server.url + reverse("admin:policies_policyversion_add"))
+    show_document(screen)
     document = screen.locator("#document")
     text = document.input_value()
     for old, new in (
@@ -236,7 +244,7 @@ def test_a_rule_about_the_case_sends_won_deals_to_their_owner_and_to_a_team_of_o
     for name in ("sol", "mia"):
         sign_in(screen, live_server.url, name)
         screen.goto(live_server.url + reverse("review", args=[large.pk]))
-        expect(screen.locator(".cs-effect")).to_contain_text("acct_2007")
+        expect(screen.locator(".cs-exactly")).to_contain_text("acct_2007")
         expect(screen.locator("[data-answer=approve]")).to_be_visible()
 
 

@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command, get_commands
+from django.core.management import (
+    CommandError,
+    ManagementUtility,
+    call_command,
+    get_commands,
+)
 
 from audit.models import AuditEvent
 from config.refused_commands import RefusedCommand
@@ -61,6 +66,13 @@ def test_it_is_refused_and_changes_nothing(name: str) -> None:
 
     assert (list(User.objects.values()), User.history.count(), AuditEvent.objects.count()) == before
     assert user.history.count() > 0
+
+
+def test_help_lists_them_apart() -> None:
+    text = ManagementUtility(["manage.py", "help"]).main_help_text()
+
+    listed = text.partition("[refused]")[2].partition("[")[0].split()
+    assert sorted(line for line in listed if line in REFUSED) == sorted(REFUSED)
 
 
 @pytest.mark.slow

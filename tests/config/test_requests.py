@@ -29,9 +29,9 @@ def _broken(request: HttpRequest) -> None:
 
 urlpatterns = [
     path("page", _out_of_order),
-    path("api/v1/page", _out_of_order),
+    path("api/v1/page/", _out_of_order),
     path("broken", _broken),
-    path("api/v1/broken", _broken),
+    path("api/v1/broken/", _broken),
 ]
 handler400, handler403 = bad_request, permission_denied
 handler404, handler500 = not_found, server_error

@@ -15,6 +15,7 @@ from pytest_django.fixtures import Settings
 from config.checks import check_deployment
 from connectors.declared import files
 from connectors.loading import load
+from connectors.sandbox.server import Sandbox
 from tests.helpdesk.double import FOLDER, TEXT, Helpdesk
 
 pytestmark = pytest.mark.django_db
@@ -46,6 +47,18 @@ def test_an_unknown_name_is_told_the_known_ones() -> None:
         check_system("logistic")
 
 
+def test_a_system_in_python_is_told_by_its_action_types_and_tried(sandbox: Sandbox) -> None:
+    before = sandbox.writes("payments")
+
+    said = check_system("payments", "--live")
+
+    assert "payments: 4 action types, in Python; no file to check." in said
+    assert "refund.issue: Refund a charge; keyed, can be looked up; irreversible" in said
+    assert "answers." in said
+    assert "Nothing was previewed" in said
+    assert sandbox.writes("payments") == before
+
+
 def test_live_only_reads(ticketing: Helpdesk) -> None:
     said = check_system("helpdesk", "--live")
 
@@ -58,7 +71,9 @@ def test_live_says_what_the_target_refuses(ticketing: Helpdesk, settings: Settin
     here = {**settings.CONNECTORS["helpdesk"], "token": "wrong-credential-123456"}
     settings.CONNECTORS = {**settings.CONNECTORS, "helpdesk": here}
 
-    with pytest.raises(CommandError, match=r"ticket\.close: Helpdesk answered 401"):
+    with pytest.raises(
+        CommandError, match=r"ticket\.close: Helpdesk does not accept our credential"
+    ):
         check_system("helpdesk", "--live")
 
 

@@ -55,7 +55,16 @@ def test_a_refund_above_a_managers_limit_goes_to_the_one_whose_limit_covers_it(
 ) -> None:
     asked = house.agent.propose(refund("1200.00"), key="k")
     assert asked["requirements"] == [
-        {"group": "manager", "quorum": 1, "minimum": "1200.00 EUR", "met": False, "alarm": None}
+        {
+            "group": "manager",
+            "quorum": 1,
+            "minimum": "1200.00 EUR",
+            "met": False,
+            "stage": 1,
+            "alternatives": [],
+            "escalated_to": None,
+            "alarm": None,
+        }
     ]
 
     with pytest.raises(LookupError):  # Mona's page has no form to approve with

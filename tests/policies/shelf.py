@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from datetime import UTC, datetime
 
 from audit.lib.canonical import canonical
@@ -50,6 +50,12 @@ def newest(most: int) -> Iterator[Sequence[PastCase]]:
     found = cases[:most]
     for start in range(0, len(found), BATCH):
         yield found[start : start + BATCH]
+
+
+def newly_within(
+    action_type: str, currency: str, *, above: int, up_to: int, groups: Set[str]
+) -> int:
+    return 0
 
 
 def laid_over(subject_ids: Sequence[str]) -> Mapping[str, Verdict]:

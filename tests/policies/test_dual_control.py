@@ -63,7 +63,7 @@ def test_a_raised_limit_holds_once_a_second_person_agrees() -> None:
     assert not ApprovalLimit.objects.exists()
     assert change.summary == (
         "Set the limit of fred for every action to 500.00 EUR each, no daily sum; "
-        "there is no such limit now."
+        "no limit allows any of it now."
     )
     agree(change.pk, actor=paul, reason="he took over the team")
 

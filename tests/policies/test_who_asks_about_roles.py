@@ -17,6 +17,7 @@ SINGLE_ROLES = re.compile(
 ANSWER = {"policies/authority.py", "policies/authority_rules.py", "policies/accounts_asked.py"}
 ELSE = {
     "approvals/domain/notifications.py": "whom to tell",
+    "approvals/domain/triggers.py": "whom to tell",
     "approvals/services/break_glass.py": "whom to tell",
     "approvals/services/watching.py": "whom to tell",
     "policies/admin/people.py": "the roles' own page",

@@ -82,6 +82,7 @@ class Call:
         self.headers: Mapping[str, str] = {k.lower(): v for k, v in request.headers.items()}
         self.form = form
         self.store = store
+        self._asked: Json = {"path": request.path, "query": dict(request.args), "body": form}
 
     def must_find(self, kind: str, name: str, sentence: str = "") -> Json:
         """The object of that name; the vendor's "not found" where there is none."""
@@ -96,9 +97,9 @@ class Call:
         return found
 
     def applied(self, kind: str, target: str, key: str = "") -> str:
-        """Count one effect; its number."""
+        """Count one effect, with what was asked; its number."""
         number = str(self.store.next_number("effect"))
-        self.store.applied(number, kind, target, key=key or number, detail={})
+        self.store.applied(number, kind, target, key=key or number, detail=self._asked)
         return number
 
 

@@ -13,7 +13,10 @@ from connectors.loading import load
 from tests.vendors.catalogue import VENDORS, Described
 from tests.vendors.conftest import Starter, configure, connected
 
-_TOLD = "answered|could not be signed in|waits for an ops admin to sign in"
+_TOLD = (
+    "does not accept our credential|does not let us do this|refused it|could not be signed in|"
+    "waits for an ops admin to sign in"
+)
 every = pytest.mark.parametrize("vendor", VENDORS.values(), ids=VENDORS)
 LAID_OUT = ("ticket.reopen", "issue.reopen")  # previewed of what is open, they say what is refused
 
@@ -46,6 +49,9 @@ def test_live_probes_and_previews_every_example_and_only_reads(
     assert f"{running.url}: answers." in said
     for one in vendor.file.operations:
         assert f"{one.type.key}: {{" in said
+    number = len(vendor.file.operations)
+    assert f"takes the credential; {number} of {number} operations read their target." in said
+    assert "Nothing was written, so no write is proved" in said
     assert running.system.writes == 0
 
 

@@ -23,6 +23,13 @@
     }
   }
 
+  // Pages tell times in the zone of whoever reads them.
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const isSecure = window.location.protocol === "https:" ? ";secure" : "";
+  if (zone) {
+    document.cookie = `countersign_zone=${zone};path=/;max-age=31536000;samesite=lax${isSecure}`;
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
     tick();
     setInterval(tick, 15000);

@@ -1,7 +1,7 @@
 // The review page's keys and focus. No key ever sends a form.
 (() => {
   "use strict";
-  const ANSWERS = { a: "approve", e: "edit", r: "reject", q: "ask", x: "escalate", g: "give" };
+  const ANSWERS = { a: "approve", e: "edit", r: "reject", q: "ask", x: "escalate", c: "give" };
 
   function openAnswer(name) {
     const answer = document.querySelector(`details[data-answer="${name}"]`);
@@ -31,8 +31,11 @@
     const help = document.querySelector("dialog[data-help]");
     if (!page) return;
 
+    // the list opens a case with one of its forms open: its address ends in the form's name
+    const asked = window.location.hash.slice(1);
+    if (Object.values(ANSWERS).includes(asked)) openAnswer(asked);
     const problem = page.querySelector("[data-problem]");
-    if (problem) problem.focus();
+    if (problem && !page.querySelector(".has-error")) problem.focus();
 
     document.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
@@ -50,12 +53,47 @@
       } else if (event.key === "k") {
         window.location.assign(page.dataset.inbox);
         done = true;
-      } else if (event.key === "?" && help) {
-        help.showModal();
-        done = true;
       }
       if (done) event.preventDefault();
     });
+
+    // Parts that are read when they are wanted; without this script each is a page of its own.
+    async function part(address) {
+      const answer = await fetch(address, { headers: { "X-Requested-With": "fetch" } });
+      if (!answer.ok) throw new Error(String(answer.status));
+      const holder = document.createElement("template");
+      holder.innerHTML = await answer.text();
+      return holder.content;
+    }
+    for (const fold of page.querySelectorAll("details[data-load]")) {
+      fold.addEventListener("toggle", async () => {
+        if (!fold.open || fold.dataset.loaded) return;
+        fold.dataset.loaded = "yes";
+        try {
+          const found = await part(fold.dataset.load);
+          for (const old of [...fold.children].slice(1)) old.remove();
+          fold.append(found);
+        } catch {
+          delete fold.dataset.loaded; // the link inside still leads there
+        }
+      });
+    }
+    const live = page.querySelector("[data-look]");
+    if (live) {
+      part(live.dataset.look).then((found) => {
+        live.replaceChildren(found);
+        const state = live.querySelector("[data-found]").dataset.found;
+        // what the target would refuse is not offered; the page is read again, on record, for that
+        const approve = page.querySelector("details[data-answer=approve]");
+        if (approve && state === "refused") {
+          approve.hidden = true;
+          const why = document.createElement("p");
+          why.className = "cs-refusal";
+          why.textContent = live.textContent.trim();
+          approve.before(why);
+        }
+      }).catch(() => {});
+    }
 
     // A second click would only be told that the first one counts; spare people that.
     for (const form of page.querySelectorAll("form[data-once]")) {

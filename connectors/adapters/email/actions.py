@@ -37,6 +37,7 @@ EMAIL_SEND = ActionType(
             "body": free_text("The message, as plain text.", longest=20_000),
         }
     ),
+    example={"to": "ada@mail.example", "subject": "Your order", "body": "It is on its way."},
     target=lambda params: f"mailbox {text(params, 'to')}",
     effect=lambda params: (
         f"Send an e-mail to {text(params, 'to')} "

@@ -47,6 +47,10 @@ def plain_body(body: str) -> str:
     return body.replace("\r\n", "\n").replace("\r", "\n").rstrip("\n")
 
 
+_CALLED = {"MAIL": "the sender", "RCPT": "the recipient", "DATA": "the message"}
+"""Commands of SMTP (RFC 5321), as people call what they are about."""
+
+
 class SmtpClient:
     """Hands one message to the mail server. `smtps://` is TLS from the start, `smtp+starttls://`
     upgrades; user and password may stand in the address."""
@@ -109,7 +113,7 @@ class SmtpClient:
             return
         if 400 <= code < 600:
             self._refuse("DATA", code, reply)
-        raise OutcomeUnknown(f"The mail server answered {code} to the message.")
+        raise OutcomeUnknown("The mail server said nothing clear about the message.")
 
     @contextmanager
     def _connected(self) -> Iterator[smtplib.SMTP]:
@@ -160,8 +164,10 @@ class SmtpClient:
 
     def _refuse(self, command: str, code: int, reply: bytes | str) -> NoReturn:
         said = reply.decode("utf-8", "replace") if isinstance(reply, bytes) else reply
+        verb = "refused" if code >= 500 else "does not take now"
+        what = _CALLED.get(command, command)
         raise ConnectorError(
-            f"The mail server answered {code} to {command}: {http.redact(said, self._password)}",
+            f"The mail server {verb} {what}: {http.redact(said, self._password)}",
             permanent=code >= 500,
             code=f"smtp_{code}",
         )

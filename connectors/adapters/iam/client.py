@@ -148,7 +148,7 @@ class Session:
                 f"{_NAME} is busy: {message}", permanent=False, code="busy"
             ) from error
         if not 400 <= status < 500 and is_write:
-            raise OutcomeUnknown(f"{_NAME} answered {status}: {message}") from error
+            raise OutcomeUnknown(http.said(_NAME, status, message)) from error
         raise ConnectorError(
             f"{_NAME} answered: {message}", permanent=400 <= status < 500, code=code
         ) from error

@@ -95,11 +95,13 @@ REFUND_ISSUE = ActionType(
             "reason": one_line("Why the customer gets money back, in one line.", longest=300),
         }
     ),
+    example={"charge": "ch_1002", "amount": "20.00", "currency": "EUR", "reason": "damaged"},
     target=lambda params: f"charge {text(params, 'charge')}",
     effect=_refund_effect,
     undo="Cannot be undone: the payments system never takes back a refund that went through.",
     at_most_once=_AT_MOST_ONCE,
     amount=money_of,
+    left_in="refundable",
     counterparty=lambda params: f"customer of {text(params, 'charge')}",
     protected=frozenset({"charge", "currency"}),
     data_classes=frozenset({"money"}),
@@ -126,6 +128,13 @@ VENDOR_PAY = ActionType(
             ),
         },
     ),
+    example={
+        "vendor": "acct_5001",
+        "amount": "420.00",
+        "currency": "EUR",
+        "invoice": "INV-2040",
+        "purchase_order": "PO-1001",
+    },
     target=lambda params: f"invoice {text(params, 'invoice')}",
     effect=_vendor_effect,
     undo="The payment can be reversed while the vendor's balance covers it (vendor.reverse).",
@@ -176,6 +185,11 @@ VENDOR_BANK_ACCOUNT = ActionType(
             "holder": one_line("Whose account it is, as the bank has it.", longest=140),
         }
     ),
+    example={
+        "vendor": "acct_5001",
+        "iban": "DE89370400440532013000",
+        "holder": "Nord Supplies GmbH",
+    },
     target=lambda params: f"bank account of {text(params, 'vendor')}",
     effect=lambda params: (
         f"Pay vendor {text(params, 'vendor')} to {text(params, 'iban')} "
@@ -218,6 +232,7 @@ VENDOR_REVERSE = ActionType(
             "currency": CURRENCY,
         }
     ),
+    example={"transfer": "tr_1a2b", "amount": "420.00", "currency": "EUR"},
     target=lambda params: f"transfer {text(params, 'transfer')}",
     effect=_reverse_effect,
     undo="Cannot be undone: the vendor would have to be paid again.",

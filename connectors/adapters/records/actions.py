@@ -94,6 +94,7 @@ CRM_UPDATE = ActionType(
             ),
         }
     ),
+    example={"record": "acct_2001", "fields": {"stage": "won"}},
     target=_account,
     effect=lambda params: f"In {_account(params)}, set {listed(params)}.",
     undo="The earlier values can be set again (crm.update).",
@@ -130,6 +131,7 @@ ORDER_CORRECT = ActionType(
             ),
         }
     ),
+    example={"order": "ord_4001", "fields": {"quantity": 2}},
     target=lambda params: f"order {text(params, 'order')}",
     effect=lambda params: f"In order {text(params, 'order')}, set {listed(params)}.",
     undo="The earlier values can be set again (order.correct).",
@@ -148,6 +150,7 @@ CRM_TAG = ActionType(
     system="records",
     reversibility=Reversibility.REVERSIBLE,
     schema=params_object({"record": _ACCOUNT, "tag": _TAG}),
+    example={"record": "acct_2001", "tag": "vip"},
     target=_account,
     effect=lambda params: f"Tag {_account(params)} as {quoted(text(params, 'tag'))}.",
     undo="The tag can be taken off again (crm.untag).",
@@ -164,6 +167,7 @@ CRM_UNTAG = ActionType(
     system="records",
     reversibility=Reversibility.REVERSIBLE,
     schema=params_object({"record": _ACCOUNT, "tag": _TAG}),
+    example={"record": "acct_2001", "tag": "vip"},
     target=_account,
     effect=lambda params: f"Take the tag {quoted(text(params, 'tag'))} off {_account(params)}.",
     undo="The account can be tagged again (crm.tag).",
@@ -185,6 +189,7 @@ DRAFT_REPLY = ActionType(
             "body": free_text("The draft, as plain text.", longest=20_000),
         }
     ),
+    example={"ticket": "tick_4001", "body": "We are looking into it."},
     target=lambda params: f"ticket {text(params, 'ticket')}",
     effect=lambda params: (
         f"Store a draft reply on ticket {text(params, 'ticket')}; nothing is sent."
@@ -202,6 +207,7 @@ DRAFT_DISCARD = ActionType(
     system="records",
     reversibility=Reversibility.IRREVERSIBLE,
     schema=params_object({"draft": identifier("draft_[0-9a-f]{16}", "The id of a draft.")}),
+    example={"draft": "draft_0123456789abcdef"},
     target=lambda params: f"draft {text(params, 'draft')}",
     effect=lambda params: f"Discard {text(params, 'draft')}; it was never sent.",
     undo="Cannot be undone, but the same reply can be drafted again.",

@@ -16,11 +16,11 @@ from connectors.adapters.records.tables import TableFile, describes_tables, pars
 from connectors.base import Action, ConnectorError
 from connectors.catalogue import ActionType
 from connectors.connections import route_of
-from connectors.declared.file import Operation, SystemFile
+from connectors.declared.file import SystemFile
 from connectors.declared.files import FolderError, files, packaged, product_files
 from connectors.declared.parse import parse
 from connectors.probes import probe
-from connectors.registry import connector_for
+from connectors.registry import action_types, connector_for, systems
 
 
 class Command(BaseCommand):
@@ -35,6 +35,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, name: str, live: bool, **options: Any) -> None:
         path = _path_of(name)
+        if path is None:
+            self._say_adapter(name, live)
+            return
         try:
             content = path.read_text(encoding="utf-8")
             if describes_tables(content):
@@ -48,9 +51,19 @@ class Command(BaseCommand):
         card = file.card
         self.stdout.write(f"{card.title} ({card.system}), {card.api_version}: no mistakes.")
         for operation in file.operations:
-            self.stdout.write(f"  {_line(operation)}")
+            self.stdout.write(f"  {_line(operation.type)}")
         if live:
             self._try(file)
+
+    def _say_adapter(self, name: str, live: bool) -> None:
+        """One that is a folder of Python: checked when it is loaded, and without examples."""
+        kinds = [one for one in action_types() if one.system == name]
+        self.stdout.write(f"{name}: {len(kinds)} action types, in Python; no file to check.")
+        for kind in kinds:
+            self.stdout.write(f"  {_line(kind)}")
+        if live:
+            self._probe(kinds[0])
+            self.stdout.write("Proved: it answers. Nothing was previewed: it has no examples.")
 
     def _say_tables(self, file: TableFile, live: bool) -> None:
         self.stdout.write(f"{file.card.title} ({file.card.system}): no mistakes.")
@@ -62,6 +75,7 @@ class Command(BaseCommand):
         self.stdout.write(str(CreateTable(APPLIED_CHANGES)).strip())
         if live:
             self._probe(file.tables[0].type)
+            self.stdout.write("Proved: it answers. Nothing was previewed: tables have no examples.")
 
     def _probe(self, kind: ActionType) -> None:
         route = route_of(kind.key, kind.system)
@@ -72,7 +86,7 @@ class Command(BaseCommand):
         self.stdout.write(f"  {route.address}: answers.")
 
     def _try(self, file: SystemFile) -> None:
-        problems = []
+        problems, previewed = [], 0
         first, *_ = file.operations
         route = route_of(first.type.key, file.card.system)
         if route is None:
@@ -86,13 +100,16 @@ class Command(BaseCommand):
                 action = Action(operation.type.key, operation.example)
                 preview = connector_for(operation.type).preview(action)
                 self.stdout.write(f"  {operation.type.key}: {preview.before} -> {preview.after}")
+                previewed += 1
             except ConnectorError as error:
                 problems.append(f"{operation.type.key}: {error}")
+        self.stdout.write(_proved(file, is_in=not problem, previewed=previewed))
         if problem or problems:
             raise CommandError("\n".join(filter(None, [problem, *problems])))
 
 
-def _path_of(name: str) -> Path:
+def _path_of(name: str) -> Path | None:
+    """Its file; None for a system that is a folder of Python."""
     if name.endswith((".yaml", ".yml")):
         return Path(name)
     try:
@@ -104,13 +121,26 @@ def _path_of(name: str) -> Path:
         brought = point.load()
         if isinstance(brought, Path):
             known[point.name] = brought
-    if name not in known:
-        raise CommandError(f"No file describes {name}. There are: {', '.join(sorted(known))}.")
-    return known[name]
+    if name in known:
+        return known[name]
+    adapters = {system.name for system in systems()} - known.keys()
+    if name in adapters:
+        return None
+    there = ", ".join(sorted({*known, *adapters}))
+    raise CommandError(f"There is no system {name}. There are: {there}.")
 
 
-def _line(operation: Operation) -> str:
-    kind = operation.type
+def _proved(file: SystemFile, *, is_in: bool, previewed: int) -> str:
+    """What a look at the configured account proved, and what it did not."""
+    signed_in = "answers and takes the credential" if file.card.probe else "answers"
+    proved = ["the file has no mistakes", *([f"the account {signed_in}"] if is_in else [])]
+    if previewed:
+        proved.append(f"{previewed} of {len(file.operations)} operations read their target")
+    writes = "Nothing was written, so no write is proved, nor that the credential may make one."
+    return f"Proved: {'; '.join(proved)}. {writes}"
+
+
+def _line(kind: ActionType) -> str:
     promise = kind.at_most_once
     look_up = ", can be looked up" if promise.can_look_up else ""
     return f"{kind.key}: {kind.title}; {promise.proof.value}{look_up}; {kind.reversibility.value}"

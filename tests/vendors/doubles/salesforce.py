@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any, ClassVar
 
@@ -66,7 +66,8 @@ def _change(call: Call, kind: str, name: str) -> Said:
         values["IsClosed"] = values["StageName"].startswith("Closed")
     else:
         values["IsClosed"] = values["Status"] == "Closed"
-    now = datetime(2026, 11, 22, 10, 0, call.store.next_number("second"), tzinfo=UTC)
+    seconds = timedelta(seconds=call.store.next_number("second"))
+    now = datetime(2026, 11, 22, 10, tzinfo=UTC) + seconds
     values["LastModifiedDate"] = now.strftime("%Y-%m-%dT%H:%M:%S.000+0000")
     call.change(kind, name, **values)
     call.applied(kind, name, key=call.form["Countersign_Key__c"])

@@ -56,7 +56,7 @@ def _safely(call: Call, found: Json, asked: Json) -> None:
 
 def _stamp(call: Call) -> str:
     number = call.store.next_number("second")
-    return f"2026-11-22T10:{number // 60:02}:{number % 60:02}Z"
+    return f"2026-11-22T{10 + number // 3600}:{number // 60 % 60:02}:{number % 60:02}Z"
 
 
 def _change(call: Call, ticket: str) -> Said:

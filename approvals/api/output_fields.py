@@ -1,0 +1,31 @@
+"""Kinds of values in what agents are answered."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import Any
+
+from rest_framework import serializers
+
+
+class BlankIsNull(serializers.CharField):
+    """Text that is null where the database holds an empty string."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_null=True, **kwargs)
+
+    def to_representation(self, value: Any) -> Any:
+        return str(value) or None
+
+
+def moment(
+    source: str, *, allow_null: bool = True, help_text: str | None = None
+) -> serializers.DateTimeField:
+    """A time in UTC, as in 2026-03-01T09:30:00Z (RFC 3339)."""
+    return serializers.DateTimeField(
+        source=source,
+        allow_null=allow_null,
+        default_timezone=UTC,
+        read_only=True,
+        help_text=help_text,
+    )

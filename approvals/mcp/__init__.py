@@ -1,0 +1,1 @@
+"""The MCP endpoint of agents: the same services as the API, a tool per action type."""

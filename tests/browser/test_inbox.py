@@ -1,0 +1,98 @@
+"""A day at the inbox by keyboard: find, open, decide, and take it back within ten seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.urls import reverse
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+
+from approvals.models import ActionRequest
+from tests.admin.make import inbox, make_people, page
+from tests.approvals.make import PASSWORD, SHIPPED_POLICY, make_request, refund
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("sandbox"),
+]
+
+
+@pytest.fixture
+def screen(chrome: Browser) -> Iterator[Page]:
+    """A page whose console stays silent."""
+    cache.clear()
+    complaints: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            complaints.append(message.text)
+
+    context = chrome.new_context(viewport={"width": 1280, "height": 900})
+    shown = context.new_page()
+    shown.on("console", listen)
+    shown.on("pageerror", lambda error: complaints.append(str(error)))
+    yield shown
+    context.close()
+    assert complaints == []
+
+
+def sign_in(screen: Page, address: str, username: str) -> None:
+    screen.goto(address + reverse("admin:login"))
+    screen.fill("[name=username]", username)
+    screen.fill("[name=password]", PASSWORD)
+    screen.click("button[type=submit]")
+    screen.wait_for_url(address + reverse("admin:index"))
+
+
+def test_by_keyboard_alone_an_approval_is_given_followed_and_taken_back(
+    live_server: Any, screen: Page
+) -> None:
+    house = make_people(SHIPPED_POLICY)
+    request = make_request(house.agent, refund("ch_1037", "150.00"))
+
+    sign_in(screen, live_server.url, "fred")
+    screen.keyboard.press("g")
+    screen.keyboard.press("i")
+    screen.wait_for_url(live_server.url + inbox())
+    screen.keyboard.press("j")
+    screen.keyboard.press("a")  # opens the case with its form to approve
+    expect(screen.locator("#approve-reason_code")).to_be_focused()
+    assert ActionRequest.objects.get(pk=request.pk).state == "pending_approval"
+    screen.keyboard.press("1")
+    for fact in screen.locator("input[name=confirmed]").all():
+        fact.check()
+    screen.locator("#approve-reason_code").focus()
+    screen.keyboard.press("Control+Enter")
+
+    note = screen.locator("[data-toast]")
+    expect(note).to_contain_text("Approved, carried out unless recalled in 10 s")
+    expect(note.locator("[data-live-sentence]")).to_contain_text("carried out in a few seconds")
+    note.get_by_role("button", name="Recall").click()
+    expect(screen.locator("[data-toast]")).to_contain_text("Recalled: nothing happens")
+    again = ActionRequest.objects.get(pk=request.pk)
+    assert (again.state, again.version) == ("pending_approval", 2)
+
+
+def test_the_number_in_the_hand_leads_to_the_case(live_server: Any, screen: Page) -> None:
+    house = make_people()
+    request = make_request(house.agent, refund("ch_1037", "150.00"))
+
+    sign_in(screen, live_server.url, "fred")
+    screen.keyboard.press("/")
+    screen.keyboard.type("1037")
+    screen.keyboard.press("Enter")
+
+    screen.wait_for_url(live_server.url + page(request))
+
+
+def test_the_skip_link_comes_first(live_server: Any, screen: Page) -> None:
+    make_people()
+    sign_in(screen, live_server.url, "fred")
+
+    screen.keyboard.press("Tab")
+
+    expect(screen.get_by_role("link", name="Skip to the content")).to_be_focused()
