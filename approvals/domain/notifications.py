@@ -183,7 +183,7 @@ def _of_the_end(
     """Whoever approved it reads what became of that; the others, how a request of theirs ended."""
     told = {user.pk for user in approvers}
     others = [user for user in people if user.pk not in told]
-    subject = f"A request of your agent is now {request.get_state_display()}"
+    subject = f"A request of your agent is now {request.get_state_display().lower()}"
     return [
         *_notices(request, approvers, _outcome(request), at=at),
         *_notices(request, others, subject, at=at),
@@ -265,7 +265,7 @@ def _to_deciders(
 
 def _outcome(request: ActionRequest) -> str:
     """What whoever approved a request reads of it, without what it is."""
-    became = _BECAME.get(State(request.state), f"is now {request.get_state_display()}")
+    became = _BECAME.get(State(request.state), f"is now {request.get_state_display().lower()}")
     return f"A request you approved {became}, tier {request.risk_tier}"
 
 

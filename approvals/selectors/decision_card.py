@@ -14,6 +14,7 @@ from approvals.selectors.evidence_view import PolicyShown, RuleShown, Source
 from approvals.selectors.facts_to_confirm import FactToConfirm, facts_of
 from approvals.selectors.request_view import RequestView
 from connectors.catalogue import Verb
+from policies.evaluate import ENGINE
 
 _PAST = 3
 _NAMES = ("name", "displayName", "bank_account_holder")
@@ -121,13 +122,18 @@ def _button(view: RequestView, payee: str) -> str:
 
 
 def _reasons(asked: PolicyShown) -> tuple[ReasonCard, ...]:
-    """Those that decided first, each with its values; then the other rules that matched."""
-    facts = facts_of(asked)
+    """What the engine itself says first, then what decided with its values, then the others."""
+    facts = {fact.key: fact for fact in facts_of(asked)}
     rules = {rule.rule: rule for rule in asked.reasons}
-    decided = [ReasonCard(fact.reason, rules.get(fact.key), fact) for fact in facts]
-    said = {fact.key for fact in facts}
-    others = (r for r in asked.reasons if r.rule not in said)
-    return (*decided, *(ReasonCard(rule.reason, rule, None) for rule in others))
+    cards = [
+        *(ReasonCard(fact.reason, rules.get(key), fact) for key, fact in facts.items()),
+        *(ReasonCard(r.reason, r, None) for r in asked.reasons if r.rule not in facts),
+    ]
+    return tuple(sorted(cards, key=_is_of_policy))
+
+
+def _is_of_policy(card: ReasonCard) -> bool:
+    return card.rule is not None and card.rule.owner != ENGINE
 
 
 def _flags(view: RequestView) -> tuple[str, ...]:

@@ -18,7 +18,8 @@ from tests.admin.make import House, browser, inbox, page
 from tests.approvals.make import approve, make_person
 
 INBOX = 12
-REVIEW = 25
+REVIEW = 26
+"""The last of an inbox asks twice what comes next: what is due later, then the first of all."""
 RECORD = 16
 CARRIED_OUT = 20
 """The record of what was approved, carried out and read back."""

@@ -108,7 +108,7 @@ class Project:
         return found
 
 
-def judge(project: Project, report: Report, *, ours: tuple[str, ...] = ()) -> list[Finding]:
+def examine(project: Project, report: Report, *, ours: tuple[str, ...] = ()) -> list[Finding]:
     """Everything in the project's code that acts without asking; fills in the report's counts."""
     every = list(project.functions.values())
     proposing = [function for function in every if project.proposes(function)]

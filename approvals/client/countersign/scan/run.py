@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from . import mcp_files, suppressions
-from .links import Project, judge
+from .links import Project, examine
 from .modules import Module, read_module
 from .report import Finding, Place, Report
 
@@ -55,7 +55,7 @@ def scan(root: Path, *, ours: tuple[str, ...] = ()) -> Report:
                 reasons |= {(name, line): reason for line, reason in marks.items()}
         elif path.name in mcp_files.NAMES:
             found += _servers(path, name, report, ours)
-    found += judge(Project(modules), report, ours=ours)
+    found += examine(Project(modules), report, ours=ours)
     for finding in sorted(found, key=lambda f: (f.place, f.what, f.tool)):
         _file_under(finding, report, reasons, table)
     return report
