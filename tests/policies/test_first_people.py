@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from email.message import Message
+from functools import partial
 from io import StringIO
-from threading import Thread
 
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message as MessageHandler
 from django.core.management import CommandError, call_command
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from pytest_django.fixtures import Settings
@@ -28,6 +27,7 @@ from policies.services.people import change_roles
 from policies.services.roles import sync_roles
 from tests.faults.processes import free_port
 from tests.policies.make import SYSTEM, make_user
+from tests.races.make import at_once, losers
 
 PETRA, PAUL = "petra=petra@retailer.example", "paul=paul@retailer.example"
 PASSWORD = "correct horse battery staple"
@@ -210,25 +210,15 @@ def test_a_mail_server_that_is_down_is_said_and_the_links_can_be_had_again(
 @pytest.mark.django_db(transaction=True)
 def test_two_commands_at_once_make_two_people() -> None:
     sync_roles(actor=SYSTEM)
-    refused: list[str] = []
 
-    def run(*names: str) -> None:
-        try:
-            create_first_people(
-                [(name, f"{name}@retailer.example") for name in names], delivery=Delivery.PRINTED
-            )
-        except PolicyError as error:
-            refused.append(error.code)
-        finally:
-            connection.close()
+    def create(*names: str) -> object:
+        people = [(name, f"{name}@retailer.example") for name in names]
+        return create_first_people(people, delivery=Delivery.PRINTED)
 
-    threads = [Thread(target=run, args=names) for names in (("petra", "paul"), ("eve", "mal"))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    (lost,) = losers(at_once(partial(create, "petra", "paul"), partial(create, "eve", "mal")))
 
-    assert refused == ["already_people"]
+    assert isinstance(lost, PolicyError), repr(lost)
+    assert lost.code == "already_people"
     assert User.objects.filter(groups__name="ops admin").count() == 2
 
 
