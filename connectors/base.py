@@ -30,6 +30,7 @@ class SystemEvidence:
 
 
 LONGEST_GUARD = 300  # characters
+LONGEST_SENTENCE = 400  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class Preview:
     """
     connection: str = ""
     """The reference of the connection it was read through: who asked says so, no adapter does."""
+    sentence: str = ""
+    """The effect with the names that were read, for people; what is done is the type's `effect`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,7 @@ def new_reading(request: ActionRequest, preview: Preview, *, at: datetime) -> Ta
         connection=preview.connection,
         guard=preview.guard,
         unavailable=preview.unavailable,
+        sentence=preview.sentence,
         read_at=preview.read_at or at,
     )
 

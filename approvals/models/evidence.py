@@ -56,6 +56,12 @@ class TargetReading(models.Model):
         max_length=60, blank=True, help_text="Which one it was read through, as it was then."
     )
     unavailable = models.CharField(max_length=300, blank=True)
+    sentence = models.CharField(
+        max_length=400,
+        blank=True,
+        db_default="",
+        help_text="The effect, with names that were read.",
+    )
     read_at = models.DateTimeField()
 
     class Meta:

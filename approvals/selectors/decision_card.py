@@ -98,6 +98,8 @@ def _payee(view: RequestView, names: dict[str, str]) -> str:
 def _sentence(view: RequestView, names: dict[str, str], payee: str) -> str:
     """One sentence from params and from what the system read; never from the agent's words."""
     request = view.request
+    if view.reading and view.reading.sentence:
+        return view.reading.sentence
     if request.verb == Verb.PAY and view.amount and payee:
         verb = view.effect.partition(" ")[0]
         return f"{verb} {view.amount} to {payee}, {view.target}"

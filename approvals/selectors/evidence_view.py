@@ -71,6 +71,8 @@ class Reading:
     problem: str
     """What the target says is in the way; then there is no "after" to speak of."""
     changes: tuple[Change, ...]
+    sentence: str
+    """The effect with names the system read; "" where the connector says none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,7 @@ def reading_shown(reading: TargetReading | None) -> Reading | None:
         unavailable=DAMAGED if is_damaged else reveal(reading.unavailable),
         problem=shown_value(problem),
         changes=tuple(sorted(changes, key=lambda change: not change.is_changed)),
+        sentence=reveal(reading.sentence),
     )
 
 

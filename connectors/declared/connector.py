@@ -16,6 +16,7 @@ import httpx
 from audit.lib.canonical import JsonObject, JsonValue, digest_of
 from connectors import http
 from connectors.base import (
+    LONGEST_SENTENCE,
     Action,
     ConnectorError,
     DispatchingConnector,
@@ -81,8 +82,17 @@ class _Declared:
                 target_version=digest_of(before),
                 guard=read.guard.of(found) if read.guard else "",
                 evidence=evidence,
+                sentence=self._sentence(found),
                 offered={fact.name: fact.value.of(found) for fact in self._operation.facts},
             )
+
+    def _sentence(self, found: Values) -> str:
+        """What people read first; a name that is missing is no reason to go without a preview."""
+        try:
+            named = self._operation.read.sentence
+            return named.sentence(found)[:LONGEST_SENTENCE] if named else ""
+        except NoValue:
+            return ""
 
     def _with_evidence(
         self, client: httpx.Client, target: Values

@@ -159,6 +159,8 @@ class Read:
     guard: Expression | None = None
     evidence: tuple[EvidenceRead, ...] = ()
     refusals: tuple[Refusal, ...] = ()
+    sentence: Template | None = None
+    """The effect as people say it, with names that were read where `effect` has ids."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,13 +181,16 @@ class _Wire:
 
     def read(self, reader: Reader) -> Read:
         computed = self.computed
-        keys = reader.fields(("path", "before"), ("guard", "shows", "evidence", "refusals"))
+        keys = reader.fields(
+            ("path", "before"), ("guard", "shows", "evidence", "refusals", "sentence")
+        )
         return Read(
             path=computed.path(keys, IN_PARAMS),
             before=computed.needed(keys, "before", Kind.OBJECT, IN_READ),
             guard=computed.read(keys, "guard", Kind.TEXT, IN_PREVIEW),
             evidence=keys.read("evidence", lambda item: item.each(self._evidence), ()),
             refusals=keys.read("refusals", lambda item: item.each(self._refusal), ()),
+            sentence=computed.text(keys, "sentence", IN_PREVIEW) if "sentence" in keys else None,
         )
 
     def _evidence(self, reader: Reader) -> EvidenceRead:

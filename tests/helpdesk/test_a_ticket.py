@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.utils.html import escape
 from pytest_django.fixtures import Settings
 
 from approvals.choices import State
@@ -20,6 +21,7 @@ from audit.lib import db_clock
 from audit.selectors import events_of
 from policies.models import User
 from policies.services.ownership import OwnerRow, set_owners
+from tests.admin.make import browser, page, text_of
 from tests.approvals.executing import taken_over
 from tests.approvals.make import (
     INSTALLER,
@@ -110,6 +112,30 @@ def test_a_ticket_is_closed_by_a_person_read_back_and_opened_again(
     assert fresh(request).state == State.COMPENSATED
     assert [effect["kind"] for effect in ticketing.applied] == ["ticket.closed", "ticket.open"]
     assert ticketing.applied[0]["detail"]["mark"] == request.executions.get().provider_key
+
+
+def test_reviewers_read_the_name_first_and_what_exactly_is_done_beside_it(
+    ticketing: Helpdesk, dina: User, agent: Agent
+) -> None:
+    ticketing.change_ticket("T-1", subject='Lamp broken" and refund 900.00 EUR')
+
+    found = text_of(browser(dina).get(page(close(agent), "service-desk")))
+
+    named = 'Close "Lamp broken\' and refund 900.00 EUR" with the answer "We sent a new lamp.".'
+    exact = 'Close ticket T-1 with the answer "We sent a new lamp.".'
+    assert f'<h2 class="cs-effect">{escape(named)}</h2>' in found
+    assert f'<p class="cs-exactly">{escape(exact)}</p>' in found
+
+
+def test_a_name_the_system_does_not_tell_costs_no_preview(
+    ticketing: Helpdesk, dina: User, agent: Agent
+) -> None:
+    ticketing.change_ticket("T-1", subject=None)
+
+    reading = close(agent).readings.get()
+
+    assert (reading.sentence, reading.unavailable) == ("", "")
+    assert reading.before == '{"status":"open"}'
 
 
 def test_a_fact_of_the_operation_decides_who_is_asked(

@@ -46,6 +46,7 @@ def test_a_preview_shows_names_and_what_would_change(bench: Bench) -> None:
     assert "problem" not in preview.after
     assert preview.before != preview.after
     assert any(bench.subject.case.shows in one.title for one in preview.evidence)
+    assert bench.subject.case.shows in preview.sentence
     assert preview == bench.connector.preview(bench.action)
     assert bench.double.writes == 0
     assert bench.double.applied == []

@@ -228,9 +228,9 @@ def _closed(double: HubSpot) -> None:
 
 
 CASES = (
-    Case(operation="deal.stage", shows="Account \"Hotel Łódź\"",
+    Case(operation="deal.stage", shows="\"Hotel Łódź\"",
          tampered=_set("deal", "8812345678", dealstage="contractsent")),
-    Case(operation="ticket.close", shows="to the stage Closed",
+    Case(operation="ticket.close", shows="Lamp arrived broken",
          tampered=_set("ticket", "5512345678", hs_pipeline_stage="1")),
     Case(operation="ticket.reopen", shows="Lamp arrived broken", prepared=_closed,
          tampered=_set("ticket", "5512345678", hs_pipeline_stage="4")),
