@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from approvals.choices import Origin
+from approvals.domain.names import names_in, payee_of, sentence_of
 from approvals.inspection import inspect_all
 from approvals.models import ActionRequest, EvidenceItem, TargetReading
 from approvals.proposal import SuppliedEvidence
@@ -87,6 +88,8 @@ def keep_items(items: Sequence[EvidenceItem]) -> list[EvidenceItem]:
 
 def new_reading(request: ActionRequest, preview: Preview, *, at: datetime) -> TargetReading:
     """What was read of the target, not stored yet."""
+    names = names_in(preview.evidence)
+    payee = payee_of(request, names)
     return TargetReading(
         request=request,
         version=request.version,
@@ -96,7 +99,8 @@ def new_reading(request: ActionRequest, preview: Preview, *, at: datetime) -> Ta
         connection=preview.connection,
         guard=preview.guard,
         unavailable=preview.unavailable,
-        sentence=preview.sentence,
+        sentence=sentence_of(request, preview, names=names, payee=payee),
+        payee=payee,
         read_at=preview.read_at or at,
     )
 

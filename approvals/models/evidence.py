@@ -62,6 +62,9 @@ class TargetReading(models.Model):
         db_default="",
         help_text="The effect, with names that were read.",
     )
+    payee = models.CharField(
+        max_length=200, blank=True, db_default="", help_text="Who gets it, by name."
+    )
     read_at = models.DateTimeField()
 
     class Meta:

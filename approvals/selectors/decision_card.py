@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -10,16 +9,12 @@ from uuid import UUID
 from approvals.choices import DONE, ENDED, State
 from approvals.inspection import reveal
 from approvals.models import ActionRequest
-from approvals.selectors.evidence_view import PolicyShown, RuleShown, Source
+from approvals.selectors.evidence_view import PolicyShown, RuleShown
 from approvals.selectors.facts_to_confirm import FactToConfirm, facts_of
 from approvals.selectors.request_view import RequestView
-from connectors.catalogue import Verb
 from policies.evaluate import ENGINE
 
 _PAST = 3
-_NAMES = ("name", "displayName", "bank_account_holder")
-_TITLED = ("Customer", "Vendor", "Account", "User")
-"""How connectors title what they read about somebody: "Vendor acct_5001"."""
 _GOOD = frozenset({State.VERIFIED, State.AUDITED, State.EXECUTED})
 
 
@@ -59,62 +54,15 @@ class DecisionCard:
 
 def card_of(view: RequestView) -> DecisionCard:
     """The card of a request; one query, for the outcomes."""
-    names = _names(view.from_system)
-    payee = _payee(view, names)
+    payee = view.reading.payee if view.reading else ""
     return DecisionCard(
-        sentence=_sentence(view, names, payee),
+        sentence=(view.reading.sentence if view.reading else "") or view.effect,
         payee=payee,
         button=_button(view, payee),
         reasons=_reasons(view.asked) if view.asked else (),
         flags=_flags(view),
         past=_past(view.request),
     )
-
-
-def _names(sources: Iterable[Source]) -> dict[str, str]:
-    """What the system calls somebody -> their name, as it read both."""
-    found: dict[str, str] = {}
-    for source in sources:
-        kind, _, reference = source.title.partition(" ")
-        lines = {line.key: line.value for line in source.lines}
-        name = next((lines[key] for key in _NAMES if lines.get(key)), "")
-        if kind in _TITLED and reference and name:
-            found[reference] = name
-            if lines.get("email"):
-                found[lines["email"]] = name
-    return found
-
-
-def _payee(view: RequestView, names: dict[str, str]) -> str:
-    request = view.request
-    known = names.get(request.counterparty, "")
-    if known or not request.counterparty:
-        return known
-    if request.counterparty.startswith("customer of "):
-        return next(iter(names.values()), "")
-    return reveal(request.counterparty) if request.verb != Verb.PAY else ""
-
-
-def _sentence(view: RequestView, names: dict[str, str], payee: str) -> str:
-    """One sentence from params and from what the system read; never from the agent's words."""
-    request = view.request
-    if view.reading and view.reading.sentence:
-        return view.reading.sentence
-    if request.verb == Verb.PAY and view.amount and payee:
-        verb = view.effect.partition(" ")[0]
-        return f"{verb} {view.amount} to {payee}, {view.target}"
-    # what follows the first quotation mark is what somebody wrote
-    said, mark, written = view.effect.partition('"')
-    for reference, name in names.items():
-        for before, after in (
-            (f"account {reference}", f"the account of {name}"),
-            (f"vendor {reference}", name),
-            (reference, name),
-        ):
-            if before in said:
-                said = said.replace(before, after, 1)
-                break
-    return f"{said}{mark}{written}"
 
 
 def _button(view: RequestView, payee: str) -> str:

@@ -72,7 +72,9 @@ class Reading:
     """What the target says is in the way; then there is no "after" to speak of."""
     changes: tuple[Change, ...]
     sentence: str
-    """The effect with names the system read; "" where the connector says none."""
+    """The effect with names the system read."""
+    payee: str
+    """Who gets the money or the right, by name; "" where nobody is named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,7 @@ def reading_shown(reading: TargetReading | None) -> Reading | None:
         problem=shown_value(problem),
         changes=tuple(sorted(changes, key=lambda change: not change.is_changed)),
         sentence=reveal(reading.sentence),
+        payee=reveal(reading.payee),
     )
 
 

@@ -28,6 +28,7 @@ from approvals.models import (
     PolicyDecision,
     RequestContent,
     Requirement,
+    TargetReading,
     ThreadEntry,
 )
 from approvals.selectors.authority import approval_of
@@ -160,6 +161,7 @@ class _Remarks:
     reasons: tuple[str, ...]
     asked_by_agent: bool
     needs_words: bool
+    sentence: str
     took_part: TookPart = field(default_factory=TookPart)
 
 
@@ -169,6 +171,7 @@ def _remarks_on(requests: Sequence[ActionRequest], viewer: User) -> dict[UUID, _
     asked = evaluated.exclude(purpose=PolicyDecision.Purpose.EXECUTION)
     last = ThreadEntry.objects.filter(request=OuterRef("pk")).order_by("-id")
     contents = RequestContent.objects.filter(request=OuterRef("pk")).order_by("-version")
+    readings = TargetReading.objects.filter(request=OuterRef("pk")).order_by("-id")
     of_viewer = Q(edited_by__person=viewer.person) | Q(supplied_by__person=viewer.person)
     supplied = Q(evidence__version=F("version"), evidence__origin=Origin.AGENT)
     rows = (
@@ -181,6 +184,7 @@ def _remarks_on(requests: Sequence[ActionRequest], viewer: User) -> dict[UUID, _
             speaker=Subquery(last.values("actor_kind")[:1]),
             editor=Subquery(contents.exclude(edited_by=None).values("edited_by__person")[:1]),
             supplier=Subquery(contents.exclude(supplied_by=None).values("supplied_by__person")[:1]),
+            sentence=Subquery(readings.filter(version=OuterRef("version")).values("sentence")[:1]),
             by_viewer=Exists(contents.filter(of_viewer)),
             supplied=FilteredRelation("evidence", condition=supplied),
         )
@@ -192,12 +196,13 @@ def _remarks_on(requests: Sequence[ActionRequest], viewer: User) -> dict[UUID, _
             "speaker",
             "editor",
             "supplier",
+            "sentence",
             "by_viewer",
             "supplied__flags",
         )
     )
     found: dict[UUID, _Remarks] = {}
-    for pk, facts, trace, reasoned, speaker, editor, supplier, by_viewer, flags in rows:
+    for pk, facts, trace, reasoned, speaker, editor, supplier, sentence, by_viewer, flags in rows:
         if pk not in found:
             by_policy = json.loads(facts).get("evidence.flags", ()) if facts else ()
             found[pk] = _Remarks(
@@ -205,6 +210,7 @@ def _remarks_on(requests: Sequence[ActionRequest], viewer: User) -> dict[UUID, _
                 _reasons_in(trace),
                 speaker == ActorKind.AGENT,
                 bool(reasoned) or bool(json.loads(trace).get("step_up") if trace else True),
+                sentence or "",
                 TookPart(editor or "", supplier or "", viewer.person if by_viewer else ""),
             )
         found[pk].flags.update(str(flag) for flag in flags or ())
@@ -227,7 +233,7 @@ def _row(
     amount = amount_of(request)
     return Row(
         request=request,
-        effect=reveal(request.effect),
+        effect=reveal(remarks.sentence or request.effect),
         amount=str(amount) if amount else "",
         progress=_progress(requirements, decisions),
         reasons=remarks.reasons,

@@ -70,6 +70,7 @@ def snapshot_of(request: ActionRequest) -> ReviewSnapshot:
             "after": reading.after if reading else "",
             "unavailable": reading.unavailable if reading else "",
             "sentence": reading.sentence if reading else "",
+            "payee": reading.payee if reading else "",
             "evidence": [item.sha256 for item in evidence_of(request)],
             "thread": [
                 {"by": entry.actor_name, "said": entry.body} for entry in thread_of(request)

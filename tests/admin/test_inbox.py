@@ -61,6 +61,14 @@ def test_members_see_what_their_team_has_to_decide(house: House) -> None:
     assert "min left" in text_of(response)
 
 
+def test_rows_name_who_gets_it(house: House) -> None:
+    make_pending(house, "150.00", "ch_1037")
+
+    found = text_of(browser(house.fred).get(inbox()))
+
+    assert "Refund 150.00 EUR to Quentin Leroy, charge ch_1037" in found
+
+
 @pytest.mark.parametrize("name", ["sam", "olga", "mona"])
 def test_another_teams_inbox_and_its_requests_are_closed(house: House, name: str) -> None:
     request = make_pending(house)

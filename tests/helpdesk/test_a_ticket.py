@@ -132,9 +132,10 @@ def test_a_name_the_system_does_not_tell_costs_no_preview(
 ) -> None:
     ticketing.change_ticket("T-1", subject=None)
 
-    reading = close(agent).readings.get()
+    request = close(agent)
 
-    assert (reading.sentence, reading.unavailable) == ("", "")
+    reading = request.readings.get()
+    assert (reading.sentence, reading.unavailable) == (request.effect, "")
     assert reading.before == '{"status":"open"}'
 
 
