@@ -2,20 +2,22 @@
 
 A breaker opens after several failures in a row, in whatever process. A good probe closes it; where
 nobody probes, the first call after a while is let through as one. A budget counts the calls of a
-minute in the database. Both answer "not sent, try later", which loses no action.
+minute in the database. A system that asks one call to wait (Retry-After) is asked by nobody else
+until then. All answer "not sent, try later", which loses no action.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from django.db import DatabaseError, connections, transaction
 from django.db.models import Case, F, Q, Value, When
 
 from audit.lib import db_clock
+from audit.lib.dates import format_moment
 from connectors.authentication.login import Login
 from connectors.base import Connector, ConnectorError, OutcomeUnknown
 from connectors.connections import Route, forget_connections, state_of
@@ -30,8 +32,14 @@ FAILURES = 5
 OPEN_FOR = timedelta(minutes=2)
 """How long it stays open where nobody probes; who watches the systems probes every minute."""
 
+LONGEST_REST = timedelta(minutes=15)
+"""A connection is left alone for at most so long on the word of one answer; the call that got it
+waits as long as it was asked to."""
+
 _CALLS = frozenset({"preview", "execute", "look_up", "verify"})
-_NO_FAILURE = frozenset({"http_425", "http_429", "circuit_open", "budget_spent", "no_credential"})
+_NO_FAILURE = frozenset(
+    {"http_425", "http_429", "circuit_open", "budget_spent", "no_credential", "at_rest"}
+)
 """Codes of what may go away by itself and says nothing against the system."""
 
 Runner = Callable[..., Any]
@@ -54,6 +62,8 @@ def why_not_now(route: Route) -> str:
             f"{route.name} is left alone for now: {state.failures} calls in a row failed. "
             "Nothing was sent; it is tried again later."
         )
+    if until := rest_of(state):
+        return _at_rest(route.name, until)
     if route.calls_per_minute is not None and _calls_now(state) >= route.calls_per_minute:
         return _spent(route)
     return ""
@@ -103,6 +113,8 @@ class _WatchedConnector:
         except (ConnectorError, OutcomeUnknown) as error:
             if _speaks_against(error):
                 count_failure(self.route.name)
+            if isinstance(error, ConnectorError) and error.retry_after:
+                let_rest(self.route.name, error.retry_after)
             if isinstance(error.__cause__, UnreadableAnswer):
                 keep_unexpected(self.route.name, getattr(args[0], "type", ""), name)
             raise
@@ -141,6 +153,8 @@ def _admit(route: Route) -> None:
     state = state_of(route.name)
     if state is not None and _is_open(state):
         raise ConnectorError(why_not_now(route), permanent=False, code="circuit_open")
+    if state is not None and (until := rest_of(state)):
+        raise ConnectorError(_at_rest(route.name, until), permanent=False, code="at_rest")
     if state is not None and state.circuit == CircuitState.OPEN:
         _half_open(route.name)
     if route.calls_per_minute is not None and not _take_call(route.name, route.calls_per_minute):
@@ -151,6 +165,35 @@ def _is_open(state: ConnectionState) -> bool:
     if state.circuit != CircuitState.OPEN:
         return False
     return state.opened_at is None or db_clock.now() < state.opened_at + OPEN_FOR
+
+
+def rest_of(state: ConnectionState) -> datetime | None:
+    """Until when it asked to be left alone; None when it may be called."""
+    until = state.busy_until
+    return until if until is not None and until > db_clock.now() else None
+
+
+def _at_rest(name: str, until: datetime) -> str:
+    return (
+        f"{name} asked to be left alone until {format_moment(until)}. "
+        "Nothing was sent; it is tried again after that."
+    )
+
+
+def let_rest(name: str, asked_for: timedelta) -> None:
+    """Nobody calls it before; an earlier end never replaces a later one.
+
+    Never raises for the database: what became of the call is worth more.
+    """
+    until = db_clock.now() + min(asked_for, LONGEST_REST)
+    try:
+        with transaction.atomic():
+            _make(name)
+            rows = ConnectionState.objects.filter(name=name)
+            rows.filter(Q(busy_until=None) | Q(busy_until__lt=until)).update(busy_until=until)
+    except DatabaseError:
+        logger.exception("asked pause not kept", extra={"connection": name})
+    forget_connections()
 
 
 def _half_open(name: str) -> None:

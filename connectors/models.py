@@ -103,6 +103,9 @@ class ConnectionState(models.Model):
     )
     minute = models.DateTimeField(null=True, blank=True, help_text="The minute counted last.")
     calls = models.PositiveIntegerField(default=0, help_text="Calls in that minute.")
+    busy_until = models.DateTimeField(
+        null=True, blank=True, help_text="The system asked to be left alone until then."
+    )
 
     def __str__(self) -> str:
         return self.name

@@ -344,6 +344,7 @@ class ConnectionAdmin(SignsInAdmin):
             "does not answer": "danger",
             "no credential": "danger",
             "paused": "danger",
+            "asked to wait": "warning",
             "not tried yet": "",
             "removed": "",
         },

@@ -12,6 +12,7 @@ from approvals.choices import PauseScope
 from approvals.models import Pause
 from audit.lib import db_clock
 from audit.lib.one_look import once_a_page
+from connectors.circuit import rest_of
 from connectors.connections import Route, forget_connections, route_of, routes_in_force
 from connectors.models import CircuitState, ConnectionState, ConnectionToken
 from connectors.registry import action_types
@@ -41,6 +42,8 @@ class ConnectionView:
     """Its credential can be read, and whoever signed in for it still is."""
     signed_in_by: str = ""
     signed_in_at: datetime | None = None
+    busy_until: datetime | None = None
+    """The system asked to be left alone until then, and is."""
 
     @property
     def address(self) -> str:
@@ -55,6 +58,8 @@ class ConnectionView:
             return "no credential"
         if self.problem:
             return "does not answer"
+        if self.busy_until:
+            return "asked to wait"
         return "answers" if self.probed_at else "not tried yet"
 
 
@@ -119,6 +124,7 @@ def _view(
         can_be_used=not route.problem,
         signed_in_by=token.signed_in_by,
         signed_in_at=token.signed_in_at,
+        busy_until=rest_of(state),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from approvals.models import Pause
 from approvals.services import watching
 from audit.actors import Actor
 from audit.models import AuditEvent
-from connectors.circuit import FAILURES, count_failure
+from connectors.circuit import FAILURES, count_failure, let_rest
 from connectors.models import Connection
 from connectors.sandbox.server import Sandbox
 from policies.admin.changes import change_url
@@ -154,6 +155,15 @@ def test_a_probe_says_what_came_of_it_with_its_date(cast: Cast, sandbox: Sandbox
     assert "payments-eu answers." in answers
     assert "It does not answer (ConnectError)." in silent
     assert "does not answer" in said(ada.get(reverse(LIST)))
+
+
+def test_what_asked_to_be_left_alone_is_said_with_its_end(cast: Cast) -> None:
+    row = connect(terms(cast, credential_source="file", credential_name="eu"))
+    let_rest(row.name, timedelta(minutes=5))
+    ada = visit(cast.ada)
+
+    assert "asked to wait" in said(ada.get(reverse(LIST)))
+    assert "asked to be left alone" in said(ada.get(page_of(row)))
 
 
 def test_pausing_and_removing_are_actions_of_its_page(cast: Cast) -> None:

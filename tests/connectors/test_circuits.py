@@ -14,8 +14,10 @@ from audit.lib import db_clock
 from connectors.base import Action, Connector, ConnectorError, OutcomeUnknown
 from connectors.circuit import (
     FAILURES,
+    LONGEST_REST,
     OPEN_FOR,
     GaveUpWaiting,
+    let_rest,
     run_apart,
     watched,
     why_not_now,
@@ -266,6 +268,49 @@ def test_a_call_made_in_another_thread_is_counted_by_who_waits_for_it() -> None:
 
     assert len(ran) == 1
     assert ConnectionState.objects.get().failures == 1
+
+
+# --- Asked to wait -------------------------------------------------------------------------------
+
+
+def asked_to_wait(seconds: float) -> ConnectorError:
+    wait = timedelta(seconds=seconds)
+    return ConnectorError("busy", permanent=False, code="http_429", retry_after=wait)
+
+
+def resting() -> timedelta:
+    """How long the connection is left alone, from now."""
+    until = ConnectionState.objects.get(name="payments-eu").busy_until
+    assert until is not None
+    return until - db_clock.now()
+
+
+@pytest.mark.django_db
+def test_a_system_that_asked_one_call_to_wait_is_called_by_nobody_before() -> None:
+    target = _Target()
+    target.trouble = asked_to_wait(90)
+    other = calling(target)
+
+    assert tried(calling(target)) == ["http_429"]
+    target.trouble = None
+
+    assert tried(other, 2) == ["at_rest", "at_rest"]
+    assert target.calls == 1
+    own = Route("payments-eu", "payments", {"base_url": "http://127.0.0.1:9"}, {})
+    assert why_not_now(own).startswith("payments-eu asked to be left alone until ")
+    ConnectionState.objects.update(busy_until=db_clock.now())
+    forget_connections()
+    assert tried(other) == ["answered"]
+
+
+@pytest.mark.django_db
+def test_a_shorter_wait_ends_no_longer_one_and_none_is_endless() -> None:
+    let_rest("payments-eu", timedelta(days=30))
+    assert resting() <= LONGEST_REST
+
+    let_rest("payments-eu", timedelta(seconds=1))
+
+    assert resting() > LONGEST_REST - timedelta(minutes=1)
 
 
 # --- Budgets -------------------------------------------------------------------------------------
