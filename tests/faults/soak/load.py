@@ -40,6 +40,7 @@ from tests.approvals.make import (
     make_proof,
     make_proposal,
     said,
+    ticked,
 )
 from tests.faults.soak.actions import Planned
 from tests.faults.soak.policy import POLICY
@@ -200,7 +201,7 @@ class Load:
             approve(
                 request_id,
                 decider=person,
-                reviewed=read_token(token),
+                reviewed=read_token(token, ticked(request)),
                 reason_code="as_proposed",
                 comment="Fine.",
                 proof=make_proof(person),
