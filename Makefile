@@ -71,9 +71,10 @@ $(UV):
 # pip knows a company's mirror, credentials and certificate authority from its own settings; the
 # lock's hashes make sure that what the mirror serves is what was locked.
 PIP := var/tools/bin/python -m pip --disable-pip-version-check
-# What runs only in CI, or for whoever says PEERS=1: real systems and clients that are Python programs.
+# What runs only in CI, or for whoever says PEERS=1: real systems, clients and
+# frameworks that are Python programs.
 PEERS ?= $(filter 1 true,$(CI))
-GROUPS := $(if $(PEERS),--group peers --group mcp)
+GROUPS := $(if $(PEERS),--group peers --group mcp --group agents)
 define INSTALL_BY_PIP
 $(UV) export --frozen --offline --quiet --no-emit-project $(GROUPS) -o var/locked.txt && \
 	$(UV) venv --clear --offline --quiet --python "$(PYTHON)" .venv && \

@@ -114,6 +114,7 @@ def _description() -> str:
     return _TEXT.format(
         base=settings.BASE_URL,
         body=json.dumps(example_of(_first()), indent=2),
+        gate=_GATE,
         states=states,
         codes=codes,
         rate=rates["agent"],
@@ -133,6 +134,23 @@ def _first() -> ActionType:
     known = [kind for kind in action_types() if kind.example]
     return next((kind for kind in known if kind.key == "refund.issue"), known[0])
 
+
+_GATE = """\
+cs = Countersign()
+
+
+def settled(a):
+    with suppress(Unsettled):
+        return cs.settle(a, within=PATIENCE).message
+    while (a := cs.get(a.id)).outcome == "open":
+        interrupt(a.message)  # the process may end here; people take days
+    return f"{a.message} {a.question or ''} Request {a.id}."
+
+
+# in the tool, instead of the call that acted
+key = idempotency_key("langgraph", config["configurable"]["thread_id"], call)
+return settled(cs.propose("refund.issue", params, intent=why, key=key))
+"""
 
 _TEXT = """\
 Propose bounded actions; people with the authority decide; Countersign carries out exactly what
@@ -158,6 +176,18 @@ curl -sS {base}/api/v1/actions/ \\
 5. A reviewer may have changed what you proposed: `params` and `effect` say what counts.
 
 The same over MCP is at `{base}/mcp/`.
+
+## An agent with a framework
+
+`GET /api/v1/client/` is a Python client in one file, on httpx. What waits for people is suspended,
+kept by the framework, and found again by its key, even if the process was killed in between.
+In LangGraph these nine lines gate an agent:
+
+```python
+{gate}```
+
+The repository has that agent whole in `tests/agents/examples`, and one each over plain HTTP, with
+the official MCP client, the OpenAI Agents SDK, Pydantic AI and Microsoft Agent Framework.
 
 ## States
 

@@ -54,13 +54,15 @@ def free_block(size: int = 6) -> int:
 class Program:
     """One program with its children, in a process group nobody else is in."""
 
-    def __init__(self, command: Sequence[str], *, env: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], *, env: Mapping[str, str], log: Path, inherit: bool = True
+    ) -> None:
         self._log = log
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 list(command),
                 cwd=ROOT,
-                env={**os.environ, **env},
+                env={**(os.environ if inherit else {}), **env},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
