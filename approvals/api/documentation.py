@@ -175,7 +175,8 @@ curl -sS {base}/api/v1/actions/ \\
    tells whatever changed, for all of them.
 5. A reviewer may have changed what you proposed: `params` and `effect` say what counts.
 
-The same over MCP is at `{base}/mcp/`.
+The same over MCP is at `{base}/mcp/`. What Countersign promises, with its proofs and its limits,
+is at [{base}/api/v1/claims/]({base}/api/v1/claims/).
 
 ## An agent with a framework
 

@@ -10,6 +10,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from approvals.api import change_views, complaint_views, index_view, plan_views, views
+from approvals.api.claims import show_claims
 from approvals.api.client_file import ClientFileView
 
 
@@ -47,6 +48,7 @@ urlpatterns = [
         name="withdraw-plan",
     ),
     path("action-types/", views.ActionTypesView.as_view(), name="action-types"),
+    path("claims/", show_claims, name="claims"),
     path("client/", ClientFileView.as_view(), name="client"),
     path("schema/", SpectacularAPIView.as_view(api_version="1"), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="api:schema"), name="docs"),
