@@ -11,6 +11,7 @@ from approvals.choices import REASONS, DecisionVerdict
 
 _LONGEST = 4_000
 _LONGEST_KEY = 120
+_MOST_DIGITS = 6
 PASSWORD = "password"  # noqa: S105 - the name of a field
 
 
@@ -42,7 +43,7 @@ class ActionForm(forms.Form):
 
     def said(self) -> dict[str, Any]:
         """The values for the service."""
-        unsaid = ("seal", "confirmed", PASSWORD)
+        unsaid = ("seal", "confirmed", "visible_seconds", "evidence_opened", PASSWORD)
         return {name: value for name, value in self.cleaned_data.items() if name not in unsaid}
 
     def ask_password(self) -> None:
@@ -62,10 +63,35 @@ class ActionForm(forms.Form):
         )
 
 
+class SecondsField(forms.Field):
+    """A whole number the browser counted; anything else is no measurement, and stops nobody."""
+
+    widget = forms.HiddenInput
+
+    def clean(self, value: Any) -> int | None:
+        counted = str(value or "")
+        is_number = counted.isascii() and counted.isdecimal() and len(counted) <= _MOST_DIGITS
+        return int(counted) if is_number else None
+
+
+class DigestsField(forms.Field):
+    """Digests with commas between them; which of them mean anything, the service knows."""
+
+    widget = forms.HiddenInput
+
+    def clean(self, value: Any) -> tuple[str, ...]:
+        return tuple(str(value or "").split(","))
+
+
 class SnapshotForm(ActionForm):
-    """Carries the token that says which page was open: content, person, single use."""
+    """Carries the token that says which page was open: content, person, single use.
+
+    Beside it what visible.js noted of how the page was read.
+    """
 
     seal = forms.CharField(max_length=8_000, required=False, widget=forms.HiddenInput)
+    visible_seconds = SecondsField(required=False)
+    evidence_opened = DigestsField(required=False)
 
 
 class TickedField(forms.MultipleChoiceField):

@@ -234,7 +234,13 @@ def _reassign(request: ActionRequest, person: User, form: ActionForm) -> Outcome
 
 
 def _seen(form: ActionForm) -> ReviewedSnapshot:
-    return read_token(form.cleaned_data["seal"], form.cleaned_data.get("confirmed", ()))
+    sent = form.cleaned_data
+    return read_token(
+        sent["seal"],
+        sent.get("confirmed", ()),
+        visible_seconds=sent["visible_seconds"],
+        evidence_opened=sent["evidence_opened"],
+    )
 
 
 APPROVE = ReviewAction("approve", ApproveForm, _approve, StepUp.BY_TIER)

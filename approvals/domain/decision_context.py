@@ -249,6 +249,8 @@ def record_decision(
     authority, shown = context.authority, context.shown
     content = ShownContent(digest=shown.digest, body=shown.body, created_at=at)
     context.moves.together(Insert([content], unless_there=True))  # others saw the same
+    visible_seconds = reviewed.visible_until(at)
+    opened = sorted(reviewed.evidence_opened & shown.evidence)
     decision = Decision(
         request=request,
         version=request.version,
@@ -263,6 +265,8 @@ def record_decision(
         comment=comment,
         edits=edits,
         confirmed=canonical(sorted(reviewed.confirmed)) if reviewed.confirmed else "",
+        visible_seconds=visible_seconds,
+        evidence_opened=canonical(opened) if opened else "",
         authentication=proof,
         limit_minor=authority.limit_minor,
         amount_minor=request.amount_minor,
@@ -290,6 +294,8 @@ def record_decision(
         "shown": shown.digest,
         "reason_code": reason_code,
         "confirmed": sorted(reviewed.confirmed),
+        "visible_seconds": visible_seconds,
+        "evidence_opened": opened,
         "opened_at": reviewed.opened_at.isoformat(),
     }
     entry = Entry(AuditCode.DECISION_RECORDED, Actor.human(decider), request.state, data)

@@ -250,6 +250,18 @@ class Decision(models.Model):
         db_default="",
         help_text="Canonical JSON: names of the rules whose facts they ticked as looked at.",
     )
+    visible_seconds = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="How long the page was visible on their screen, says their browser; "
+        "never longer than it was open. Empty: not measured.",
+    )
+    evidence_opened = models.TextField(
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Canonical JSON: digests of the evidence they had on the screen.",
+    )
     on_behalf_of = models.CharField(
         max_length=64, blank=True, help_text="The person who lent the authority; empty: own."
     )

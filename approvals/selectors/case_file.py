@@ -14,6 +14,7 @@ from functools import cached_property
 from approvals.choices import FINAL_VERDICTS, DecisionVerdict, State
 from approvals.inspection import reveal
 from approvals.models import ActionRequest, Decision
+from approvals.selectors.evidence_view import stored_names
 from approvals.selectors.request_view import RequestView
 from approvals.selectors.viewer_permissions import name_of
 from audit.actors import ActorKind
@@ -71,6 +72,8 @@ class Step:
     words: str = ""
     is_agents: bool = False
     """Whether the words are the agent's: a claim, not a fact."""
+    note: str = ""
+    """What else is kept of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +158,27 @@ class CaseFile:
             did = _VERDICTS.get(decision.verdict, decision.verdict)
             reason = decision.get_reason_code_display() if decision.reason_code else ""
             said = f"{who} {did} for {decision.group}" + (f": {reason}." if reason else ".")
-            return Step(event.at, said, reveal(decision.comment))
+            return Step(event.at, said, reveal(decision.comment), note=self._how_read(decision))
         if event.code == _C.REQUESTED and event.actor_kind == ActorKind.AGENT:
             said = f"{who} proposed it: {self._view.effect}"
             return Step(event.at, said, self._view.proposal.intent, is_agents=True)
         return Step(event.at, reveal(describe(event, actor=who)) + ".")
+
+    def _how_read(self, decision: Decision) -> str:
+        """How the decider read the page, as their browser counted it; empty: nothing is known."""
+        titles = {one.sha256: one.title for one in self._view.sources}
+        # a version that was replaced had evidence of its own
+        opened = [
+            titles.get(one, "an earlier reading") for one in stored_names(decision.evidence_opened)
+        ]
+        said = []
+        if decision.visible_seconds is not None:
+            said.append(f"The page they decided on was visible for {decision.visible_seconds} s.")
+            on_screen = ", ".join(dict.fromkeys(opened)) or "none"
+            said.append(f"Evidence they had on the screen: {on_screen}.")
+        if ticked := stored_names(decision.confirmed):
+            said.append(f"Facts they ticked, by rule: {reveal(', '.join(ticked))}.")
+        return " ".join(said)
 
 
 def _folded(

@@ -193,6 +193,12 @@ def stored_json(text: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def stored_names(text: str) -> tuple[str, ...]:
+    """The stored list of names, or an empty one."""
+    value = _loaded(text)
+    return tuple(map(str, value)) if isinstance(value, list) else ()
+
+
 def is_damaged_json(text: str) -> bool:
     """Whether what is stored is no object any more; nothing at all was never one."""
     return bool(text) and not isinstance(_loaded(text), dict)

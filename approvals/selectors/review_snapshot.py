@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -33,6 +34,11 @@ class ReviewSnapshot:
     body: str
     digest: str
 
+    @property
+    def evidence(self) -> frozenset[str]:
+        """Digests of the evidence on the page."""
+        return frozenset(json.loads(self.body)["evidence"])
+
 
 @dataclass(frozen=True, slots=True)
 class ReviewedSnapshot:
@@ -46,6 +52,16 @@ class ReviewedSnapshot:
     opened_at: datetime
     confirmed: frozenset[str] = frozenset()
     """Keys of the facts they ticked as looked at (`facts_to_confirm`)."""
+    visible_seconds: int | None = None
+    """How long the page was visible, says the browser; None where nobody measured."""
+    evidence_opened: frozenset[str] = frozenset()
+    """Digests of the evidence that was on the screen, says the browser."""
+
+    def visible_until(self, at: datetime) -> int | None:
+        """The visible seconds, never more than there were since the page was handed out."""
+        if self.visible_seconds is None:
+            return None
+        return max(0, min(self.visible_seconds, int((at - self.opened_at).total_seconds())))
 
 
 def snapshot_of(request: ActionRequest) -> ReviewSnapshot:
@@ -97,8 +113,14 @@ def sign_token(
     )
 
 
-def read_token(token: str, confirmed: Collection[str] = ()) -> ReviewedSnapshot:
-    """Read a form's token back, with what was ticked beside it.
+def read_token(
+    token: str,
+    confirmed: Collection[str] = (),
+    *,
+    visible_seconds: int | None = None,
+    evidence_opened: Collection[str] = (),
+) -> ReviewedSnapshot:
+    """Read a form's token back, with what was ticked and what the browser noted beside it.
 
     Raises StalePage when it is forged, foreign or too old.
     """
@@ -112,6 +134,8 @@ def read_token(token: str, confirmed: Collection[str] = ()) -> ReviewedSnapshot:
             nonce=value["nonce"],
             opened_at=datetime.fromtimestamp(value["opened"], tz=UTC),
             confirmed=frozenset(confirmed),
+            visible_seconds=visible_seconds,
+            evidence_opened=frozenset(evidence_opened),
         )
     except (signing.BadSignature, KeyError, ValueError, TypeError):
         raise StalePage("This page is too old to decide on. Reload it and look again.") from None
