@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
 
+from approvals.admin.pauses import stop_offered
 from approvals.selectors.break_glass import overdue_reviews, unreviewed
 from approvals.selectors.dashboard import (
     Hour,
@@ -102,6 +103,7 @@ def landing_context(request: HttpRequest) -> dict[str, Any]:
         "posture": _posture(user, roles, at),
         "problems": problems() if user.is_active and watches_operations(roles) else [],
         "paused": current_pauses() if user.is_active and watches_operations(roles) else [],
+        "stop": stop_offered(request),
         "has_place": bool(shown) or bool(roles),
     }
 

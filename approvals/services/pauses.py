@@ -20,6 +20,7 @@ from approvals.exceptions import (
     ReasonRequired,
 )
 from approvals.models import Pause
+from approvals.selectors.pause_impact import payment_scopes
 from approvals.selectors.restores import waiting_for_look_up
 from audit.actors import Actor
 from audit.events import AuditCode
@@ -57,6 +58,24 @@ def pause(scope: PauseScope, key: str = "", *, actor: Actor, reason: str) -> Pau
     except IntegrityError:  # the database keeps one pause of a kind in force
         raise ApprovalError(f"Paused already: {made}.", code="already_paused") from None
     record(AuditCode.PAUSED, actor=actor, subject=made, data=_data(made, made.reason), at=at)
+    return made
+
+
+@transaction.atomic
+def stop_payments(*, actor: Actor, reason: str) -> list[Pause]:
+    """Pause every system that moves money, those that are paused already aside.
+
+    Raises as `pause` does, and ApprovalError (already_paused) where nothing is left to stop.
+    """
+    _demand(may_stop(actor))
+    scopes = payment_scopes()
+    standing = Pause.objects.filter(scope=PauseScope.CONNECTOR, lifted_at=None)
+    stopped = set(standing.values_list("key", flat=True))
+    made = [
+        pause(scope, key, actor=actor, reason=reason) for scope, key in scopes if key not in stopped
+    ]
+    if not made:
+        raise ApprovalError("Payments are stopped already.", code="already_paused")
     return made
 
 

@@ -67,6 +67,54 @@ def test_an_action_type_and_a_connector_are_chosen_from_what_there_is(house: Hou
     }
     assert "Paused already: connector payments." in text_of(again)
     assert "Select a valid choice" in text_of(unknown)
+    assert "Choose what to stop" in text_of(mona.get(reverse(ADD), {"what": "connector:fax"}))
+
+
+def test_nothing_is_chosen_beforehand_and_what_stops_is_said_first(house: House) -> None:
+    mona = browser(house.mona)
+    make_request(house.agent, refund("ch_1033", "250.00"))
+    make_request(house.agent, refund("ch_1034", "300.00"))
+    make_request(house.agent, refund("ch_1035", "150.00"))  # policy allows it
+
+    choices = text_of(mona.get(reverse(ADD)))
+    chosen = text_of(mona.get(reverse(ADD), {"what": "action_type:refund.issue"}))
+
+    assert "<textarea" not in choices
+    assert 'href="?what=payments">Stop payments</a>' in choices
+    assert "Stop “Refund a charge” now</button>" in chosen
+    assert "<dt>Approved, not begun</dt><dd><strong>1</strong>" in chosen
+    assert "<dt>Waiting for people</dt><dd><strong>2</strong>" in chosen
+    assert "Refund a charge</th><td>1</td><td>2</td><td>0</td>" in chosen
+    assert "Undos that people ask for still go through." in chosen
+    assert not Pause.objects.exists()
+
+
+def test_a_stop_of_payments_is_one_click_and_a_reason(house: House) -> None:
+    mona = browser(house.mona)
+    request = make_request(house.agent, refund("ch_1034", "300.00"))
+    landing = text_of(mona.get(reverse("admin:index")))
+    assert f'href="{reverse(ADD)}?what=payments"' in landing
+    asked = text_of(mona.get(reverse(ADD), {"what": "payments"}))
+    assert "Nothing is open of what it covers too: Change a vendor" in asked
+    assert "Set stage" not in asked
+
+    unsaid = mona.post(reverse(ADD), {"what": "payments", "reason": " "})
+    answer = mona.post(reverse(ADD), {"what": "payments", "reason": "fraud"}, follow=True)
+
+    assert "Write why it is stopped." in text_of(unsaid)
+    text = text_of(answer)
+    assert "Payments are stopped. None of this is approved or carried out" in text
+    assert "Stopped while this lasts" in text
+    assert [str(one) for one in Pause.objects.all()] == ["connector payments"]
+    assert "Stop payments now" not in text_of(mona.get(reverse("admin:index")))
+    again = mona.post(reverse(ADD), {"what": "payments", "reason": "fraud"})
+    assert "Payments are stopped already." in text_of(again)
+    assert "Nobody approves or edits this" in text_of(browser(house.fred).get(page(request)))
+
+
+def test_nobody_is_offered_a_stop_who_may_not_stop(house: House) -> None:
+    assert "Stop payments now" not in text_of(browser(house.fred).get(reverse("admin:index")))
+    assert browser(house.fred).get(reverse(ADD), {"what": "payments"}).status_code == 403
 
 
 def test_auditors_read_and_nobody_else_comes_in_or_stops_anything(house: House) -> None:

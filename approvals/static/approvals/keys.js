@@ -68,7 +68,8 @@
     const wrong = document.querySelector(
       ".has-error :is(select, textarea, input:not([type=hidden])), [aria-invalid=true]",
     );
-    if (wrong) wrong.focus();
+    const first = wrong || document.querySelector(".cs textarea[autofocus]");
+    if (first) first.focus();
   }
 
   document.addEventListener("DOMContentLoaded", () => {
