@@ -167,6 +167,12 @@ class EmptyForm(ActionForm):
     """Nothing to fill in: the click is the answer."""
 
 
+class StopForm(ActionForm):
+    reason = _text(
+        "Why does it have to stop?", rows=2, hint="Everybody who approved it reads this."
+    )
+
+
 class SignOffForm(ActionForm):
     note = _text("Note", rows=2, hint="What you checked before closing the record.")
 

@@ -29,9 +29,11 @@ from approvals.admin.forms import (
     ResolveForm,
     SignOffForm,
     SnapshotForm,
+    StopForm,
     SupplyForm,
     UndoForm,
 )
+from approvals.choices import State
 from approvals.models import ActionRequest
 from approvals.proposal import SuppliedEvidence
 from approvals.selectors.outlook import of_approved
@@ -40,7 +42,7 @@ from approvals.selectors.requests import action_of, is_asked, usable_grant_of
 from approvals.selectors.review_snapshot import ReviewedSnapshot, read_token
 from approvals.services import claims
 from approvals.services.break_glass import break_glass
-from approvals.services.close import resolve, sign_off, start
+from approvals.services.close import resolve, sign_off, start, stop
 from approvals.services.decide import approve, escalate, reject, request_changes
 from approvals.services.edit import approve_with_edits
 from approvals.services.evidence import read_again, supply_evidence
@@ -161,6 +163,17 @@ def _start(request: ActionRequest, person: User, form: ActionForm) -> Outcome:
     return Outcome("Started. Stay with it until it is verified.", goes_on=False)
 
 
+def _stop(request: ActionRequest, person: User, form: ActionForm) -> Outcome:
+    stopped = stop(request.pk, person=person, **form.said())
+    if stopped.state == State.WITHDRAWN:
+        return Outcome("Stopped before it began: nothing was done.", goes_on=False)
+    return Outcome(
+        "Stopped: nothing more is sent. What was out already cannot be called back; find out "
+        "whether it happened.",
+        goes_on=False,
+    )
+
+
 def _recall(request: ActionRequest, person: User, form: ActionForm) -> Outcome:
     recall(request.pk, person=person)
     return Outcome("Recalled: nothing happens, and people decide anew.", goes_on=False)
@@ -250,6 +263,7 @@ ASK = ReviewAction("ask", AskForm, _ask)
 ESCALATE = ReviewAction("escalate", EscalateForm, _escalate)
 BREAK_GLASS = ReviewAction("break_glass", BreakGlassForm, _break_glass, StepUp.ALWAYS)
 START = ReviewAction("start", EmptyForm, _start, StepUp.BY_TIER)
+STOP = ReviewAction("stop", StopForm, _stop)
 RECALL = ReviewAction("recall", EmptyForm, _recall, keeps_form=False)
 SIGN_OFF = ReviewAction("sign_off", SignOffForm, _sign_off, StepUp.BY_TIER)
 RESOLVE = ReviewAction("resolve", ResolveForm, _resolve)
@@ -268,6 +282,7 @@ REVIEW_ACTIONS = (
     BREAK_GLASS,
     *EVIDENCE,
     START,
+    STOP,
     RECALL,
     SIGN_OFF,
     RESOLVE,

@@ -22,6 +22,7 @@ from approvals.admin.review_actions import (
     RESOLVE,
     SIGN_OFF,
     START,
+    STOP,
     SUPPLY,
     UNDO,
     ReviewAction,
@@ -196,6 +197,8 @@ def _offered(
         yield READ_AGAIN
     if permissions.may_start and outlook is not None and outlook.begins_now:
         yield START
+    if permissions.may_stop:
+        yield STOP
     if permissions.may_sign_off:
         yield SIGN_OFF
     if permissions.may_resolve:

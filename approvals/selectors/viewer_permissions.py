@@ -7,7 +7,14 @@ from datetime import datetime
 
 from approvals.choices import FINAL_VERDICTS, INCIDENTS, UNDOABLE, State
 from approvals.exceptions import NotAuthorised
-from approvals.models import ActionRequest, Compensation, Decision, PolicyDecision, Requirement
+from approvals.models import (
+    ActionRequest,
+    Compensation,
+    Decision,
+    Grant,
+    PolicyDecision,
+    Requirement,
+)
 from approvals.selectors.authority import (
     approvals_of,
     authorise,
@@ -19,7 +26,12 @@ from approvals.selectors.authority import (
 )
 from approvals.selectors.case import approved_today_by_person, case_of
 from approvals.selectors.evidence_gaps import Gap, evidence_gaps
-from approvals.selectors.requests import is_asked, requirements_of, usable_grant_of
+from approvals.selectors.requests import (
+    is_asked,
+    latest_execution_of,
+    requirements_of,
+    usable_grant_of,
+)
 from audit.lib.money import Money
 from connectors.catalogue import ActionType
 from policies.authority import Authority, deciders_with_authority
@@ -50,6 +62,8 @@ class ViewerPermissions:
     still_needed: tuple[str, ...] = ()
     own_decision: Decision | None = None
     may_start: bool = False
+    may_stop: bool = False
+    """What people start and watch goes no further."""
     may_sign_off: bool = False
     may_resolve: bool = False
     may_undo: bool = False
@@ -153,18 +167,27 @@ def name_of_person(person: str) -> str:
 def _afterwards(request: ActionRequest, viewer: User, kind: ActionType | None) -> ViewerPermissions:
     grant = usable_grant_of(request) if request.state == State.APPROVED else None
     starts = grant is not None and grant.needs_start and grant.started_by_id is None
+    stops = _is_supervised(request, grant)
     signs = request.state == State.VERIFIED and is_asked(request, "sign_off")
     resolves = request.state in INCIDENTS
     undoes = request.state in UNDOABLE and kind is not None and bool(kind.undo_type)
     if undoes:
         undoes = not Compensation.objects.filter(original=request, is_active=True).exists()
-    if not (starts or signs or resolves or undoes):
+    if not (starts or stops or signs or resolves or undoes):
         return ViewerPermissions()
     if not may_conclude(viewer, request):
         return ViewerPermissions(refusal="Only people who may decide on this may go on with it.")
     return ViewerPermissions(
-        may_start=starts, may_sign_off=signs, may_resolve=resolves, may_undo=undoes
+        may_start=starts, may_stop=stops, may_sign_off=signs, may_resolve=resolves, may_undo=undoes
     )
+
+
+def _is_supervised(request: ActionRequest, grant: Grant | None) -> bool:
+    """Whether it waits for a person to start it, or runs while one watches."""
+    if request.state == State.EXECUTING:
+        execution = latest_execution_of(request)
+        return execution is not None and execution.grant.needs_start
+    return grant is not None and grant.needs_start
 
 
 def _still_needed(

@@ -8,14 +8,18 @@ from django.test import Client
 from approvals.domain.transitions import EXECUTOR, move
 from approvals.models import ActionRequest, Execution
 from approvals.selectors.requests import usable_grant_of
+from approvals.services.close import start
 from approvals.services.decide import approve, reject
 from approvals.services.execute import execute
 from audit.events import AuditCode
 from audit.lib import db_clock
+from policies.models import User
 from tests.admin.make import House, action_url, browser, inbox, page, state_of, text_of
 from tests.admin.review import NOTHING_WRONG
+from tests.approvals.executing import claimed
 from tests.approvals.make import (
     PASSWORD,
+    ROBOT,
     look_at,
     make_person,
     make_proof,
@@ -23,6 +27,7 @@ from tests.approvals.make import (
     refund,
     supply,
 )
+from tests.approvals.make import approve as agree
 from tests.database import triggers_off
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("sandbox")]
@@ -77,6 +82,54 @@ def test_a_supervised_action_is_started_and_signed_off_by_people(house: House) -
     signed = client.post(action_url(request, "sign_off", "operations"), {"note": "Watched it."})
     assert signed.status_code == 302
     assert state_of(request) == "audited"
+
+
+def make_supervised(house: House) -> ActionRequest:
+    """A robot's task that was approved and waits for whoever starts it."""
+    oli = make_person("oli", "operations")
+    request = make_request(house.agent, ROBOT, action_type="robot.run")
+    supply(request, make_person("hazel", "operations"))
+    agree(request, oli, house.mona)
+    return request
+
+
+def test_what_is_supervised_is_stopped_on_its_page_before_it_begins(house: House) -> None:
+    request = make_supervised(house)
+    client = browser(make_person("odo", "operations"))
+    assert "Stop it now</button>" in text_of(client.get(page(request, "operations")))
+    stop = action_url(request, "stop", "operations")
+
+    unsaid = client.post(stop, {"reason": " "})
+    answer = client.post(stop, {"reason": "Somebody is in zone B."}, follow=True)
+
+    assert "Write why it has to stop" in text_of(unsaid)
+    assert "Stopped before it began: nothing was done." in text_of(answer)
+    assert state_of(request) == "withdrawn"
+
+
+def test_what_runs_is_stopped_by_whoever_may_and_by_nobody_else(house: House) -> None:
+    request = make_supervised(house)
+    oli = User.objects.get(username="oli")
+    start(request.pk, operator=oli, proof=make_proof(oli))
+    claimed(request)
+    client = browser(make_person("odo", "operations"))
+    stop = action_url(request, "stop", "operations")
+    assert "Stop it now</button>" in text_of(client.get(page(request, "operations")))
+
+    assert browser(house.fred).post(stop, {"reason": "x"}).status_code == 404
+    assert state_of(request) == "executing"
+    answer = client.post(stop, {"reason": "Somebody is in zone B."}, follow=True)
+
+    assert "Stopped: nothing more is sent." in text_of(answer)
+    assert state_of(request) == "outcome_unknown"
+    assert "Stop it now</button>" not in text_of(answer)
+
+
+def test_what_nobody_watches_is_not_offered_a_stop(house: House) -> None:
+    request = make_request(house.agent, refund("ch_1037", "150.00"))
+    agree(request, house.fred)
+
+    assert "Stop it now" not in text_of(browser(house.fred).get(page(request)))
 
 
 def test_an_incident_is_resolved_in_words(house: House) -> None:

@@ -35,6 +35,10 @@
       box.dataset.tone = standing.tone;
       box.dataset.state = standing.state;
       showSteps(steps, standing.steps);
+      // what can be done only while it is on its way is not offered after that
+      for (const part of document.querySelectorAll("[data-while]")) {
+        part.hidden = !part.dataset.while.split(" ").includes(standing.state);
+      }
       const seconds = standing.recall_seconds;
       recall.hidden = seconds === null;
       left.textContent = seconds ? `(${seconds} s)` : "";
