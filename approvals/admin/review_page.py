@@ -44,8 +44,9 @@ from approvals.domain import integrity
 from approvals.exceptions import ApprovalError, IntegrityBroken, InvalidProposal
 from approvals.models import ActionRequest, IntegrityIncident
 from approvals.selectors.break_glass import open_for_break_glass
-from approvals.selectors.inbox import inbox_name, inboxes_of, next_to_decide, requests_of
+from approvals.selectors.inbox import inbox_name, inboxes_of, requests_of
 from approvals.selectors.inbox_counts import forget_counts
+from approvals.selectors.inbox_place import place_of
 from approvals.selectors.live import live_state_of
 from approvals.selectors.request_view import RequestView, for_review
 from approvals.services.live_check import live_check
@@ -200,7 +201,13 @@ class ReviewPageAdmin(ReadOnlyAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """The review page."""
+        """The review page.
+
+        A browser may fetch it before it is opened: nothing is written by that, and what is to be
+        told once is kept for when it is opened.
+        """
+        if is_ahead_of_time(request) and len(messages.get_messages(request)):
+            return HttpResponse(status=503)
         return self._page(request, self.fetch(request, object_id))
 
     def target_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -305,10 +312,9 @@ class ReviewPageAdmin(ReadOnlyAdmin):
             return reverse("review", args=[outcome.opens.pk])
         if not outcome.goes_on:
             return self.review_url(action_request.pk)
-        following = next_to_decide(self.team, person, after=action_request)
-        if following is not None:
-            return self.review_url(following.pk)
-        return self.list_url
+        at = db_clock.now_of_page()
+        following = place_of(action_request, self.team, person, at=at).following
+        return self.review_url(following) if following else self.list_url
 
     # --- The page -------------------------------------------------------------------------------
 
@@ -334,7 +340,7 @@ class ReviewPageAdmin(ReadOnlyAdmin):
             "state_url": reverse("admin:inbox_case", args=[self.team, action_request.pk]),
             "live_url": reverse("admin:inbox_target", args=[self.team, action_request.pk]),
             "technical_url": reverse("admin:inbox_technical", args=[self.team, action_request.pk]),
-            "next_url": self._next_url(person, action_request) if has_inbox else "",
+            **(self._place(person, action_request) if has_inbox else {}),
             "action_request": action_request,
         }
         try:
@@ -342,15 +348,23 @@ class ReviewPageAdmin(ReadOnlyAdmin):
                 request, action_request, answered, urls=self._action_urls(action_request.pk)
             )
         except IntegrityBroken as broken:
+            if is_ahead_of_time(request):
+                return HttpResponse(status=503)  # reported once somebody opens it
             by = IntegrityIncident.FoundBy.REVIEW
             integrity.report(action_request.pk, broken, found_by=by, actor=Actor.human(person))
             context["broken"] = broken.message
             return TemplateResponse(request, "approvals/broken.html", context, status=broken.status)
         return TemplateResponse(request, "approvals/review.html", context, status=status)
 
-    def _next_url(self, person: User, action_request: ActionRequest) -> str:
-        following = next_to_decide(self.team, person, after=action_request)
-        return self.review_url(following.pk) if following else ""
+    def _place(self, person: User, action_request: ActionRequest) -> dict[str, Any]:
+        place = place_of(action_request, self.team, person, at=db_clock.now_of_page())
+        following = self.review_url(place.following) if place.following else ""
+        return {"place": place, "next_url": following}
+
+
+def is_ahead_of_time(request: HttpRequest) -> bool:
+    """Whether a browser prefetches the page; nobody looks at it yet, and perhaps nobody will."""
+    return request.headers.get("Sec-Purpose", "").startswith("prefetch")
 
 
 def not_by_opening(request: HttpRequest, review_url: str) -> HttpResponse:

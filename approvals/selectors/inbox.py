@@ -119,7 +119,7 @@ def requests_of(
 
 def asked_now(team: str, requests: QuerySet[ActionRequest]) -> QuerySet[ActionRequest]:
     """Those on whose current version the team still has to answer."""
-    return requests.filter(Exists(_open(team)))
+    return requests.filter(Exists(open_of(team)))
 
 
 def listed(
@@ -149,7 +149,7 @@ def in_view(
 ) -> QuerySet[ActionRequest]:
     """The requests one tab shows, unordered. Without a viewer nothing is anybody's own."""
     if view is TO_DECIDE:
-        return requests.filter(Exists(_open(team)), state=State.PENDING_APPROVAL)
+        return requests.filter(Exists(open_of(team)), state=State.PENDING_APPROVAL)
     if view is WAITING:
         return requests.filter(pk__in=any_of(waiting_of(team)), state=State.CHANGES_REQUESTED)
     which = which_of_pending(view, at=at, viewer=viewer)
@@ -250,5 +250,6 @@ def _asked(team: str) -> QuerySet[Requirement]:
     return Requirement.objects.filter(_named(team), request=OuterRef("pk"))
 
 
-def _open(team: str) -> QuerySet[Requirement]:
+def open_of(team: str) -> QuerySet[Requirement]:
+    """Requirements that ask the team now, of the request of an outer query."""
     return _asked(team).filter(is_open=True, version=OuterRef("version"))

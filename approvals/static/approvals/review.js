@@ -31,6 +31,18 @@
     const help = document.querySelector("dialog[data-help]");
     if (!page) return;
 
+    // A page that was fetched before it was opened may be some minutes old.
+    const [visit] = performance.getEntriesByType("navigation");
+    if (visit && visit.deliveryType === "navigational-prefetch") {
+      fetch(page.dataset.stateUrl, { headers: { Accept: "application/json" } })
+        .then((answer) => answer.json())
+        .then(({ state, version }) => {
+          const isSame = state === page.dataset.state && String(version) === page.dataset.version;
+          if (!isSame) window.location.reload();
+        })
+        .catch(() => {});
+    }
+
     // the list opens a case with one of its forms open: its address ends in the form's name
     const asked = window.location.hash.slice(1);
     if (Object.values(ANSWERS).includes(asked)) openAnswer(asked);
