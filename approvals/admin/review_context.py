@@ -41,6 +41,7 @@ from approvals.selectors.outlook import Outlook, after_last_yes, of_approved
 from approvals.selectors.pauses import Stop, stop_of
 from approvals.selectors.request_view import RequestView
 from approvals.selectors.requests import is_asked, policy_decision_of
+from approvals.selectors.resubmission import replaced_by, replacement_of
 from approvals.selectors.review_snapshot import sign_token, snapshot_of
 from approvals.selectors.undo_view import undo_asked
 from approvals.selectors.viewer_permissions import ViewerPermissions, permissions_of
@@ -146,6 +147,8 @@ def review_context(
         "state": state_shown(State(action_request.state)),
         "version_words": _version_words(view),
         "clock": _running_clock(action_request, at),
+        "replaced": replaced_by(action_request, viewer=person),
+        "replacement": replacement_of(action_request),
         "edits": edits_of(action_request, view.decisions),
         "consequence": outlook,
         "offered": offered,

@@ -14,7 +14,7 @@ from approvals.models import ActionRequest, Decision
 from approvals.selectors.evidence_view import leaves, shown_value, stored_json
 from approvals.selectors.requests import contents_of
 from approvals.selectors.viewer_permissions import name_of
-from audit.lib.canonical import JsonValue
+from audit.lib.canonical import JsonObject, JsonValue
 
 _MOST_WORDS = 4_000
 """Longer texts are shown whole, before and after: comparing takes the square of their length."""
@@ -110,6 +110,13 @@ def _edit(decision: Decision) -> Edit:
             for field in _fields(name, *pair)
         ),
     )
+
+
+def fields_changed(before: JsonObject, after: JsonObject) -> Iterator[FieldEdited]:
+    """Every field that differs between two versions of the same params."""
+    for name in {**before, **after}:
+        if before.get(name) != after.get(name):
+            yield from _fields(name, before.get(name), after.get(name))
 
 
 def _fields(name: str, before: JsonValue, after: JsonValue) -> Iterator[FieldEdited]:
