@@ -80,6 +80,19 @@ class WrongState(ApprovalError):
     code = "wrong_state"
 
 
+class GrantRefused(ApprovalError):
+    """The grant is not given, or what is reported under it does not count; the code says why."""
+
+    code = "not_approved"
+
+
+class GrantExpired(GrantRefused):
+    """Nobody redeemed the grant in time."""
+
+    code = "grant_expired"
+    status = 410
+
+
 class StalePage(ApprovalError):
     """What the person was shown is not what would be decided now."""
 

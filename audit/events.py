@@ -73,6 +73,8 @@ class AuditCode(StrEnum):
     LATE_RESULT = "execution.late_result"
     EXECUTION_RETRIED = "execution.retried"
     EFFECT_FOUND = "execution.effect_found"
+    REPORTED = "execution.reported"
+    REPORT_REFUSED = "execution.report_refused"
     UNDO_PROPOSED = "compensation.proposed"
     UNDO_ENDED = "compensation.ended"
 
@@ -218,6 +220,10 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.LEASE_EXPIRED: _Meaning("Attempt {attempt} lost its lease", Personal.NONE),
     _C.LATE_RESULT: _Meaning("Attempt {attempt} reported after its lease", Personal.FREE_TEXT),
     _C.EXECUTION_RETRIED: _Meaning("Attempt {attempt} began with the same key", Personal.NONE),
+    _C.REPORTED: _Meaning("{actor} reported {outcome}", Personal.NONE),
+    _C.REPORT_REFUSED: _Meaning(
+        "{actor} reported {outcome}; it does not count: {reason}", Personal.NONE
+    ),
     _C.EFFECT_FOUND: _Meaning("Not sent: the target shows it already, {receipt}", Personal.NONE),
     _C.UNDO_PROPOSED: _Meaning("{actor} proposed undoing it with {by}", Personal.STAFF),
     _C.UNDO_ENDED: _Meaning("The undo {by} ended as {outcome}", Personal.NONE),
@@ -327,6 +333,11 @@ _WORDS: dict[AuditCode, dict[str, str]] = {
         "unclear": "could not be asked",
     },
     _C.REMINDED: {"reminder_50": "the first reminder", "reminder_75": "the second reminder"},
+    _C.REPORTED: {"unknown": "that it does not know what came of it"},
+    _C.REPORT_REFUSED: {
+        "wrong_fence": "its fence is not the one of the grant",
+        "already_reported": "it reported something else before",
+    },
     _C.PLAN_CLOSED: {
         "done": "every step is done",
         "nothing": "nothing was done",

@@ -35,6 +35,15 @@ class Reversibility(StrEnum):
     IRREVERSIBLE = "irreversible"
 
 
+class CarriedOutBy(StrEnum):
+    """Who makes the effect once it is approved."""
+
+    CONNECTOR = "connector"
+    """A worker of ours, with a credential the agent never has."""
+    AGENT = "agent"
+    """The agent itself, under a grant it redeems once: what it reports is its word."""
+
+
 class Proof(StrEnum):
     """How an operation is kept at most once, by what its target does."""
 
@@ -130,6 +139,14 @@ class ActionType:
     """Meaning checks the schema cannot express: param name -> sentence."""
     example: JsonObject = field(default_factory=dict)
     """Acceptable params, for the documentation; empty: none is given."""
+    execution: CarriedOutBy = CarriedOutBy.CONNECTOR
+    lease: timedelta = timedelta(0)
+    """How long an agent that carries it out itself has for its report."""
+
+    @property
+    def by_agent(self) -> bool:
+        """Whether the agent carries it out itself, on a grant: no worker of ours ever does."""
+        return self.execution is CarriedOutBy.AGENT
 
 
 MASK = "***"

@@ -31,6 +31,7 @@ from connectors.adapters.records.tables import describes_tables, parse_tables
 from connectors.addresses import with_password
 from connectors.base import Connector
 from connectors.catalogue import ActionType
+from connectors.declared.agents_own import AgentsOwn, is_for_agents, parse_for_agents
 from connectors.declared.connector import DeclaredConnector
 from connectors.declared.files import FolderError, files, packaged
 from connectors.declared.parse import parse
@@ -118,6 +119,9 @@ def _declared(path: Path, problems: list[str]) -> Iterator[System]:
         if describes_tables(content):
             yield _tables(content, path.stem)
             return
+        if is_for_agents(content):
+            yield _for_agents(content, path.stem)
+            return
         file = parse(content, path.stem)
     except YamlError as error:
         problems += [f"{path}: {problem}" for problem in error.problems]
@@ -132,6 +136,13 @@ def _declared(path: Path, problems: list[str]) -> Iterator[System]:
 
     kinds = tuple(operation.type for operation in file.operations)
     yield System(file.card.system, file.card.title, kinds, build, file.card)
+
+
+def _for_agents(content: str, name: str) -> System:
+    """The system whose actions agents carry out themselves. Raises YamlError."""
+    file = parse_for_agents(content, name)
+    kinds = tuple(one.type for one in file.operations)
+    return System(name, file.card.title, kinds, lambda config: AgentsOwn(file), file.card)
 
 
 def _tables(content: str, name: str) -> System:

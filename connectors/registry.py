@@ -60,8 +60,14 @@ def offered_action_type(key: str) -> ActionType:
 
 
 def is_offered(kind: ActionType) -> bool:
-    """Whether it can be carried out here: there is a connection it goes through."""
-    return route_of(kind.key, kind.system) is not None
+    """Whether it can be carried out here: there is a connection, or the agent does it itself."""
+    return kind.by_agent or route_of(kind.key, kind.system) is not None
+
+
+def is_by_agent(key: str) -> bool:
+    """Whether the agent carries out actions of that type itself; no where it is unknown by now."""
+    kind = _registered().types.get(key)
+    return kind is not None and kind.by_agent
 
 
 def connector_for(action_type: ActionType, connection: str = "") -> Connector:
@@ -73,6 +79,8 @@ def connector_for(action_type: ActionType, connection: str = "") -> Connector:
     """
     if action_type.system not in _registered().systems:
         raise UnknownConnector(action_type.system)
+    if action_type.by_agent:
+        return _registered().systems[action_type.system].build({})
     route = route_of(action_type.key, action_type.system, connection)
     if route is None:
         return UnconfiguredConnector(action_type.system)

@@ -34,6 +34,7 @@ READ_BY_THE_ENGINE = (
     "plan.highest_tier",
     "plan.verdict",
     "action.triggers",
+    "action.execution",
 )
 """Facts `policies.evaluate` may look at by itself, in the order of `objections.Seen`."""
 

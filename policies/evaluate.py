@@ -52,6 +52,7 @@ class Seen:
     plan_tier: int = 0
     plan_verdict: str = Verdict.ALLOW.value
     triggers: tuple[str, ...] = ()
+    execution: str = "connector"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ def objection_to(
 
 logger = logging.getLogger(__name__)
 
+ONE_HIGHER = "One tier higher: the agent carries it out itself, and nobody reads it back."
 ENGINE = "countersign"
 """Owner of the trace entries no document wrote."""
 _OF_PLAN = {
@@ -230,8 +232,10 @@ def _evaluate(
         errors = _errors(answers, [*rules, *document.floor_tiers, *document.floor_rules])
         engine.append(_engine_entry("fail-closed", failure, errors))
         tier = _Tier(HIGHEST_TIER, failure)
-    own = guarded(document.matrix.cell(tier.number, seen.action_type), tier.number)
-    cell = own
+    above = min(tier.number + 1, HIGHEST_TIER)
+    if seen.execution == "agent" and above > tier.number:
+        tier = _Tier(above, f"{tier.reason} {ONE_HIGHER}")
+    own = cell = guarded(document.matrix.cell(tier.number, seen.action_type), tier.number)
     if (highest := min(seen.plan_tier, HIGHEST_TIER)) > tier.number:
         tier = _Tier(highest, "The highest tier of the plan's steps governs all of them.")
         cell = guarded(document.matrix.cell(tier.number, seen.action_type), tier.number)

@@ -38,6 +38,11 @@ class ActionFacts:
     data_classes: tuple[str, ...] = fact("Classes of data the params carry.", ())
     is_undo: bool = fact("It undoes an earlier action.", False)
     supervised: bool = fact("A person starts it and watches.", False)
+    execution: str = fact(
+        "Who carries it out: connector, or agent for what the agent does itself on a grant, which "
+        "counts one tier higher.",
+        "connector",
+    )
     sample: int = fact("0 to 99, drawn per target and day: below 10 is a tenth of all.", 99)
     triggers: tuple[str, ...] = fact(
         "Triggers that fired for its agent, type or connection and that nobody has ended: it never "

@@ -40,6 +40,17 @@ PROBLEM_CODES = {
     "opened_by_person": "A person opened that request: only people answer for it.",
     "wrong_origin": "A page in a browser may not speak to /mcp/.",
     "not_found": "There is no such address, or no such record of yours.",
+    "executed_by_countersign": "Countersign carries it out: there is nothing to redeem.",
+    "not_approved": "There is no grant to redeem: it is not approved, or not any more.",
+    "not_now": "Approved, and it may not begin yet: a window, a freeze, a recall, a start.",
+    "drift": "It is no longer as it was approved: it went back to people, or was denied.",
+    "grant_consumed": "The grant has been redeemed, by another redeemer or too long ago.",
+    "grant_expired": "Nobody redeemed the grant in time.",
+    "outcome_unknown": "It may have been done before a restore: people find out.",
+    "not_redeemed": "There is nothing to report on.",
+    "wrong_fence": "The report's fence is not the grant's; it is kept and changes nothing.",
+    "late_report": "The time to report was over; it is kept, and people find out.",
+    "already_reported": "You reported something else before; it is kept and changes nothing.",
     "wrong_state": "The request has moved on, or time ran out.",
     "not_reversible": "Nothing undoes it.",
     "method_not_allowed": "That address takes other methods.",
@@ -173,7 +184,10 @@ curl -sS {base}/api/v1/actions/ \\
    people find out; never repeat it. `message` says all that in a paragraph you can hand to a model.
 4. Many requests, or a restart in between: `GET /api/v1/actions/changes/?after=<cursor>&wait=25`
    tells whatever changed, for all of them.
-5. A reviewer may have changed what you proposed: `params` and `effect` say what counts.
+5. What you carry out yourself (`execution: agent` in the list of action types) is yours to do once
+   it is approved: `POST …/redeem/` with a nonce gives you the grant, once. Do exactly its `params`,
+   then `POST …/report/` with its `fence` before `not_after`. No report in time is an incident.
+6. A reviewer may have changed what you proposed: `params` and `effect` say what counts.
 
 The same over MCP is at `{base}/mcp/`. What Countersign promises, with its proofs and its limits,
 is at [{base}/api/v1/claims/]({base}/api/v1/claims/).

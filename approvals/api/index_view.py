@@ -20,6 +20,8 @@ CALLS = {
     "POST actions/{request_id}/withdraw/": "take a proposal back",
     "POST actions/{request_id}/answer/": "answer a reviewer, or supply evidence that is missing",
     "POST actions/{request_id}/undo/": "propose undoing what was done",
+    "POST actions/{request_id}/redeem/": "take the grant of an action you carry out yourself, once",
+    "POST actions/{request_id}/report/": "report what came of it",
     "POST actions/{request_id}/complaints/": "report a complaint about what was done",
     "POST plans/": "propose several actions, judged together and done in order",
     "GET plans/{plan_id}/": "one of one's own plans with its steps",

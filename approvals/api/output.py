@@ -26,7 +26,7 @@ from approvals.selectors.plan_view import PlanView
 from approvals.selectors.plans import Standing
 from approvals.selectors.request_view import RequestView
 from audit.lib.canonical import JsonObject
-from connectors.catalogue import ActionType
+from connectors.catalogue import ActionType, CarriedOutBy
 from policies.evidence import Supplier
 from policies.verdicts import Verdict
 
@@ -181,6 +181,10 @@ class ActionOutput(serializers.Serializer[RequestView]):
     effect = serializers.CharField(source="request.effect")
     target = serializers.CharField(source="request.target")
     reversibility = serializers.CharField(source="request.reversibility")
+    carried_out_by = serializers.SerializerMethodField(
+        help_text="countersign; or agent: you do it yourself, on a grant. That counts one risk "
+        "tier higher, and is never verified."
+    )
     risk_tier = serializers.IntegerField(
         source="request.risk_tier", allow_null=True, min_value=0, max_value=5
     )
@@ -213,6 +217,10 @@ class ActionOutput(serializers.Serializer[RequestView]):
     review_url = serializers.SerializerMethodField()
     created_at = moment("request.created_at", allow_null=False)
     updated_at = moment("request.updated_at", allow_null=False)
+
+    @extend_schema_field(serializers.ChoiceField(choices=["countersign", "agent"]))
+    def get_carried_out_by(self, view: RequestView) -> str:
+        return "agent" if view.is_by_agent else "countersign"
 
     @extend_schema_field(OpeningOutput(allow_null=True))
     def get_opening(self, view: RequestView) -> Any:
@@ -286,6 +294,11 @@ class ActionTypeOutput(serializers.Serializer[ActionType]):
     reversibility = serializers.CharField(source="reversibility.value")
     undo = serializers.CharField()
     supervised = serializers.BooleanField()
+    execution = serializers.ChoiceField(
+        source="execution.value",
+        choices=[(one.value, one.value) for one in CarriedOutBy],
+        help_text="agent: you carry it out yourself, with redeem/ and report/, one tier higher.",
+    )
     schema = serializers.DictField()
     example = serializers.DictField(help_text="Acceptable params; empty where none are given.")
 
@@ -337,5 +350,5 @@ class ProblemOutput(serializers.Serializer[Any]):
 
 PROBLEMS: dict[tuple[int, str], type[ProblemOutput]] = {
     (code, "application/problem+json"): ProblemOutput
-    for code in (400, 401, 403, 404, 409, 413, 415, 422, 429, 503)
+    for code in (400, 401, 403, 404, 409, 410, 413, 415, 422, 429, 503)
 }

@@ -9,7 +9,14 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from approvals.api import change_views, complaint_views, index_view, plan_views, views
+from approvals.api import (
+    change_views,
+    complaint_views,
+    grant_views,
+    index_view,
+    plan_views,
+    views,
+)
 from approvals.api.claims import show_claims
 from approvals.api.client_file import ClientFileView
 
@@ -35,6 +42,8 @@ urlpatterns = [
     path("actions/<uuid:request_id>/withdraw/", views.WithdrawView.as_view(), name="withdraw"),
     path("actions/<uuid:request_id>/answer/", views.AnswerView.as_view(), name="answer"),
     path("actions/<uuid:request_id>/undo/", views.UndoView.as_view(), name="undo"),
+    path("actions/<uuid:request_id>/redeem/", grant_views.RedeemView.as_view(), name="redeem"),
+    path("actions/<uuid:request_id>/report/", grant_views.ReportView.as_view(), name="report"),
     path(
         "actions/<uuid:request_id>/complaints/",
         complaint_views.ComplaintsView.as_view(),

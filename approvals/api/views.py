@@ -31,11 +31,11 @@ from approvals.api.serializers import (
     supplied,
 )
 from approvals.api.waiting import LONGEST_WAIT, NOT_WAITED, wait_for_change
-from approvals.choices import ENDED, State
+from approvals.choices import State
 from approvals.models import ActionRequest, Agent
 from approvals.proposal import Proposal
 from approvals.selectors.agent_story import AgentStory, for_agents, stories_of
-from approvals.selectors.requests import request_of_agent
+from approvals.selectors.requests import is_over, request_of_agent
 from approvals.services import agent_replies as answering
 from approvals.services.dry_run import check
 from approvals.services.malformed import refuse_malformed
@@ -172,9 +172,9 @@ class ActionView(AgentView):
         found = request_of_agent(request_id, agent_of(request))
         seconds = wait_of(request)
         waited = True
-        if seconds and found.state not in ENDED:
+        if seconds and not is_over(found):
             waited = wait_for_change(found.pk, found.state, seconds, agent_id=found.agent_id)
-        return Response(_body(found.pk), headers=None if waited else NOT_WAITED)
+        return Response(story_body(found.pk), headers=None if waited else NOT_WAITED)
 
 
 class WithdrawView(AgentView):
@@ -190,7 +190,7 @@ class WithdrawView(AgentView):
         agent = agent_of(request)
         found = request_of_agent(request_id, agent)
         answering.withdraw(found.pk, agent=agent, reason=body.validated_data["reason"])
-        return Response(_body(found.pk))
+        return Response(story_body(found.pk))
 
 
 class AnswerView(AgentView):
@@ -211,7 +211,7 @@ class AnswerView(AgentView):
             body=body.validated_data["answer"],
             evidence=supplied(body.validated_data["evidence"]),
         )
-        return Response(_body(found.pk))
+        return Response(story_body(found.pk))
 
 
 class UndoView(AgentView):
@@ -276,7 +276,7 @@ def proposal_from(body: Any, agent: Agent) -> Proposal:
 def _proposed(proposed: Proposed, params: JsonObject | None = None) -> Response:
     new = proposed.opened
     if new is None or params is None:
-        body = _body(proposed.request.pk)
+        body = story_body(proposed.request.pk)
     else:
         story = AgentStory.of_new(new.request, new.decision, new.requirements)
         body = answered(ActionOutput, AgentStory.of(story).born_with(params))
@@ -285,7 +285,7 @@ def _proposed(proposed: Proposed, params: JsonObject | None = None) -> Response:
     return Response(body, status=status.HTTP_201_CREATED, headers={"Location": body["status_url"]})
 
 
-def _body(request_id: UUID) -> dict[str, Any]:
+def story_body(request_id: UUID) -> dict[str, Any]:
     (story,) = stories_of([request_id])
     return answered(ActionOutput, story)
 

@@ -20,6 +20,7 @@ from approvals.domain.transitions import EXECUTOR, Moves
 from approvals.models import ActionRequest, Attempt, Execution, Grant
 from approvals.selectors.pauses import stopped_since, stops_asked
 from approvals.selectors.requests import action_in, action_of, content_of, contents_of
+from audit.actors import Actor
 from audit.events import AuditCode
 from audit.lib.canonical import JsonObject, digest, digest_of
 from audit.lib.db import insert_one
@@ -109,9 +110,15 @@ def begin(
     *,
     preview: Preview,
     possible: tuple[Possible, ...] = (),
+    actor: Actor = EXECUTOR,
+    redeemer: str = "",
 ) -> Claim:
-    """Consume the grant and write the first attempt, on a locked request that may run."""
+    """Consume the grant and write the first attempt, on a locked request that may run.
+
+    With a `redeemer` it is the agent's own, which has its type's lease for its report.
+    """
     request, at = moves.request, moves.at
+    lease = action_type(request.action_type).lease if redeemer else settings.EXECUTION_LEASE
     grant.consumed_at = at
     moves.change_on_record(grant, "consumed_at")
     execution = Execution(
@@ -121,26 +128,24 @@ def begin(
         provider_key=provider_key(request, request.version, request.digest),
         guard=preview.guard,
         connection=preview.connection or grant.connection,
+        redeemer=redeemer,
+        fence=1,
+        lease_until=at + lease,
         started_at=at,
     )
-    execution.fence, execution.lease_until = 1, at + settings.EXECUTION_LEASE
     moves.store_keyed(execution)
     attempt = _new_attempt(execution, at=at)
     moves.store(attempt)
     claim = _claim_of(request, attempt, action, possible)
     used: JsonObject = {"grant": grant.pk, "attempt": claim.fence}
-    moves.also(Entry(AuditCode.GRANT_CONSUMED, EXECUTOR, request.state, used))
-    moves.take(
-        request.begin,
-        AuditCode.EXECUTION_BEGUN,
-        EXECUTOR,
-        {
-            "attempt": claim.fence,
-            "digest": request.digest,
-            "provider_key": claim.provider_key,
-            "pre_image_digest": digest_of(preview.before),
-        },
-    )
+    moves.also(Entry(AuditCode.GRANT_CONSUMED, actor, request.state, used))
+    begun: JsonObject = {
+        "attempt": claim.fence,
+        "digest": request.digest,
+        "provider_key": claim.provider_key,
+        "pre_image_digest": digest_of(preview.before),
+    }
+    moves.take(request.begin, AuditCode.EXECUTION_BEGUN, actor, begun)
     moves.write()
     return claim
 
@@ -261,12 +266,7 @@ def describe(outcome: Outcome) -> str:
 
 _WITHOUT_EFFECT = (AttemptOutcome.RETRY, AttemptOutcome.UNASKED)
 
-CALL_AGAIN_AFTER = (
-    timedelta(seconds=5),
-    timedelta(seconds=15),
-    timedelta(seconds=45),
-    timedelta(seconds=135),
-)
+CALL_AGAIN_AFTER = tuple(timedelta(seconds=pause) for pause in (5, 15, 45, 135))
 """Pauses before the first, second, ... repeat; the last one before every further repeat."""
 
 

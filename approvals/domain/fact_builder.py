@@ -98,7 +98,7 @@ class Before:
     velocity: VelocityFacts
     over_budget: bool
     overrides: int
-    """How many of the agent's proposals of that kind people rejected or edited in 30 days."""
+    """The agent's proposals of that kind that people rejected or edited in 30 days."""
     session: SessionFacts = field(default_factory=SessionFacts)
     chain: str = ""
     """The requests it is judged together with."""
@@ -256,6 +256,7 @@ def _action(candidate: Candidate, before: Before, now: datetime) -> ActionFacts:
         data_classes=tuple(sorted(candidate.type.data_classes)),
         is_undo=candidate.is_undo,
         supervised=candidate.type.supervised,
+        execution=candidate.type.execution.value,
         sample=_sample(candidate, now),
         triggers=before.triggers,
     )
@@ -269,10 +270,8 @@ def _sample(candidate: Candidate, now: datetime) -> int:
     """
     born = candidate.request_id.int >> 80 if candidate.request_id else int(now.timestamp() * 1000)
     drawn = f"{candidate.type.key} {candidate.target} {born // _DAY_IN_MILLISECONDS}"
-    return (
-        int.from_bytes(salted_hmac("approvals.sample", drawn, algorithm="sha256").digest()[:8])
-        % 100
-    )
+    keyed = salted_hmac("approvals.sample", drawn, algorithm="sha256").digest()
+    return int.from_bytes(keyed[:8]) % 100
 
 
 def _requester(candidate: Candidate, before: Before, now: datetime) -> RequesterFacts:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from django.db.models import Model
 from django_fsm import ConcurrentTransition
 
-from approvals.choices import ENDED_WITHOUT_EFFECT
+from approvals.choices import ENDED_WITHOUT_EFFECT, State
 from approvals.domain import plans, usage
 from approvals.lifecycle import LEADS_TO
 from approvals.models import ActionRequest
@@ -28,6 +28,7 @@ from audit.services import (
     record_all,
     record_for_many,
 )
+from connectors.registry import is_by_agent
 
 K = TypeVar("K", bound=Model)
 
@@ -42,6 +43,12 @@ def demand_own_code(code: AuditCode, state: str) -> None:
     """One code means one move: whoever reads the codes alone finds the state. Raises ValueError."""
     if LEADS_TO.get(code) != state:
         raise ValueError(f"{code} is not the event of a move to {state}.")
+
+
+def _counts_no_more(request: ActionRequest) -> bool:
+    if request._state.adding or request.state not in ENDED_WITHOUT_EFFECT:
+        return False
+    return request.state != State.FAILED or not is_by_agent(request.action_type)
 
 
 @dataclass(slots=True)
@@ -75,12 +82,13 @@ class Moves:
     ) -> None:
         """Fire one transition, and note its event and its history row.
 
-        What ends without effect counts towards nothing any more.
+        What ends without effect counts towards nothing any more; that an agent's own action
+        failed, only the agent says.
         """
         transition()
         demand_own_code(code, self.request.state)
         self.request.updated_at = self.at
-        if self.request.state in ENDED_WITHOUT_EFFECT and not self.request._state.adding:
+        if _counts_no_more(self.request):
             usage.take_out(self.request, at=self.at)
         self.note(code, actor, data or {})
 

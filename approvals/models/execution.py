@@ -27,6 +27,13 @@ class Execution(models.Model):
     connection = models.CharField(
         max_length=60, blank=True, help_text="Which one its calls go through."
     )
+    redeemer = models.CharField(
+        max_length=100,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What the agent that carries it out redeemed the grant with; empty: a worker.",
+    )
     fence = models.PositiveIntegerField(default=0)
     lease_until = models.DateTimeField(null=True, blank=True, help_text="Database clock.")
     receipt_reference = models.CharField(max_length=200, blank=True)

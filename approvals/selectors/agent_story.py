@@ -50,7 +50,7 @@ class Outcome(StrEnum):
     OPEN = "open"
     """Not done yet."""
     NEEDS_AGENT = "needs_agent"
-    """A reviewer asks the agent."""
+    """A reviewer asks the agent, or it is the agent's to carry out."""
     DONE = "done"
     REFUSED = "refused"
     """Ended, and nothing was done."""
@@ -66,6 +66,8 @@ OUTCOME_OF: dict[State, Outcome] = {
     State.CHANGES_REQUESTED: Outcome.NEEDS_AGENT,
 }
 """What each state is to whoever waits; of `resolved` the person who found out says it."""
+_OF_AGENTS_OWN = {State.APPROVED: Outcome.NEEDS_AGENT, State.EXECUTED: Outcome.DONE}
+"""Of what the agent carries out itself: it waits for the agent, and nobody reads it back."""
 
 POLL_AFTER = (
     (timedelta(seconds=10), 2),
@@ -147,6 +149,8 @@ class AgentStory(RequestView):
         state = State(self.request.state)
         if state == State.RESOLVED:
             return Outcome.DONE if self.was_applied else Outcome.REFUSED
+        if self.is_by_agent and state in _OF_AGENTS_OWN:
+            return _OF_AGENTS_OWN[state]
         return OUTCOME_OF[state]
 
     @cached_property
@@ -280,6 +284,9 @@ def _applied(request: ActionRequest) -> bool:
 
 _NOT_YET = "NOT done yet."
 _NOT_AGAIN = "Do not propose it again; ask for this request again later."
+_REDEEM = "take the grant with redeem/, do exactly its params once, and report with report/."
+_HIGHER = "It counts one risk tier higher, because you carry it out yourself."
+_ONCE = "Do NOT do it a second time."
 _UNCHANGED = "Nothing was done. Do not repeat it unchanged."
 
 
@@ -289,14 +296,25 @@ def _said_of(story: AgentStory) -> str:
         return f"{_NOT_YET} It is being looked at. {_NOT_AGAIN}"
     match state:
         case State.PENDING_APPROVAL:
-            return " ".join((_NOT_YET, *_people(story), _until(request.decide_by), _NOT_AGAIN))
+            own = (_HIGHER,) if story.is_by_agent else ()
+            until = _until(request.decide_by)
+            return " ".join((_NOT_YET, *_people(story), *own, until, _NOT_AGAIN))
         case State.CHANGES_REQUESTED:
             return (
                 f"{_NOT_YET} A reviewer asks you something (question). Answer it with answer/."
                 f" {_until(request.answer_by)}"
             )
+        case State.APPROVED if story.is_by_agent:
+            until = _until(request.execute_by)
+            return f"Approved, and {_NOT_YET} Carry it out yourself: {_REDEEM} {until}".rstrip()
         case State.APPROVED:
             return f"Approved, and {_NOT_YET} {_to_begin(story)} {_NOT_AGAIN}"
+        case State.EXECUTING if story.is_by_agent:
+            return f"{_NOT_YET} Its grant has been redeemed, and it waits for the report. {_ONCE}"
+        case State.EXECUTED if story.is_by_agent:
+            return "Reported by the agent, not verified: you said that it is done."
+        case State.FAILED if story.is_by_agent:
+            return f"You reported that it failed. {_UNCHANGED.removeprefix('Nothing was done. ')}"
         case State.EXECUTING:
             return f"{_NOT_YET} It is being carried out now. {_NOT_AGAIN}"
         case State.EXECUTED:

@@ -62,6 +62,13 @@ _HEADLINES: Mapping[str, str] = {
     State.COMPENSATED: "Done, then undone",
 }
 
+_OF_AGENTS_OWN: Mapping[State, str] = {
+    State.APPROVED: "Approved, the agent may carry it out itself",
+    State.EXECUTING: "The agent carries it out itself, its report is waited for",
+    State.EXECUTED: "Reported by the agent, not verified",
+    State.FAILED: "Not done, as the agent reported",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -107,6 +114,8 @@ class CaseFile:
     @property
     def headline(self) -> str:
         """What came of it."""
+        if self._view.is_by_agent and self._request.state in _OF_AGENTS_OWN:
+            return _OF_AGENTS_OWN[State(self._request.state)]
         return _HEADLINES.get(self._request.state, "On its way to policy")
 
     @property

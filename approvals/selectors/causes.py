@@ -140,6 +140,8 @@ def problem_of(execution: Execution) -> str:
     if not execution.problem:
         return ""
     match execution.state:
+        case ExecutionState.FAILED if execution.redeemer:
+            return _said(execution.problem)
         case ExecutionState.FAILED if execution.problem.startswith("Nothing was "):
             return _said(execution.problem)
         case ExecutionState.FAILED:

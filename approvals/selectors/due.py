@@ -12,6 +12,7 @@ from django.db.models import F, Q, QuerySet
 from approvals.choices import ExecutionState, State
 from approvals.models import ActionRequest, BreakGlass, Execution, Plan, Requirement
 from approvals.selectors.restores import due_for_look_up, freeze_in_force
+from connectors.registry import action_types
 from policies.models import User
 from policies.services.absences import absent_persons
 
@@ -49,7 +50,8 @@ def plans_due(at: datetime) -> list[UUID]:
 def unclaimed_approvals(at: datetime) -> list[UUID]:
     """Approved, inside its time, and started where a person has to start it.
 
-    The steps of plans are not among these: their plan says when it is their turn.
+    Not what agents carry out themselves. The steps of plans are not among these: their plan says
+    when it is their turn.
     """
     if freeze_in_force():
         return []
@@ -61,6 +63,7 @@ def unclaimed_approvals(at: datetime) -> list[UUID]:
             grants__consumed_at=None,
             grants__revoked_at=None,
         )
+        .exclude(action_type__in=[kind.key for kind in action_types() if kind.by_agent])
         .filter(Q(grants__usable_from=None) | Q(grants__usable_from__lte=at))
         .filter(Q(grants__needs_start=False) | Q(grants__started_by__isnull=False))
         .order_by("execute_by", "id")
@@ -78,9 +81,9 @@ def expired_leases(at: datetime) -> list[UUID]:
 
 
 def unverified(at: datetime, *, state: State) -> list[UUID]:
-    """Executed or unknown, and due for a read."""
+    """Executed or unknown, and due for a read; not what an agent did itself and reported."""
     return list(
-        Execution.objects.filter(request__state=state)
+        Execution.objects.filter(request__state=state, redeemer="")
         .filter(Q(read_back_at=None) | Q(read_back_at__lte=at))
         .order_by("id")
         .values_list("request_id", flat=True)[:BATCH]

@@ -10,6 +10,7 @@ from approvals.inspection import reveal
 from approvals.models import ActionRequest, Execution
 from approvals.selectors.recall import why_not_recall
 from approvals.selectors.requests import usable_grant_of
+from connectors.registry import is_by_agent
 from policies.models import User
 
 _STEPS = ("Approved", "Running", "Done", "Checked")
@@ -60,9 +61,11 @@ def live_state_of(request: ActionRequest, viewer: User, *, at: datetime) -> Live
     return LiveState(
         state=state.value,
         version=request.version,
-        sentence=_sentence(state, execution, held=held, starts=starts),
+        sentence=_sentence(request, execution, held=held, starts=starts),
         tone="good" if state in _WELL else "loud" if state in _BADLY else "open",
-        is_final=state in _SETTLED or state == State.PENDING_APPROVAL,
+        is_final=state in _SETTLED
+        or state == State.PENDING_APPROVAL
+        or (state == State.EXECUTED and execution is not None and execution.redeemer != ""),
         steps=tuple((name, reached > place) for place, name in enumerate(_STEPS))
         if reached
         else (),
@@ -74,20 +77,29 @@ def _seconds(until: datetime, at: datetime) -> int:
     return max(int((until - at).total_seconds() + 0.999), 1)
 
 
-def _sentence(state: State, execution: Execution | None, *, held: bool, starts: bool) -> str:
+def _sentence(
+    request: ActionRequest, execution: Execution | None, *, held: bool, starts: bool
+) -> str:
+    state, by_agent = State(request.state), is_by_agent(request.action_type)
     receipt = reveal(execution.receipt_reference) if execution else ""
     problem = reveal(execution.problem) if execution else ""
     match state:
         case State.PENDING_APPROVAL:
             return "People decide."
-        case State.APPROVED if held:
+        case State.APPROVED if held and not by_agent:
             return "Approved; carried out in a few seconds."
         case State.APPROVED if starts:
             return "Approved; waits for somebody to start it."
+        case State.APPROVED if by_agent:
+            return "Approved; the agent may carry it out itself, once."
+        case State.EXECUTING if by_agent:
+            return "The agent carries it out itself; its report is waited for."
         case State.APPROVED:
             return "Approved; waits to be carried out."
         case State.EXECUTING:
             return "Being carried out."
+        case State.EXECUTED if execution and execution.redeemer:
+            return f"Reported by the agent, {receipt}; not verified."
         case State.EXECUTED:
             return f"Done, {receipt}; now it is checked." if receipt else "Done; being checked."
         case State.VERIFIED | State.AUDITED:

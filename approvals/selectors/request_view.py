@@ -158,6 +158,11 @@ class RequestView:
             return None
 
     @property
+    def is_by_agent(self) -> bool:
+        """Whether the agent carries it out itself, on a grant."""
+        return self.kind is not None and self.kind.by_agent
+
+    @property
     def effect(self) -> str:
         return reveal(self.request.effect)
 
@@ -262,12 +267,8 @@ class RequestView:
     @cached_property
     def requirements(self) -> tuple[RequirementShown, ...]:
         """What the current version requires of people, in order, with who has met it."""
-        version, current = self.request.version, self.current_requirements
-        approvals = [
-            d
-            for d in self.decisions
-            if d.version == version and d.verdict == DecisionVerdict.APPROVE
-        ]
+        yes, current = (self.request.version, DecisionVerdict.APPROVE), self.current_requirements
+        approvals = [d for d in self.decisions if (d.version, d.verdict) == yes]
         if any(r.excludes for r in current):
             given = approvals_of(self.request)  # reads their roles as well
         else:

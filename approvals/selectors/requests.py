@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.db.models import Model, Prefetch, QuerySet
 
-from approvals.choices import DecisionVerdict
+from approvals.choices import ENDED, DecisionVerdict, State
 from approvals.exceptions import IntegrityBroken, NotFound
 from approvals.models import (
     ActionRequest,
@@ -32,6 +32,7 @@ from approvals.models import (
 from audit.lib.one_look import once_a_page
 from audit.lib.prepared import Given, Prepared, Question
 from connectors.base import Action
+from connectors.registry import is_by_agent
 from policies.matrix import SAFEGUARDS
 
 M = TypeVar("M", bound=Model)
@@ -299,6 +300,12 @@ def agent_locked_asked(request: ActionRequest) -> Question:
 
 
 _AGENT_HELD = Prepared(lambda: Agent.objects.filter(pk=Given("pk")).order_by(), shares=True)
+
+
+def is_over(request: ActionRequest) -> bool:
+    """Whether it waits for nobody any more, by its own row alone."""
+    reported = request.state == State.EXECUTED and is_by_agent(request.action_type)
+    return reported or request.state in ENDED
 
 
 def active_undo_of(original: ActionRequest) -> ActionRequest | None:

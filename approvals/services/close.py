@@ -11,6 +11,7 @@ from django.db.models import Q
 from approvals.choices import INCIDENTS, State
 from approvals.domain import compensation, dispatch
 from approvals.domain.decision_context import demand_proof
+from approvals.domain.execution_end import lose_track
 from approvals.domain.transitions import move
 from approvals.exceptions import NotAuthorised, Paused, ReasonRequired, WrongState
 from approvals.models import ActionRequest, Execution, Grant
@@ -18,7 +19,6 @@ from approvals.selectors.authority import may_conclude
 from approvals.selectors.pauses import stop_of
 from approvals.selectors.requests import latest_execution_of, usable_grant_of
 from approvals.services.agent_replies import take_back
-from approvals.services.execute import lose_track
 from audit.actors import Actor
 from audit.events import AuditCode
 from audit.lib import db_clock

@@ -8,15 +8,16 @@ The second keeps the result, if the fence and the lease still say it counts.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import transaction
 
-from approvals.choices import AttemptOutcome, ExecutionState, State
+from approvals.choices import AttemptOutcome, State
 from approvals.domain import compensation, integrity, notifications
 from approvals.domain.attempts import (
+    NOBODY_KNOWS,
     Claim,
     Found,
     Lost,
@@ -33,6 +34,7 @@ from approvals.domain.attempts import (
 )
 from approvals.domain.drift import ExecutionCheck, check_before_execution, lock_authority
 from approvals.domain.evidence import read_target
+from approvals.domain.execution_end import fail, finish, lose_track
 from approvals.domain.grants import demand_as_issued, issue_asked, revoke_grant
 from approvals.domain.new_version import reopen
 from approvals.domain.routing import new_policy_decision
@@ -61,7 +63,7 @@ from audit.services import Entry, record
 from connectors.base import Action, Preview, Receipt
 from connectors.circuit import why_not_now
 from connectors.connections import route_of
-from connectors.registry import action_type
+from connectors.registry import action_type, is_by_agent
 from policies.services.evaluation import held_by, may_begin, versions_asked
 
 logger = logging.getLogger(__name__)
@@ -80,11 +82,11 @@ def execute(request_id: UUID) -> None:
         if action is not None and (held_back := _why_held_back(action)):
             logger.info(held_back, extra={"action_id": str(request_id)})
             return  # the sweeper tries again until the grant expires
-        claim = _claim(request_id, read_target(action, at=at)) if action else None
+        claim = claim_now(request_id, read_target(action, at=at)) if action else None
     except IntegrityBroken as broken:
         integrity.end_approved(request_id, broken)
         raise
-    if claim is None:
+    if not isinstance(claim, Claim):
         return
     receipt = settle(claim, call(claim))
     if receipt is not None and not action_type(claim.action.type).settles_after:
@@ -100,7 +102,9 @@ def _due_action(request_id: UUID) -> tuple[Action | None, datetime]:
     asked = (due, issued, versions_asked(), *rows_of(request_id, "contents"))
     with asked_together(*asked) as at:
         grant: Grant | None = due.first()
-        if grant is None or not _may_run(grant, at) or not is_its_turn(grant.request):
+        if grant is None or is_by_agent(grant.action_type):
+            return None, at
+        if _why_not_yet(grant, at) or not is_its_turn(grant.request):
             return None, at
         if not grant.is_break_glass and not may_begin(grant.window, grant.action_type, at):
             return None, at
@@ -124,11 +128,38 @@ _DUE = Prepared(
 )
 
 
-def _may_run(grant: Grant, at: datetime) -> bool:
+@dataclass(frozen=True, slots=True)
+class NotNow:
+    """Why nothing was claimed: a code, and a sentence fit for agents."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemer:
+    """The agent that carries it out itself, and what it redeems the grant with."""
+
+    agent: Actor
+    nonce: str
+
+
+def _why_not_yet(grant: Grant, at: datetime) -> NotNow | None:
     """Change windows aside."""
+    if grant.expires_at <= at:
+        return NotNow("grant_expired", "The approval's time is over.")
     if grant.usable_from is not None and grant.usable_from > at:
-        return False  # it may still be recalled; the sweeper comes again
-    return grant.expires_at > at and (not grant.needs_start or grant.started_by_id is not None)
+        # the sweeper comes again
+        return NotNow("not_now", "Whoever approved it may still take that back; wait a moment.")
+    if grant.needs_start and grant.started_by_id is None:
+        return NotNow("not_now", "A person has to start it first.")
+    return None
+
+
+_NOT_ITS_TURN = NotNow("not_now", "It waits for the other steps of its plan.")
+_UNREADABLE = NotNow("not_now", "The target cannot be read now.")
+_FROZEN = NotNow("not_now", "Everything stands still after a restore until people have looked.")
+_CLOSED = NotNow("not_now", "Its change window is closed, or there is a freeze.")
 
 
 def _is_held(check: ExecutionCheck, grant: Grant, window: str, at: datetime) -> bool:
@@ -138,10 +169,19 @@ def _is_held(check: ExecutionCheck, grant: Grant, window: str, at: datetime) -> 
 
 
 @transaction.atomic
-def _claim(request_id: UUID, preview: Preview) -> Claim | None:
+def claim_now(
+    request_id: UUID, preview: Preview, *, redeemer: Redeemer | None = None
+) -> Claim | NotNow:
+    """Consume the grant for a worker's attempt or, with a `redeemer`, for the agent's own.
+
+    Everything is checked again: what no longer is as it was approved goes back to people. Raises
+    IntegrityBroken when what is stored is not what was approved.
+    """
     request = ActionRequest.objects.locked(request_id)
+    if is_by_agent(request.action_type) != (redeemer is not None):
+        return NotNow("executed_by_countersign", "Who carries this out is fixed by its type.")
     if request.state != State.APPROVED:
-        return None
+        return NotNow("not_approved", f"It is {request.get_state_display()}.")
     with asked_together(
         usable_grant_asked(request),
         agent_locked_asked(request),
@@ -149,31 +189,46 @@ def _claim(request_id: UUID, preview: Preview) -> Claim | None:
         keys := NextKeys(Execution),
     ) as at:
         grant = usable_grant_of(request)
-        if grant is None or not _may_run(grant, at) or not is_its_turn(request):
-            return None
+        if grant is None:
+            return NotNow("not_approved", "Nothing unlocks it any more.")
+        if not_yet := _why_not_yet(grant, at):
+            return not_yet
+        if not is_its_turn(request):
+            return _NOT_ITS_TURN
         if preview.unavailable and grant.target_version:
             # it could be read when it was approved; the sweeper tries again until it expires
             logger.info("target unreadable, not now", extra={"action_id": str(request_id)})
-            return None
+            return _UNREADABLE
         request.agent = agent_locked(request)
         approvers = lock_authority(request, grant)
         drawn = keys.drawn()
     check = check_before_execution(request, grant, preview, approvers=approvers, at=at)
-    if check.is_frozen or _is_held(check, grant, grant.window, at):
-        return None
+    if check.is_frozen:
+        return _FROZEN
+    if _is_held(check, grant, grant.window, at):
+        return _CLOSED
     if check.drift is not None:
         forget_read(request)
         _send_back(request, check, check.drift.for_people, preview, at)
-        return None
+        return NotNow("drift", check.drift.answer)
     if _is_held(check, grant, check.evaluation.window, at):
-        return None  # policy asks for another window by now
+        return _CLOSED  # policy asks for another window by now
     action = action_of(request)
     possible = may_be_done(request, preview.connection, at, restored=check.restored)
     forget_read(request)
     moves = Moves(request, at, drawn)
     moves.store(_record_of(request, check, at))
-    claim = begin(moves, grant, action, preview=preview, possible=possible)
-    return replace(claim, is_blind=is_blind(request, restored=check.restored))
+    blind = is_blind(request, restored=check.restored)
+    if redeemer is None:
+        claim = begin(moves, grant, action, preview=preview, possible=possible)
+        return replace(claim, is_blind=blind)
+    actor, nonce = redeemer.agent, redeemer.nonce
+    claim = begin(moves, grant, action, preview=preview, actor=actor, redeemer=nonce)
+    if not blind:
+        return claim
+    attempt = Attempt.objects.select_related("execution").get(execution_id=claim.execution_id)
+    lose_track(request, attempt.execution, attempt, NOBODY_KNOWS, at)
+    return NotNow("outcome_unknown", NOBODY_KNOWS)
 
 
 def _record_of(request: ActionRequest, check: ExecutionCheck, at: datetime) -> PolicyDecision:
@@ -238,11 +293,11 @@ def settle(claim: Claim, outcome: Outcome) -> Receipt | None:
         return None
     match outcome:
         case Receipt():
-            return _finish(moves, execution, attempt, outcome)
+            return finish(moves, execution, attempt, outcome)
         case Found(receipt):
             data: JsonObject = {"receipt": receipt.reference, "attempt": attempt.fence}
             moves.also(Entry(AuditCode.EFFECT_FOUND, EXECUTOR, request.state, data))
-            return _finish(moves, execution, attempt, receipt)
+            return finish(moves, execution, attempt, receipt)
         case Refused(permanent=True):
             fail(request, execution, attempt, outcome.reason, at)
         case Refused() if _outlives_grant(execution, outcome.retry_after, at):
@@ -291,65 +346,3 @@ def _call_again_later(
     attempt.save(update_fields=["outcome", "detail", "finished_at"])
     execution.lease_until = at + pause_before_next(execution, after=outcome, asked_for=asked_for)
     execution.save(update_fields=["lease_until"])
-
-
-def _finish(moves: Moves, execution: Execution, attempt: Attempt, receipt: Receipt) -> Receipt:
-    """Keep the receipt; the effect still has to be read back."""
-    attempt.outcome, attempt.detail = AttemptOutcome.RECEIPT, receipt.summary
-    attempt.finished_at = moves.at
-    moves.change(attempt, "outcome", "detail", "finished_at")
-    execution.keep_receipt(receipt, at=moves.at)
-    settles_after = action_type(moves.request.action_type).settles_after
-    if settles_after:
-        execution.read_back_at = moves.at + settles_after
-    moves.change_on_record(execution)
-    moves.take(
-        moves.request.finish,
-        AuditCode.EXECUTED,
-        EXECUTOR,
-        {"receipt": receipt.reference, "attempt": attempt.fence},
-    )
-    moves.write()
-    return receipt
-
-
-def fail(
-    request: ActionRequest, execution: Execution, attempt: Attempt, reason: str, at: datetime
-) -> None:
-    """It was definitely refused: the end, without effect."""
-    attempt.outcome, attempt.detail = AttemptOutcome.REFUSED, reason
-    attempt.finished_at = at
-    attempt.save(update_fields=["outcome", "detail", "finished_at"])
-    execution.state, execution.lease_until = ExecutionState.FAILED, None
-    execution.problem, execution.finished_at = reason[:500], at
-    execution.save()
-    move(request, request.fail, AuditCode.FAILED, actor=EXECUTOR, data={"reason": reason})
-    compensation.end_undo(request)
-    notifications.ended(request)
-
-
-def lose_track(
-    request: ActionRequest,
-    execution: Execution,
-    attempt: Attempt,
-    reason: str,
-    at: datetime,
-    *,
-    actor: Actor = EXECUTOR,
-) -> None:
-    """Nobody knows whether it happened: never repeated blindly, read and shown to a person."""
-    if attempt.outcome != AttemptOutcome.UNKNOWN:  # else what it says of the call is final
-        attempt.outcome, attempt.detail = AttemptOutcome.UNKNOWN, reason
-        attempt.finished_at = at
-        attempt.save(update_fields=["outcome", "detail", "finished_at"])
-    execution.state, execution.lease_until = ExecutionState.UNKNOWN, None
-    execution.problem, execution.read_back_at = reason[:500], at
-    execution.save()
-    move(
-        request,
-        request.lose_track,
-        AuditCode.OUTCOME_UNKNOWN,
-        actor=actor,
-        data={"reason": reason, "attempt": attempt.fence},
-    )
-    notifications.incident(request)

@@ -28,6 +28,7 @@ from approvals.domain.attempts import (
     open_attempt,
     this_call,
 )
+from approvals.domain.execution_end import fail, lose_track
 from approvals.domain.grants import demand_as_issued
 from approvals.domain.transitions import EXECUTOR
 from approvals.exceptions import IntegrityBroken
@@ -35,7 +36,7 @@ from approvals.models import ActionRequest, Attempt, Execution, IntegrityInciden
 from approvals.selectors.pauses import Stop, stopped_since
 from approvals.selectors.requests import action_of
 from approvals.selectors.restores import restored_since
-from approvals.services.execute import fail, lose_track, settle
+from approvals.services.execute import settle
 from approvals.services.verify import read_back
 from audit.events import AuditCode
 from audit.lib import db_clock
@@ -168,6 +169,10 @@ def _may_be_done(
     return (this_call(request, execution.connection),) if promise.can_look_up else ()
 
 
+_NO_WORKER = "The worker was lost during the call."
+_NO_REPORT = "The agent redeemed the grant and did not report in time what came of it."
+
+
 def _give_up(
     request: ActionRequest, execution: Execution, last: Attempt, stop: Stop | None, at: datetime
 ) -> None:
@@ -184,7 +189,7 @@ def _give_up(
             return
         fail(request, execution, last, f"Given up after {last.fence} attempts: {last.detail}", at)
     else:
-        why = last.detail or "The worker was lost during the call."
+        why = last.detail or (_NO_REPORT if execution.redeemer else _NO_WORKER)
         stopped = f" Not repeated: {stop.for_agents}" if stop else ""
         lose_track(request, execution, last, f"{why}{stopped}", at)
 

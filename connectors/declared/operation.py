@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypedDict
 
 from audit.lib.canonical import JsonObject, digest_of
 from audit.lib.money import Money
@@ -88,9 +88,9 @@ def read_operation(key: str, reader: Reader, card: Card, shared: JsonObject) -> 
         supervised=keys.read("supervised", Reader.flag, False),
         definition=digest_of({**shared, "operation": plain(reader.node)}),
         example={},  # checked against the rest below
-        **wire.derived(keys, reader),
+        **derived(wire.computed, keys, reader),
     )
-    example = _example(keys, action_type)
+    example = read_example(keys, action_type)
     operation = Operation(
         type=replace(action_type, example=example or {}),
         read=keys.read("read", wire.read, wire.nothing_read),
@@ -109,7 +109,7 @@ def read_operation(key: str, reader: Reader, card: Card, shared: JsonObject) -> 
 _NOTHING_PROMISED: tuple[AtMostOnce, LookUp | None] = (AtMostOnce(Proof.NONE), None)
 
 
-def _example(keys: Fields, action_type: ActionType) -> JsonObject | None:
+def read_example(keys: Fields, action_type: ActionType) -> JsonObject | None:
     """The params given as an example, which must be acceptable."""
     if "example" not in keys:
         return None
@@ -126,50 +126,60 @@ def _offers(facts: tuple[OfferedFact, ...]) -> JsonObject:
     return closed({one.name: {"type": one.kind, "description": one.meaning} for one in facts})
 
 
+class Derived(TypedDict):
+    """What an action type derives from params: fields of `ActionType`."""
+
+    target: Callable[[JsonObject], str]
+    effect: Callable[[JsonObject], str]
+    counterparty: Callable[[JsonObject], str]
+    amount: Callable[[JsonObject], Money | None]
+    field_errors: Callable[[JsonObject], dict[str, str]]
+
+
+def derived(computed: Computed, keys: Fields, reader: Reader) -> Derived:
+    """What an action type derives from params, each a function of them."""
+    target, effect = (computed.text(keys, name, IN_PARAMS) for name in ("target", "effect"))
+    party = computed.read(keys, "counterparty", Kind.TEXT, IN_PARAMS)
+    amount = computed.read(keys, "amount", Kind.ANY, IN_PARAMS)
+    currency = computed.read(keys, "currency", Kind.TEXT, IN_PARAMS)
+    if (amount is None) != (currency is None):
+        reader.problem("'amount' and 'currency' go together.")
+
+    def money(params: JsonObject) -> Money | None:
+        values = Values(params)
+        found = amount.of(values) if amount and currency else None
+        return Money.parse(found, currency.of(values)) if found and currency else None
+
+    def counterparty(params: JsonObject) -> str:
+        return str(party.of(Values(params))) if party else ""
+
+    def errors(params: JsonObject) -> dict[str, str]:
+        values = Values(params)
+        try:
+            effect.sentence(values)
+            lengths = {"target": target.sentence(values), "counterparty": counterparty(params)}
+        except NoValue as error:
+            return {next(iter(params), "params"): f"This cannot be described ({error})."}
+        for what, text in lengths.items():
+            if len(text) > LONGEST_NAME:
+                said = f"Together too long: the {what} would have over {LONGEST_NAME} letters."
+                return {next(iter(params), "params"): said}
+        return {}
+
+    return {
+        "target": lambda params: target.sentence(Values(params)),
+        "effect": lambda params: effect.sentence(Values(params)),
+        "counterparty": counterparty,
+        "amount": money,
+        "field_errors": errors,
+    }
+
+
 class _Wire:
     """Reads the parts of one operation, in the language of its params."""
 
     def __init__(self, computed: Computed) -> None:
         self.computed = computed
-
-    def derived(self, keys: Fields, reader: Reader) -> dict[str, Callable[[JsonObject], Any]]:
-        """What an action type derives from params, each a function of them."""
-        computed = self.computed
-        target, effect = (computed.text(keys, name, IN_PARAMS) for name in ("target", "effect"))
-        party = computed.read(keys, "counterparty", Kind.TEXT, IN_PARAMS)
-        amount = computed.read(keys, "amount", Kind.ANY, IN_PARAMS)
-        currency = computed.read(keys, "currency", Kind.TEXT, IN_PARAMS)
-        if (amount is None) != (currency is None):
-            reader.problem("'amount' and 'currency' go together.")
-
-        def money(params: JsonObject) -> Money | None:
-            values = Values(params)
-            found = amount.of(values) if amount and currency else None
-            return Money.parse(found, currency.of(values)) if found and currency else None
-
-        def counterparty(params: JsonObject) -> str:
-            return str(party.of(Values(params))) if party else ""
-
-        def errors(params: JsonObject) -> dict[str, str]:
-            values = Values(params)
-            try:
-                effect.sentence(values)
-                lengths = {"target": target.sentence(values), "counterparty": counterparty(params)}
-            except NoValue as error:
-                return {next(iter(params), "params"): f"This cannot be described ({error})."}
-            for what, text in lengths.items():
-                if len(text) > LONGEST_NAME:
-                    said = f"Together too long: the {what} would have over {LONGEST_NAME} letters."
-                    return {next(iter(params), "params"): said}
-            return {}
-
-        return {
-            "target": lambda params: target.sentence(Values(params)),
-            "effect": lambda params: effect.sentence(Values(params)),
-            "counterparty": counterparty,
-            "amount": money,
-            "field_errors": errors,
-        }
 
     @property
     def nothing_read(self) -> Read:

@@ -21,7 +21,8 @@ MOST_LINES = 300
 BY_CALL = {
     "/api/v1/", "/api/v1/action-types/", "/api/v1/actions/check/", "/api/v1/plans/",
     "/api/v1/plans/{plan_id}/", "/api/v1/plans/{plan_id}/withdraw/",
-    "/api/v1/actions/{request_id}/complaints/",
+    "/api/v1/actions/{request_id}/complaints/", "/api/v1/actions/{request_id}/redeem/",
+    "/api/v1/actions/{request_id}/report/",
 }  # fmt: skip
 """Reached by `Countersign.call`, which takes any path."""
 

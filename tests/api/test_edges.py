@@ -149,6 +149,8 @@ def test_other_methods_are_refused_as_problems(client: AgentClient, name: str, m
         "answer",
         "undo",
         "complaints",
+        "redeem",
+        "report",
         "plan",
         "withdraw-plan",
     )

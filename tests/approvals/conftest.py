@@ -14,6 +14,7 @@ from connectors.sandbox.server import Sandbox
 from tests.agents.server import Told, answering, ok
 
 if TYPE_CHECKING:
+    from approvals.models import Agent
     from tests.approvals.make import Cast
     from tests.worlds import Maker
 
@@ -39,6 +40,16 @@ def cast(sandbox: Sandbox, begun: Any) -> Iterator[Cast]:
     yield begun
     assert_codes_tell_states(AuditEvent.objects.all())
     assert_machine_readable(AuditEvent.objects.all())
+
+
+@pytest.fixture
+def coder(cast: Cast, settings: Settings) -> Agent:
+    """An agent that runs commands where it is, under a policy for them."""
+    from tests.approvals.agents_own import make_coder, rules_for_commands
+
+    settings.SYSTEMS = ("workstation",)
+    rules_for_commands(cast)
+    return make_coder(cast)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from datetime import timedelta
 from approvals.domain.attempts import Claim
 from approvals.domain.evidence import read_target
 from approvals.models import ActionRequest, Attempt, Execution
-from approvals.services.execute import _claim, _due_action
+from approvals.services.execute import _due_action, claim_now
 from approvals.services.recover import recover
 from audit.lib import db_clock
 from connectors.sandbox.server import Sandbox
@@ -25,8 +25,8 @@ def claimed(request: ActionRequest) -> Claim:
     """The right to call out once, as a worker gets it."""
     action, _ = _due_action(request.pk)
     assert action is not None
-    claim = _claim(request.pk, read_target(action))
-    assert claim is not None
+    claim = claim_now(request.pk, read_target(action))
+    assert isinstance(claim, Claim)
     return claim
 
 

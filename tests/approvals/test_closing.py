@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from approvals.domain.attempts import Lost, call
+from approvals.domain.attempts import Claim, Lost, call
 from approvals.domain.evidence import read_target
 from approvals.exceptions import NotAuthorised
 from approvals.models import ActionRequest, Compensation
 from approvals.services.close import resolve
-from approvals.services.execute import _claim, _due_action, execute, settle
+from approvals.services.execute import _due_action, claim_now, execute, settle
 from approvals.services.undo import propose_undo
 from audit.models import AuditEvent
 from connectors.sandbox.server import Sandbox
@@ -35,8 +35,8 @@ def undo(cast: Cast, original: ActionRequest) -> ActionRequest:
     approve(undo, cast.otto)
     action, _ = _due_action(undo.pk)
     assert action is not None
-    claim = _claim(undo.pk, read_target(action))
-    assert claim is not None
+    claim = claim_now(undo.pk, read_target(action))
+    assert isinstance(claim, Claim)
     call(claim)
     settle(claim, Lost("connection reset", is_final=True))
     assert fresh(undo).state == "outcome_unknown"

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
-from approvals.domain.attempts import call
+from approvals.domain.attempts import Claim, call
 from approvals.domain.evidence import read_target
 from approvals.exceptions import IntegrityBroken, NotAuthorised, ReasonRequired
 from approvals.models import ActionRequest, Grant, RequestContent
 from approvals.services.close import resolve
-from approvals.services.execute import _claim, _due_action, execute, settle
+from approvals.services.execute import NotNow, _due_action, claim_now, execute, settle
 from approvals.services.sweep import sweep
 from approvals.services.verify import read_back
 from audit.lib.canonical import digest
@@ -163,8 +163,8 @@ def stop_before_reading_back(request: ActionRequest) -> None:
     """The worker dies between keeping the receipt and reading the effect back."""
     action, _ = _due_action(request.pk)
     assert action is not None
-    claim = _claim(request.pk, read_target(action))
-    assert claim is not None
+    claim = claim_now(request.pk, read_target(action))
+    assert isinstance(claim, Claim)
     settle(claim, call(claim))
 
 
@@ -177,5 +177,5 @@ def test_what_ran_out_between_the_look_and_the_claim_does_not_run(cast: Cast) ->
 
     make_older(request, timedelta(hours=24))
 
-    assert _claim(request.pk, preview) is None
+    assert isinstance(claim_now(request.pk, preview), NotNow)
     assert_story(request, "approved", [*ROUTED, *DECIDED])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 from django.core.management import call_command
 
+from approvals.domain.attempts import Claim
 from approvals.domain.evidence import read_target
 from approvals.exceptions import (
     IdempotencyMismatch,
@@ -20,7 +21,7 @@ from approvals.models import ActionRequest, Compensation, Plan
 from approvals.selectors.plan_view import PlanView
 from approvals.selectors.plans import plan_of_agent
 from approvals.selectors.requests import action_of
-from approvals.services.execute import _claim, execute
+from approvals.services.execute import NotNow, claim_now, execute
 from approvals.services.plan_progress import carry_on
 from approvals.services.plans import approve_plan, reject_plan, withdraw_plan
 from approvals.services.sweep import sweep
@@ -273,9 +274,9 @@ def test_a_claim_looks_for_itself_whose_turn_it_is(cast: Cast, sandbox: Sandbox)
     first, second, _ = of(agreed(cast))
 
     preview = read_target(action_of(second))
-    assert _claim(second.pk, preview) is None
+    assert isinstance(claim_now(second.pk, preview), NotNow)
     execute(first.pk)
-    assert _claim(second.pk, read_target(action_of(second))) is not None
+    assert isinstance(claim_now(second.pk, read_target(action_of(second))), Claim)
 
 
 def test_a_failure_undoes_what_was_done_newest_first_as_people_allow(

@@ -16,6 +16,7 @@ from connectors.adapters.records.tables import TableFile, describes_tables, pars
 from connectors.base import Action, ConnectorError
 from connectors.catalogue import ActionType
 from connectors.connections import route_of
+from connectors.declared.agents_own import AgentFile, is_for_agents, parse_for_agents
 from connectors.declared.file import SystemFile
 from connectors.declared.files import FolderError, files, packaged, product_files
 from connectors.declared.parse import parse
@@ -42,6 +43,9 @@ class Command(BaseCommand):
             content = path.read_text(encoding="utf-8")
             if describes_tables(content):
                 self._say_tables(parse_tables(content, path.stem), live)
+                return
+            if is_for_agents(content):
+                self._say_for_agents(parse_for_agents(content, path.stem), live)
                 return
             file = parse(content, path.stem)
         except YamlError as error:
@@ -76,6 +80,17 @@ class Command(BaseCommand):
         if live:
             self._probe(file.tables[0].type)
             self.stdout.write("Proved: it answers. Nothing was previewed: tables have no examples.")
+
+    def _say_for_agents(self, file: AgentFile, live: bool) -> None:
+        self.stdout.write(f"{file.card.title} ({file.card.system}): no mistakes.")
+        for one in file.operations:
+            minutes = int(one.type.lease.total_seconds() // 60)
+            self.stdout.write(
+                f"  {one.type.key}: {one.type.title}; carried out by the agent, which reports "
+                f"within {minutes} minutes; never verified here"
+            )
+        if live:
+            self.stdout.write("Proved: nothing. There is no connection to try: agents do it.")
 
     def _probe(self, kind: ActionType) -> None:
         route = route_of(kind.key, kind.system)
