@@ -108,6 +108,8 @@ def _values(row: Model) -> dict[str, Any]:
         for f in row._meta.concrete_fields
         if f.name not in _DIFFERS and f.get_internal_type() != "DateTimeField"
     }
+    if "subject" in values:
+        values["subject"] = values["subject"].partition(", due ")[0]  # to the minute
     if "facts" in values:
         values["facts"] = {
             name: fact

@@ -76,14 +76,21 @@ def test_at_the_end_of_the_ten_seconds_it_is_recalled_or_carried_out_and_never_b
         # both try for as long as the end of the time may lie between them
         taking_back = a_moment_later(number, partial(recall, request.pk, person=cast.fred))
         results = at_once(*[partial(keep_trying, request)] * 2, taking_back)
+        execute(request.pk)  # the sweeper's next look: both may have tried too early
 
         ran = sandbox.effects("payments")[before:]
         lost = losers(results)
-        assert len(ran) == len(lost), (ran, lost)
+        assert len(ran) == len(lost), (ran, lost, told(request))
         assert all(isinstance(one, WrongState) for one in lost)
         assert fresh(request).state == ("audited" if ran else "pending_approval")
         assert Attempt.objects.filter(execution__request=request).count() == len(ran)
         assert len(ran) <= 1
+
+
+def told(request: ActionRequest) -> list[str]:
+    """What became of each attempt, in words."""
+    attempts = Attempt.objects.filter(execution__request=request)
+    return [f"{fresh(request).state}: {one.outcome}: {one.detail}" for one in attempts]
 
 
 def keep_trying(request: ActionRequest) -> None:
