@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from audit.lib.canonical import JsonObject, JsonValue
 
@@ -188,6 +188,21 @@ class DispatchingConnector:
                 permanent=True,
                 code="unsupported",
             ) from None
+
+
+class ReadsApart:
+    """Two connectors to one connection: the one that writes is asked for nothing else.
+
+    A probe is left to it: whether its credential works shows in nothing else before a write.
+    """
+
+    _READS = frozenset({"preview", "look_up", "verify", "compensate"})
+
+    def __init__(self, writer: Connector, reader: Connector) -> None:
+        self._writer, self._reader = writer, reader
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader if name in self._READS else self._writer, name)
 
 
 class UnconfiguredConnector(DispatchingConnector):

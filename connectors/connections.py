@@ -7,6 +7,7 @@ What a process knows of the rows is a few seconds old at most.
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Mapping
@@ -24,7 +25,7 @@ from connectors.addresses import (
     without_password,
 )
 from connectors.configuration import is_configured, unusable_values
-from connectors.credentials import CredentialMissing, read_credential
+from connectors.credentials import CredentialMissing, credential_for_reading, read_credential
 from connectors.models import (
     Binding,
     Connection,
@@ -113,6 +114,8 @@ class Route:
     """Without any secret: fit to be shown."""
     secrets: Mapping[str, str] = field(hash=False, repr=False)
     """What the connector gets instead of or beside `values`."""
+    read_secrets: Mapping[str, str] = field(default_factory=dict, hash=False, repr=False)
+    """What reads get instead of `secrets`; none: the same."""
     source: str = ""
     """Where the credential is looked up."""
     problem: str = ""
@@ -130,6 +133,11 @@ class Route:
     def config(self) -> dict[str, str]:
         """What the connector of that system is built from."""
         return {**self.values, **self.secrets}
+
+    @property
+    def read_config(self) -> dict[str, str]:
+        """The same for what only reads."""
+        return {**self.config, **self.read_secrets}
 
     @property
     def reference(self) -> str:
@@ -227,9 +235,11 @@ def _route_of_row(row: Connection) -> Route:
         secret = read_credential(row.credential_source, row.credential_name)
     except CredentialMissing as missing:
         secret, problem = _NO_SECRET, str(missing)
-    name = secret_of(row.system)
+    name, read_secrets = secret_of(row.system), {}
     if name:
         secrets[name] = secret
+        if for_reading := credential_for_reading(row.credential_source, row.credential_name):
+            read_secrets[name] = for_reading
     elif secret:
         address = names_of(row.system)[0]
         secrets[address] = with_password(values[address], secret)
@@ -241,6 +251,7 @@ def _route_of_row(row: Connection) -> Route:
         system=row.system,
         values=values,
         secrets=secrets,
+        read_secrets=read_secrets,
         source=f"{row.credential_source}:{row.credential_name}",
         problem=problem,
         owner=row.owner,
@@ -253,12 +264,15 @@ def _from_environment(system: str) -> Route | None:
         return None
     config = settings.CONNECTORS[system]
     names = names_of(system)
-    variable = variable_of(system, secret_of(system) or names[0])
+    secret = secret_of(system)
+    variable = variable_of(system, secret or names[0])
+    for_reading = os.environ.get(f"{variable}_READ", "").strip() if secret else ""
     return Route(
         name=system,
         system=system,
         values={name: without_password(config.get(name, "")) for name in names},
         secrets=config,
+        read_secrets={secret: for_reading} if for_reading else {},
         source=f"{CredentialSource.ENVIRONMENT}:{variable}",
         is_from_environment=True,
     )

@@ -58,6 +58,15 @@ def read_credential(source: str, name: str) -> str:
     return found.strip()
 
 
+def credential_for_reading(source: str, name: str) -> str:
+    """Its twin that may only read, `CREDENTIAL_EU_READ` or the file `eu.read`; "" without one."""
+    twin = f"{name}_READ" if source == CredentialSource.ENVIRONMENT else f"{name}.read"
+    try:
+        return read_credential(source, twin) if name else ""
+    except CredentialMissing:
+        return ""
+
+
 def _in_folder(name: str) -> str:
     """Links are followed inside the folder, as mounted secrets have them, and not out of it."""
     try:

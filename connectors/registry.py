@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
+from typing import cast
 
 from django.conf import settings
 
 from audit.lib.canonical import canonical
 from connectors.authentication.login import login_of
-from connectors.base import Connector, UnconfiguredConnector
+from connectors.base import Connector, ReadsApart, UnconfiguredConnector
 from connectors.catalogue import ActionType
 from connectors.circuit import watched
 from connectors.connections import Route, route_of
@@ -102,7 +103,16 @@ def _built(route: Route, config: str) -> Connector:
     has_tokens = system.card is not None and system.card.authentication.scheme.has_tokens
     if has_tokens and system.card is not None and isinstance(connector, DeclaredConnector):
         connector.use(login_of(system.card, route))
+    elif reads_apart(route):
+        reader = system.build({**values, route.system: route.read_config})
+        connector = cast(Connector, ReadsApart(connector, reader))
     return watched(connector, route)
+
+
+def reads_apart(route: Route) -> bool:
+    """Whether what only reads shows a credential of its own."""
+    card = card_of(route.system)
+    return bool(route.read_secrets) and not (card and card.authentication.scheme.has_tokens)
 
 
 def card_of(system: str) -> Card | None:

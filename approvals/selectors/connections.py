@@ -15,7 +15,7 @@ from audit.lib.one_look import once_a_page
 from connectors.circuit import rest_of
 from connectors.connections import Route, forget_connections, route_of, routes_in_force
 from connectors.models import CircuitState, ConnectionState, ConnectionToken
-from connectors.registry import action_types
+from connectors.registry import action_types, reads_apart
 from policies.models import User
 
 
@@ -132,7 +132,8 @@ def _credential(route: Route) -> str:
     """Where it is looked up: "variable CREDENTIAL_EU"."""
     source, _, name = route.source.partition(":")
     words = {"environment": "variable", "file": "file"}
-    return f"{words[source]} {name}" if source in words else "none"
+    apart = ", another one for reading" if reads_apart(route) else ""
+    return f"{words[source]} {name}{apart}" if source in words else "none"
 
 
 def _budget(route: Route, state: ConnectionState) -> str:
