@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+
+from approvals.api.views import AgentView
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +197,12 @@ CLAIMS = (
 )
 
 
-@require_safe
-def show_claims(request: HttpRequest) -> HttpResponse:
-    """The page; like the API's documentation it needs nobody to sign in."""
-    return render(request, "approvals/what_is_claimed.html", {"claims": CLAIMS})
+class ClaimsView(AgentView):
+    """The page; like the API's documentation it takes no key."""
+
+    authentication_classes = ()
+    permission_classes = ()
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> HttpResponse:
+        return render(request._request, "approvals/what_is_claimed.html", {"claims": CLAIMS})

@@ -17,7 +17,7 @@ from approvals.api import (
     plan_views,
     views,
 )
-from approvals.api.claims import show_claims
+from approvals.api.claims import ClaimsView
 from approvals.api.client_file import ClientFileView
 
 
@@ -57,7 +57,7 @@ urlpatterns = [
         name="withdraw-plan",
     ),
     path("action-types/", views.ActionTypesView.as_view(), name="action-types"),
-    path("claims/", show_claims, name="claims"),
+    path("claims/", ClaimsView.as_view(), name="claims"),
     path("client/", ClientFileView.as_view(), name="client"),
     path("schema/", SpectacularAPIView.as_view(api_version="1"), name="schema"),
     path("docs/", SpectacularSwaggerSplitView.as_view(url_name="api:schema"), name="docs"),
