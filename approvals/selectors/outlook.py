@@ -13,6 +13,7 @@ from approvals.selectors.requests import usable_grant_of
 from approvals.selectors.viewer_permissions import name_of
 from audit.lib.dates import format_moment
 from connectors.catalogue import ActionType
+from connectors.registry import is_by_agent
 from policies.matrix import OperatingModel
 from policies.services.evaluation import held_until
 
@@ -74,14 +75,16 @@ def after_last_yes(
             "Yours is the last yes. Nothing begins by itself: "
             f"a person starts it and watches. {begin} until {until}, once."
         )
+    who = "Countersign then does"
+    if kind is not None and kind.by_agent:
+        who = "the agent may then do"
     if span.waits_until:
         return Outlook(
-            f"Yours is the last yes. {span.waits_until}; Countersign then does exactly this, "
-            f"once, not later than {until}."
+            f"Yours is the last yes. {span.waits_until}; {who} exactly this, once, not later than "
+            f"{until}."
         )
-    return Outlook(
-        f"Yours is the last yes. Countersign then does exactly this, once, until {until}."
-    )
+    who = who[0].upper() + who[1:]
+    return Outlook(f"Yours is the last yes. {who} exactly this, once, until {until}.")
 
 
 def of_approved(request: ActionRequest, stop: Stop | None, *, at: datetime) -> Outlook | None:
@@ -106,6 +109,8 @@ def of_approved(request: ActionRequest, stop: Stop | None, *, at: datetime) -> O
     if span.waits_until:
         waits = f"{begun}{span.waits_until}; it is done then, not later than {until}."
         return Outlook(waits, begins_now=False)
+    if is_by_agent(request.action_type):
+        return Outlook(f"{begun}The agent may carry it out itself now, not later than {until}.")
     return Outlook(f"{begun}Countersign carries it out now, not later than {until}.")
 
 

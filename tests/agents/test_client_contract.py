@@ -21,8 +21,7 @@ MOST_LINES = 300
 BY_CALL = {
     "/api/v1/", "/api/v1/action-types/", "/api/v1/actions/check/", "/api/v1/plans/",
     "/api/v1/plans/{plan_id}/", "/api/v1/plans/{plan_id}/withdraw/",
-    "/api/v1/actions/{request_id}/complaints/", "/api/v1/actions/{request_id}/redeem/",
-    "/api/v1/actions/{request_id}/report/",
+    "/api/v1/actions/{request_id}/complaints/",
 }  # fmt: skip
 """Reached by `Countersign.call`, which takes any path."""
 
@@ -34,7 +33,7 @@ def schema() -> Any:
 
 def paths_called() -> set[str]:
     """Every address the client's methods call, with its parameter as the document names it."""
-    page = {"results": [], "cursor": "c", "more": False}
+    page = {"results": [], "cursor": "c", "more": False, "grant": {}}
     with answering(ok({**an_action(), **page})) as told:
         cs = Countersign(told.url, "csk_test")
         cs.propose("refund.issue", {}, intent="x")
@@ -43,6 +42,8 @@ def paths_called() -> set[str]:
         cs.answer("ID", "Yes.")
         cs.withdraw("ID")
         cs.undo("ID")
+        cs.redeem("ID", "run-1")
+        cs.report("ID", 1, "done", receipt="build-4711")
     return {urlsplit(asked.path).path.replace("ID", "{request_id}") for asked in told.asked}
 
 

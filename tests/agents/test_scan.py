@@ -174,6 +174,35 @@ def test_a_proposing_tool_that_acts_before_it_proposes_is_found(tmp_path: Path) 
     assert found(scan(project(tmp_path, {"agent.py": code}))) == [("stripe.Refund.create", "")]
 
 
+GATED = """
+import subprocess
+from langchain_core.tools import tool
+from countersign import Countersign
+cs = Countersign()
+
+@tool
+@cs.gate("command.run")
+def run(command: str):
+    subprocess.run(command, shell=True)
+"""
+
+
+def test_a_gated_function_is_counted_and_what_it_does_not_found(tmp_path: Path) -> None:
+    report = scan(project(tmp_path, {"agent.py": GATED}))
+
+    assert report.findings == []
+    assert report.gated == ["run"]
+
+
+def test_a_gate_around_what_a_framework_was_given_already_is_none(tmp_path: Path) -> None:
+    code = GATED.replace('@tool\n@cs.gate("command.run")\n', '@cs.gate("command.run")\n@tool\n')
+
+    report = scan(project(tmp_path, {"agent.py": code}))
+
+    assert [finding.tool for finding in report.findings] == ["run"]
+    assert report.gated == []
+
+
 def test_somebody_elses_decorator_is_none_of_ours(tmp_path: Path) -> None:
     code = "import stripe\nimport cs\n@cs.approved('x')\ndef give_back(charge):\n" + REFUND
 

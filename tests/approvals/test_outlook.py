@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from approvals.choices import PauseScope
 from approvals.exceptions import Paused, WrongState
-from approvals.models import ActionRequest
+from approvals.models import ActionRequest, Agent
 from approvals.selectors.outlook import Outlook, after_last_yes, of_approved
 from approvals.selectors.pauses import stop_of
 from approvals.selectors.requests import policy_decision_of
@@ -19,6 +19,7 @@ from audit.lib import db_clock
 from audit.lib.dates import format_moment
 from connectors.registry import action_type
 from policies.services.evaluation import held_until
+from tests.approvals.agents_own import make_command
 from tests.approvals.make import (
     INSTALLER,
     ROBOT,
@@ -109,6 +110,18 @@ def test_what_a_person_must_start_is_never_said_to_be_carried_out(cast: Cast) ->
     assert "A person has to start it, until" in waits.sentence
     assert "carries it out now" not in waits.sentence
     assert begun.sentence.startswith("otto started it. Countersign carries it out now")
+
+
+def test_what_the_agent_does_itself_is_never_said_to_be_done_by_us(
+    cast: Cast, coder: Agent
+) -> None:
+    request = make_command(coder)
+
+    ahead = ahead_of(request)
+    approve(request, cast.sara, cast.otto)
+
+    assert ahead.sentence.startswith("Yours is the last yes. The agent may then do exactly this")
+    assert since_approved(request).sentence.startswith("The agent may carry it out itself now")
 
 
 def test_nothing_is_started_while_it_is_paused(cast: Cast) -> None:

@@ -22,7 +22,7 @@ import ssl
 import time
 import uuid
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeAlias, TypedDict, TypeVar, Unpack
 
@@ -37,6 +37,11 @@ Method: TypeAlias = Callable[Concatenate["AsyncCountersign", P], Coroutine[Any, 
 
 TRIES = 7  # of one call: the pauses between them add up to about half a minute
 LONGEST_WAIT = 25.0  # seconds the server is asked to hold one answer
+_NO_ANSWER = (
+    "Countersign does not answer; whether the call arrived is not known. Make the same call again "
+    "later, with the same key, and do not do the action in any other way."
+)
+_UNREPORTED = "It was done, and that could not be reported: people find out. Do NOT repeat it."
 _calling: ContextVar[str] = ContextVar("countersign_calling", default="")
 
 
@@ -58,9 +63,7 @@ class Action(dict[str, Any]):
         raise AttributeError(name)
 
 
-class Details(TypedDict, total=False):
-    """What a proposal may say besides."""
-
+class Details(TypedDict, total=False):  # what a proposal may say besides
     on_behalf_of: str
     confidence: float
     model: Json
@@ -111,6 +114,10 @@ class NotDone(Unsettled):
     """It ended and will not be done."""
 
 
+class Failed(CountersignError):
+    """To be raised in a gated function: it did nothing, certainly."""
+
+
 class Unclear(Unsettled):
     """Nobody knows yet whether it was done; people are looking. Never repeat it."""
 
@@ -140,10 +147,7 @@ class AsyncCountersign:
     async def call(
         self, /, method: str, path: str, body: Json | None = None, *, key: str = "", **query: str
     ) -> httpx.Response:
-        """Any call of the API, repeated until it is answered. Raises Refused, Unavailable.
-
-        What changes something and has no key is repeated only if it cannot have arrived.
-        """
+        """Any call, repeated until answered; what may have arrived, only with a `key`."""
         repeatable, pause = method == "GET" or bool(key), 0.5
         headers = {"Idempotency-Key": key} if key else {}
         timeout = httpx.Timeout(float(query.get("wait", 0)) + 15).as_dict()
@@ -153,9 +157,8 @@ class AsyncCountersign:
             headers["Authorization"], told = f"Bearer {token}", {"timeout": timeout}
             asked = 0.0
             try:
-                answer = await self._send(
-                    httpx.Request(method, url, json=body, headers=headers, extensions=told)
-                )
+                asking = httpx.Request(method, url, json=body, headers=headers, extensions=told)
+                answer = await self._send(asking)
             except httpx.TransportError as error:
                 if not (repeatable or isinstance(error, httpx.ConnectError)):
                     break
@@ -170,25 +173,16 @@ class AsyncCountersign:
             if tries_left:
                 await self._sleep(max(pause * random.uniform(0.5, 1), asked))  # noqa: S311
                 pause = min(pause * 2, 15)
-        raise Unavailable(
-            "Countersign does not answer; whether the call arrived is not known. Make the same "
-            "call again later, with the same key, and do not do the action in any other way."
-        )
+        raise Unavailable(_NO_ANSWER)
 
     async def _act(self, path: str, body: Json, key: str = "") -> Action:
         return Action((await self.call("POST", path, body, key=key)).json())
 
     async def propose(
-        self,
-        action_type: str,
-        params: Json,
-        *,
-        intent: str,
-        key: str = "",
-        **details: Unpack[Details],
+        self, action_type: str, params: Json, *, intent: str, key: str = "", **more: Unpack[Details]
     ) -> Action:
         """Propose it, or find what was proposed with that key. Raises Refused, not NotDone."""
-        body = {"action_type": action_type, "params": params, "intent": intent, **details}
+        body = {"action_type": action_type, "params": params, "intent": intent, **more}
         return await self._act("actions/", body, key or _calling.get() or uuid.uuid4().hex)
 
     async def get(self, request_id: str) -> Action:
@@ -243,8 +237,57 @@ class AsyncCountersign:
 
         async def run(code: Code, *args: Any, **kwargs: Any) -> Action:
             params, intent = await _value(code(*args, **kwargs))
-            action = await self.propose(kind, params, intent=intent)
-            return await self.settle(action, within=within)
+            return await self.settle(await self.propose(kind, params, intent=intent), within=within)
+
+        return functools.partial(self._decorated, run)
+
+    async def redeem(self, request_id: str, redeemer: str) -> Json:
+        """The grant to carry it out oneself, once: `params` and `fence`. Raises Refused."""
+        path, body = f"actions/{request_id}/redeem/", {"redeemer": redeemer}
+        return Json((await self.call("POST", path, body, key=redeemer)).json()["grant"])
+
+    async def report(self, /, request_id: str, fence: int, outcome: str, **told: str) -> Action:
+        """What came of it: done (with a `receipt`), failed (certainly without effect), unknown."""
+        body = {"fence": fence, "outcome": outcome, **told}
+        return await self._act(f"actions/{request_id}/report/", body, idempotency_key(request_id))
+
+    def gate(self, kind: str, *, intent: str = "", within: float = 20.0) -> Callable[[Code], Code]:
+        """The function runs once people agreed to its arguments, at most once, with what they say.
+
+        Its `intent` says why. After Failed it did nothing; after any other error nobody knows.
+        """
+
+        async def run(code: Code, *args: Any, **kwargs: Any) -> Any:
+            bound = inspect.signature(code).bind(*args, **kwargs)
+            bound.apply_defaults()
+            params = bound.arguments
+            own = {"intent": params.pop("intent")} if "intent" in params else {}
+            said = own.get("intent") or intent or code.__doc__ or code.__name__
+            action = await self.propose(kind, dict(params), intent=said)
+            try:
+                return await self.settle(action, within=within)
+            except NeedsAgent as asked:
+                if asked.action.state != "approved":
+                    raise
+            try:
+                grant = await self.redeem(action.id, uuid.uuid4().hex)
+            except Refused as error:
+                if error.code not in ("not_now", "drift", "grant_consumed"):
+                    raise
+                raise Pending(await self.get(action.id)) from error
+            try:
+                result = await _value(code(**grant["params"], **own))
+            except Exception as error:
+                outcome = "failed" if isinstance(error, Failed) else "unknown"
+                with suppress(CountersignError):
+                    await self.report(action.id, grant["fence"], outcome)
+                raise
+            told = f"sha256:{hashlib.sha256(repr(result).encode()).hexdigest()}"
+            try:
+                await self.report(action.id, grant["fence"], "done", receipt=told)
+            except CountersignError as error:
+                raise Unclear(Action(action, message=_UNREPORTED)) from error
+            return result
 
         return functools.partial(self._decorated, run)
 
@@ -274,11 +317,8 @@ class _Blocking(AsyncCountersign):
         time.sleep(seconds)
 
     def _decorated(self, run: Code, code: Code) -> Code:
-        @functools.wraps(code)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            return _result(run(code, *args, **kwargs))
-
-        return call
+        begin = functools.partial(run, code)
+        return functools.wraps(code)(lambda *args, **kwargs: _result(begin(*args, **kwargs)))
 
 
 def _result(begun: Coroutine[Any, Any, T]) -> T:
@@ -303,12 +343,13 @@ class Countersign:
 
     def __init__(self, url: str = "", key: str | Callable[[], str] = "") -> None:
         self._agent = _Blocking(url, key)
-        self.tool = self._agent.tool
+        self.tool, self.gate = self._agent.tool, self._agent.gate
 
     call, get = _now(AsyncCountersign.call), _now(AsyncCountersign.get)
     propose, settle = _now(AsyncCountersign.propose), _now(AsyncCountersign.settle)
     changes, answer = _now(AsyncCountersign.changes), _now(AsyncCountersign.answer)
     withdraw, undo = _now(AsyncCountersign.withdraw), _now(AsyncCountersign.undo)
+    redeem, report = _now(AsyncCountersign.redeem), _now(AsyncCountersign.report)
 
 
 async def _value(found: Any) -> Any:
@@ -326,9 +367,7 @@ def _trust() -> ssl.SSLContext:  # reading the authorities takes longer than a c
 
 
 class Event(NamedTuple):
-    """A webhook that was verified; `id` is the same when it is sent again."""
-
-    id: str
+    id: str  # the same when it is sent again
     type: str
     timestamp: str
     action: Action

@@ -84,6 +84,14 @@ class Project:
         decorators = (self.origin(name).removesuffix("()") for name in function.decorators)
         return any(d.rpartition(".")[0] in OURS and d.endswith(".tool") for d in decorators)
 
+    def gates(self, function: Function) -> bool:
+        """Whether people are asked before any of it runs: `@cs.gate`, below all other decorators.
+
+        Above one that hands the function to a framework it would be left out.
+        """
+        innermost = self.origin(next(iter(function.decorators[-1:]), "")).removesuffix("()")
+        return innermost.rpartition(".")[0] in OURS and innermost.endswith(".gate")
+
     def path_of(self, function: Function) -> str:
         return self._module_of[function.name].path
 
@@ -112,11 +120,14 @@ def examine(project: Project, report: Report, *, ours: tuple[str, ...] = ()) -> 
     """Everything in the project's code that acts without asking; fills in the report's counts."""
     every = list(project.functions.values())
     proposing = [function for function in every if project.proposes(function)]
-    tools = [f for f in every if f.is_tool and f not in proposing]
-    report.gated += sorted(function.short for function in proposing)
+    gated = [function for function in every if project.gates(function)]
+    tools = [f for f in every if f.is_tool and f not in proposing and f not in gated]
+    report.gated += sorted(function.short for function in [*proposing, *gated])
     by_tool = project.reached(tools)
     found: list[Finding] = []
     for function in every:
+        if function in gated:
+            continue  # what it does, people have agreed to
         tool = project.functions.get(by_tool.get(function.name, ""))
         found += _calls_of(project, function, tool, report)
     acting = {finding.tool for finding in found}
