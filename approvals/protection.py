@@ -205,5 +205,6 @@ FREE = {
     "approvals.heartbeat": "when a process was last seen alive",
     "approvals.alarm": "what is wrong now, and who has been told; it goes when it is mended",
     "approvals.webhookdelivery": "an outbox of messages to agents: what they say is on record",
+    "approvals.savedview": "how somebody likes to look at an inbox; it decides nothing",
     "approvals.notice": "an outbox of mails: sending, retrying and giving up are not records",
 }

@@ -24,6 +24,7 @@ RENEWED = frozenset(
     {
         "sessions.session",
         "approvals.alarm",
+        "approvals.savedview",
         "policies.backtestflip",
         "policies.user_groups",
         "policies.user_user_permissions",

@@ -23,8 +23,8 @@ from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 from unfold.paginator import InfinitePaginator
 
-from approvals.admin.bulk_page import BulkPageAdmin
 from approvals.admin.review_context import countdown
+from approvals.admin.saved_views import SavedViewsAdmin
 from approvals.admin.scoped import as_uuid
 from approvals.models import ActionRequest, Agent, Inbox
 from approvals.selectors.inbox import (
@@ -133,7 +133,7 @@ _NARROWING = ("tier", "action_type", "agent_team", "q")
 
 
 @admin.register(Inbox)
-class InboxAdmin(BulkPageAdmin):
+class InboxAdmin(SavedViewsAdmin):
     """One team's list. The rows and tabs are the template's own."""
 
     change_list_template = "approvals/inbox.html"
@@ -289,6 +289,7 @@ class InboxAdmin(BulkPageAdmin):
             ],
             "choosers": [spec for spec in changes.filter_specs if spec.parameter_name != "show"],
             "is_filtered": is_narrowed,
+            **self.saved_views_context(request),
         }
 
 

@@ -14,7 +14,7 @@ from approvals.models.decision import (
 from approvals.models.escalation import Escalation
 from approvals.models.evidence import EvidenceItem, TargetReading
 from approvals.models.execution import Attempt, Compensation, Execution, Verification
-from approvals.models.inboxes import Inbox
+from approvals.models.inboxes import Inbox, SavedView
 from approvals.models.integrity import IntegrityIncident
 from approvals.models.notification import Notice
 from approvals.models.pause import Pause, RestoreCheck
@@ -52,6 +52,7 @@ __all__ = [
     "RequestContent",
     "Requirement",
     "RestoreCheck",
+    "SavedView",
     "ShownContent",
     "TargetReading",
     "ThreadEntry",

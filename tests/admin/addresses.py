@@ -14,6 +14,7 @@ from django.db.models import Model, TextField
 from django.urls import URLPattern, URLResolver, get_resolver
 from django.urls.resolvers import RegexPattern
 
+from approvals.models import SavedView
 from policies.teams import team_codes
 from tests.admin.world import World
 
@@ -97,6 +98,7 @@ def fill(route: str, object_id: str, world: World) -> str:
         "object_id": object_id,
         "request_id": object_id,
         "plan_id": object_id,
+        "view_id": str(SavedView.objects.values_list("pk", flat=True).get()),
         "what": "owners",
         "content_type_id": str(ContentType.objects.get_for_model(world.agent).pk),
     }

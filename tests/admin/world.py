@@ -24,6 +24,7 @@ from approvals.services.connections import Terms, set_connection
 from approvals.services.decide import approve, escalate, reject, request_changes
 from approvals.services.execute import execute
 from approvals.services.pauses import lift, pause
+from approvals.services.saved_views import save_view
 from approvals.services.undo import propose_undo
 from audit.actors import Actor
 from audit.lib import db_clock
@@ -71,6 +72,7 @@ def build() -> World:
     taken = make_person("former", "finance")
     make_limit(taken, "1.00")
     limits.remove_limit(taken.approval_limits.get().pk, actor=INSTALLER, reason="left")
+    save_view(taken, "finance", name="Theirs", asked={"tier": "3"})
     people.deactivate(taken.pk, actor=INSTALLER, reason="left")
     who["second ops admin"] = make_person("second-ops", "ops admin")
     who["superuser"] = User.objects.create_superuser("root", "root@retailer.example", "x")

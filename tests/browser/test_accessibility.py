@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page
 
 from approvals.models import ActionRequest
 from approvals.services.execute import execute
+from approvals.services.saved_views import save_view
 from tests.admin.make import House, inbox, make_people, page
 from tests.approvals.make import PASSWORD, approve, make_person, make_request, refund
 
@@ -76,6 +77,9 @@ def test_signing_in(live_server: Any, screen: Page) -> None:
 def test_what_a_reviewer_uses(live_server: Any, screen: Page) -> None:
     house = make_people()
     request = pending(house)
+    old = make_request(house.agent, refund("ch_1034", "300.00"))
+    new = make_request(house.agent, refund("ch_1034", "280.00"), supersedes=old.pk)
+    save_view(house.fred, "finance", name="Money", asked={"tier": "3"})
     sign_in(screen, live_server.url, "fred")
 
     demand_none(
@@ -83,7 +87,10 @@ def test_what_a_reviewer_uses(live_server: Any, screen: Page) -> None:
         {
             "landing": live_server.url + reverse("admin:index"),
             "inbox": live_server.url + inbox(),
+            "saved view": live_server.url + inbox() + "?tier=3",
+            "unsaved view": live_server.url + inbox() + "?tier=2",
             "case": live_server.url + page(request),
+            "proposed anew": live_server.url + page(new),
             "search": live_server.url + reverse("admin:search") + "?q=ch_1037",
         },
     )
@@ -119,6 +126,10 @@ def test_what_an_ops_admin_uses(live_server: Any, screen: Page) -> None:
             "agents": live_server.url + reverse("admin:approvals_agent_changelist"),
             "connections": live_server.url + reverse("admin:connectors_connection_changelist"),
             "pauses": live_server.url + reverse("admin:approvals_pause_changelist"),
+            "stop": live_server.url + reverse("admin:approvals_pause_add"),
+            "stop payments": live_server.url
+            + reverse("admin:approvals_pause_add")
+            + "?what=payments",
             "policy": live_server.url + reverse("admin:policies_policyversion_changelist"),
         },
     )
