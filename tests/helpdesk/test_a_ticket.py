@@ -174,14 +174,14 @@ def test_a_target_that_moves_between_the_last_look_and_the_write_refuses_it(
 
     request = close(agent)
     approve(request, dina)
-    claim = executing._claim
+    claim = executing.claim_now
 
     def claim_and_move(*args: object) -> object:
         found = claim(*args)  # type: ignore[arg-type]
         ticketing.change_ticket("T-1", status="open")
         return found
 
-    monkeypatch.setattr(executing, "_claim", claim_and_move)
+    monkeypatch.setattr(executing, "claim_now", claim_and_move)
     execute(request.pk)
 
     assert fresh(request).state == State.FAILED
