@@ -53,7 +53,7 @@ def test_a_reviewer_approves_a_refund_that_is_then_done_and_verified(
 
     sign_in(screen, live_server.url, "fred")
     screen.get_by_role("link", name="1 to decide").click()
-    screen.get_by_role("link", name="Refund 150.00 EUR to the customer").click()
+    screen.get_by_role("link", name="Refund 150.00 EUR to Quentin Leroy").click()
     expect(screen.locator(".cs-effect")).to_contain_text("Refund 150.00 EUR")
     screen.locator("[data-answer=approve] summary").click()
     screen.locator("#approve-reason_code").select_option("as_proposed")
