@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 
 from approvals.choices import PauseScope
 from approvals.models import ActionRequest, PolicyDecision
@@ -15,11 +16,13 @@ from approvals.services.undo import propose_undo
 from audit.lib.dates import format_moment
 from tests.admin.make import House, action_url, browser, page, text_of
 from tests.admin.review import send
+from tests.approvals.agents_own import COMMAND
 from tests.approvals.make import (
     INSTALLER,
     approve,
     crm,
     fresh,
+    make_agent,
     make_person,
     make_request,
     refund,
@@ -43,6 +46,22 @@ def test_what_the_target_would_refuse_has_no_approve_and_says_why_beside_the_dec
     assert "Only 192.99 EUR of charge ch_1037 is left to refund." in panel(text)
     assert action_url(request, "approve") not in text
     assert 'href="?instead=1#decide">Approve 192.99 EUR instead</a>' in text
+    assert "Countersign then does exactly this" not in text
+
+
+def test_what_the_agent_does_itself_is_never_said_to_be_read_or_done_by_us(
+    house: House, settings: Settings
+) -> None:
+    settings.SYSTEMS = ("workstation",)  # and no rule about it: the highest tier
+    coder = make_agent(house.olga, "coder", action_types=["command.run"])
+    request = make_request(coder, COMMAND, action_type="command.run")
+
+    text = text_of(browser(make_person("opal", "operations")).get(page(request, "operations")))
+
+    assert "Carried out by the agent" in text
+    assert "nothing was read, and nobody reads it back" in text
+    assert "read by the system" not in text
+    assert "data-look" not in text
     assert "Countersign then does exactly this" not in text
 
 
