@@ -182,7 +182,15 @@ PROTECTED = (
         (moves("valid", when="OLD.{valid}", needs_event=True),),
         event_of="agent",
     ),
-    Protected("approvals.agentkey", (once("revoked_at", needs_event=True),), event_of="agent"),
+    Protected(
+        "approvals.agentkey",
+        (
+            once("revoked_at", needs_event=True),
+            once("replaced_until", needs_event=True),
+            moves("last_used_at"),
+        ),
+        event_of="agent",
+    ),
     Protected(
         "approvals.webhookendpoint",
         (

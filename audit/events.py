@@ -96,6 +96,7 @@ class AuditCode(StrEnum):
     AGENT_RESUMED = "agent.resumed"
     KEY_ISSUED = "agent.key_issued"
     KEY_REVOKED = "agent.key_revoked"
+    KEY_REPLACED = "agent.key_replaced"
     WEBHOOK_REGISTERED = "webhook.registered"
     WEBHOOK_ROTATED = "webhook.rotated"
     WEBHOOK_DISABLED = "webhook.disabled"
@@ -242,6 +243,10 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.AGENT_RESUMED: _Meaning("{actor} resumed the agent", Personal.STAFF),
     _C.KEY_ISSUED: _Meaning("{actor} issued key {prefix}", Personal.STAFF),
     _C.KEY_REVOKED: _Meaning("{actor} revoked key {prefix}", Personal.STAFF),
+    _C.KEY_REPLACED: _Meaning(
+        "{actor} replaced key {prefix} by {by}; the old one works until {until:moment}",
+        Personal.STAFF,
+    ),
     _C.WEBHOOK_REGISTERED: _Meaning("{actor} registered {url} for webhooks", Personal.FREE_TEXT),
     _C.WEBHOOK_ROTATED: _Meaning(
         "{actor} changed the secret of webhooks to {url}; the old one counts until {until:moment}",

@@ -27,6 +27,15 @@ class IssueKeyForm(forms.Form):
     days = forms.IntegerField(min_value=1, max_value=agents.LONGEST_KEY_LIFE.days)
 
 
+class RotateKeyForm(forms.Form):
+    """Which key a new one replaces, and how long the old one still works."""
+
+    key = forms.IntegerField(min_value=1)
+    hours = forms.IntegerField(
+        min_value=0, max_value=int(agents.LONGEST_OVERLAP.total_seconds() // 3600)
+    )
+
+
 class RevokeKeyForm(forms.Form):
     """Which key of this agent ends."""
 
@@ -37,14 +46,17 @@ class RevokeKeyForm(forms.Form):
 class AgentKeyAdmin(ReadOnlyAdmin):
     """Which keys exist. They are issued and revoked on their agent's page; no hash is shown."""
 
-    list_display = ("prefix", "agent", "created_at", "expires_at", "revoked_at", "status")
+    list_display = (
+        "prefix", "agent", "created_at", "expires_at", "last_used_at", "revoked_at", "status",
+    )  # fmt: skip
     list_select_related = ("agent",)
     list_filter = (equal_to("agent", "agent__name", parameter="agent"),)
     list_filter_submit = True
     search_fields = ("prefix",)
     search_help_text = "The whole prefix, as logs show it."
     fields = readonly_fields = (
-        "prefix", "agent", "created_at", "expires_at", "revoked_at", "status", "where",
+        "prefix", "agent", "created_at", "expires_at", "last_used_at", "replaced_until",
+        "revoked_at", "status", "where",
     )  # fmt: skip
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AgentKey]:
@@ -61,12 +73,14 @@ class AgentKeyAdmin(ReadOnlyAdmin):
 
     @display(  # type: ignore[untyped-decorator]
         description="status",
-        label={"works": "success", "revoked": "danger", "expired": ""},
+        label={"works": "success", "being replaced": "warning", "revoked": "danger"},
     )
     def status(self, key: AgentKey) -> str:
         if key.revoked_at is not None:
             return "revoked"
-        return "works" if key.expires_at > db_clock.now() else "expired"
+        if not key.works(db_clock.now()):
+            return "expired" if key.replaced_until is None else "replaced"
+        return "works" if key.replaced_until is None else "being replaced"
 
     @display(description="issued and revoked")  # type: ignore[untyped-decorator]
     def where(self, key: AgentKey) -> SafeString:

@@ -20,17 +20,20 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from approvals.admin.agent_keys import IssueKeyForm, RevokeKeyForm
+from approvals.admin.agent_keys import IssueKeyForm, RevokeKeyForm, RotateKeyForm
 from approvals.admin.webhooks import WebhooksAdmin, webhooks_of
 from approvals.exceptions import ApprovalError, InvalidProposal, NotFound
-from approvals.models import Agent, AgentBudget
+from approvals.models import Agent, AgentBudget, AgentKey
+from approvals.selectors.agent_use import SOON, use_of, with_keys
 from approvals.selectors.visibility import keepable_agents, may_register_agents, visible_agents
 from approvals.services import agents, budgets
+from approvals.services.agents import IssuedKey
 from approvals.services.budgets import Budget
 from audit.actors import Actor
 from audit.lib import db_clock
 from audit.lib.admin import ReasonForm
 from audit.lib.admin_filters import equal_to, one_of
+from audit.lib.dates import format_moment
 from audit.lib.money import Money, MoneyError
 from connectors.registry import action_types
 from policies.authority import is_ops_admin, roles_of
@@ -73,17 +76,25 @@ class BudgetRow:
 
     budget: AgentBudget
     amount: str
+    used: int
+    used_amount: str
 
 
 def rows_of(agent: Agent) -> list[BudgetRow]:
-    """The budgets in force, in the order they were set."""
+    """The budgets in force with what 24 hours have used, in the order they were set."""
     return [
         BudgetRow(
             row,
-            "" if row.most_minor is None else str(Money(row.most_minor, settings.BASE_CURRENCY)),
+            amount="" if row.most_minor is None else _base(row.most_minor),
+            used=used,
+            used_amount=_base(used_minor),
         )
-        for row in agent.budgets.filter(valid=True)
+        for row, used, used_minor in budgets.spent_of(agent.pk)
     ]
+
+
+def _base(minor: int) -> str:
+    return str(Money(minor, settings.BASE_CURRENCY))
 
 
 class AgentForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable when run
@@ -162,13 +173,16 @@ class AgentAdmin(WebhooksAdmin):
         ("pause", ReasonForm),
         ("resume", forms.Form),
         ("issue_key", IssueKeyForm),
+        ("rotate_key", RotateKeyForm),
         ("revoke_key", RevokeKeyForm),
         ("set_budget", BudgetForm),
         ("remove_budget", RemoveBudgetForm),
         *WebhooksAdmin.webhook_actions,
     )
     ordering = ("name",)
-    list_display = ("name", "owner", "team", "model", "ceiling", "trusted", "status")
+    list_display = (
+        "name", "owner", "team", "model", "ceiling", "trusted", "status", "last_seen", "keys",
+    )  # fmt: skip
     list_select_related = ("owner",)
     list_filter = (
         one_of("team", "team", team_choices),
@@ -180,7 +194,8 @@ class AgentAdmin(WebhooksAdmin):
     change_form_outer_after_template = "admin/approvals/record_agent.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Agent]:
-        return visible_agents(_person(request)).order_by(*self.ordering)
+        visible = visible_agents(_person(request)).order_by(*self.ordering)
+        return with_keys(visible, at=db_clock.now())
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Agent], search_term: str
@@ -246,10 +261,13 @@ class AgentAdmin(WebhooksAdmin):
     ) -> HttpResponse:
         context = dict(extra_context or {})
         if object_id is not None:
-            agent = self.get_object(request, object_id)
+            agent, now = self.get_object(request, object_id), db_clock.now()
+            keys = list(agent.keys.all())
             context |= {
-                "keys": agent.keys.all(),
-                "now": db_clock.now(),
+                "keys": [(key, key.works(now)) for key in keys],
+                "now": now,
+                "use": use_of(agent, keys, at=now),
+                "longest_overlap": int(agents.LONGEST_OVERLAP.total_seconds() // 3600),
                 "may_change": self.has_change_permission(request, agent),
                 "longest_days": agents.LONGEST_KEY_LIFE.days,
                 "budgets": rows_of(agent),
@@ -268,9 +286,21 @@ class AgentAdmin(WebhooksAdmin):
         return f"{agent.name} may propose again."
 
     def issue_key(self, request: HttpRequest, agent: Agent, form: forms.Form) -> HttpResponse:
-        """The secret exists in this answer and nowhere else: no session, no message, no cache."""
         lifetime = timedelta(days=form.cleaned_data["days"])
         issued = agents.issue_key(agent.pk, actor=_actor(request), lifetime=lifetime)
+        return self._key_shown_once(request, agent, issued, None)
+
+    def rotate_key(self, request: HttpRequest, agent: Agent, form: forms.Form) -> HttpResponse:
+        old = _key(agent, form)
+        overlap = timedelta(hours=form.cleaned_data["hours"])
+        issued = agents.rotate_key(old.pk, actor=_actor(request), overlap=overlap)
+        old.refresh_from_db()
+        return self._key_shown_once(request, agent, issued, old)
+
+    def _key_shown_once(
+        self, request: HttpRequest, agent: Agent, issued: IssuedKey, old: AgentKey | None
+    ) -> HttpResponse:
+        """The secret exists in this answer and nowhere else: no session, no message, no cache."""
         answer = TemplateResponse(
             request,
             "admin/approvals/record_key.html",
@@ -281,15 +311,14 @@ class AgentAdmin(WebhooksAdmin):
                 "title": agent.name,
                 "subtitle": "New key",
                 "issued": issued,
+                "old": old,
             },
         )
         answer["Cache-Control"] = "no-store, private"
         return answer
 
     def revoke_key(self, request: HttpRequest, agent: Agent, form: forms.Form) -> str:
-        key = agent.keys.filter(pk=form.cleaned_data["key"]).first()
-        if key is None:
-            raise NotFound("This agent has no such key.")
+        key = _key(agent, form)
         agents.revoke_key(key.pk, actor=_actor(request))
         return f"Key {key.prefix} is revoked; it has stopped working."
 
@@ -328,6 +357,26 @@ class AgentAdmin(WebhooksAdmin):
     )
     def status(self, agent: Agent) -> str:
         return "paused" if agent.is_paused else "active"
+
+    @display(description="last seen")  # type: ignore[untyped-decorator]
+    def last_seen(self, agent: Any) -> str:
+        return format_moment(agent.last_seen_at) if agent.last_seen_at else "never"
+
+    @display(  # type: ignore[untyped-decorator]
+        description="keys", label={"none works": "danger", "works": "success", "soon": "warning"}
+    )
+    def keys(self, agent: Any) -> str | tuple[str, str]:
+        if agent.works_until is None:
+            return "none works"
+        days = (agent.works_until - db_clock.now()) // timedelta(days=1)
+        return "works" if days >= SOON.days else ("soon", f"the last ends in {max(days, 0)} days")
+
+
+def _key(agent: Agent, form: forms.Form) -> AgentKey:
+    key = agent.keys.filter(pk=form.cleaned_data["key"]).first()
+    if key is None:
+        raise NotFound("This agent has no such key.")
+    return key
 
 
 def _person(request: HttpRequest) -> User:

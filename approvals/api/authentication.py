@@ -5,8 +5,11 @@ nothing else.
 from __future__ import annotations
 
 import hmac
+import logging
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import DatabaseError, transaction
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.permissions import BasePermission
@@ -17,6 +20,8 @@ from approvals.models import Agent, AgentKey
 from audit.lib import db_clock
 from audit.lib.throttling import client_address, count, seconds_left, throttled_as
 
+_log = logging.getLogger(__name__)
+_SEEN_EVERY = timedelta(minutes=10)
 _REFUSED = "The agent key is missing, wrong, expired or revoked."
 
 
@@ -62,9 +67,20 @@ def find_key(presented: str) -> AgentKey | None:
     key = found.filter(prefix=parts[1]).first()
     if key is None or not hmac.compare_digest(key.secret_sha256, AgentKey.hash(presented)):
         return None
-    if key.revoked_at is not None or key.expires_at <= key.now:
+    if not key.works(key.now):
         return None
+    if key.last_used_at is None or key.now - key.last_used_at > _SEEN_EVERY:
+        _note_use(key.pk, key.now)
     return key
+
+
+def _note_use(key_id: int, at: datetime) -> None:
+    """One write in some minutes; a call does not fail because this cannot be written."""
+    try:
+        with transaction.atomic():
+            AgentKey.objects.filter(pk=key_id).update(last_used_at=at)
+    except DatabaseError:
+        _log.warning("agent_key_use_not_noted", exc_info=True)
 
 
 class CountingThrottle(SimpleRateThrottle):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -40,6 +41,16 @@ def is_over_budget(
     return any(_is_over(budget, done, base_minor) for budget in budgets)
 
 
+def spent(agent: Agent, budgets: Sequence[AgentBudget], *, at: datetime) -> list[tuple[int, int]]:
+    """Of each budget what 24 hours have used: requests, and minor units of the base currency."""
+    done = _done(agent, "", at=at, but=None, before=None) if budgets else []
+    return [
+        (sum(one.count for one in mine), sum(one.sum_base for one in mine))
+        for budget in budgets
+        for mine in [[o for o in done if patterns.applies(budget.action_type, o.action_type)]]
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class _Done:
     """What the agent proposed of one kind in 24 hours."""
@@ -64,7 +75,7 @@ def _done(
     if before is not None:
         counted = counted.filter(Q(number=None) | Q(number__lt=before))
     rows = (
-        counted.exclude(request=but)
+        (counted if but is None else counted.exclude(request=but))
         .order_by()
         .values_list("request__action_type")
         .annotate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -117,12 +118,26 @@ class AgentKey(models.Model):
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     revoked_at = models.DateTimeField(null=True, blank=True)
+    replaced_until = models.DateTimeField(
+        null=True, blank=True, help_text="A newer key replaced it, and it works until then."
+    )
+    last_used_at = models.DateTimeField(
+        null=True, blank=True, help_text="A call came with it, a few minutes more or less."
+    )
 
     class Meta:
         ordering: ClassVar[list[str]] = ["-id"]
 
     def __str__(self) -> str:
         return f"{self.prefix}…"
+
+    @property
+    def ends_at(self) -> datetime:
+        """When it stops working by itself."""
+        return min(filter(None, (self.expires_at, self.replaced_until)))
+
+    def works(self, at: datetime) -> bool:
+        return self.revoked_at is None and self.ends_at > at
 
     @staticmethod
     def hash(secret: str) -> str:

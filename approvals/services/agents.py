@@ -34,6 +34,7 @@ from policies.teams import team_codes
 from policies.triggers import Per
 
 LONGEST_KEY_LIFE = timedelta(days=365)
+LONGEST_OVERLAP = timedelta(days=7)
 
 ON_PROBATION, ORDINARY = 0, 1
 LEVELS = {0: "on probation", 1: "ordinary", 2: "proven", 3: "trusted"}
@@ -204,9 +205,43 @@ def issue_key(agent_id: int, *, actor: Actor, lifetime: timedelta) -> IssuedKey:
     require_owner(actor, agent.owner_id)
     if not timedelta(0) < lifetime <= LONGEST_KEY_LIFE:
         raise ApprovalError("A key lives between a moment and a year.", code="bad_lifetime")
+    return _issue(agent, actor, lifetime, db_clock.now())
+
+
+@transaction.atomic
+def rotate_key(key_id: int, *, actor: Actor, overlap: timedelta) -> IssuedKey:
+    """Replace a key that works by a new one that lives as long; the old one works for `overlap`.
+
+    It may still be revoked before. A key that has been replaced is not replaced again.
+    """
+    key = AgentKey.objects.select_for_update(of=("self",)).get(pk=key_id)
+    agent = Agent.objects.select_for_update().get(pk=key.agent_id)
+    require_owner(actor, agent.owner_id)
+    if not timedelta(0) <= overlap <= LONGEST_OVERLAP:
+        raise ApprovalError("The old key works on for at most a week.", code="bad_overlap")
+    at = db_clock.now()
+    if key.replaced_until is not None or not key.works(at):
+        raise ApprovalError("Only a key that works is replaced, once.", code="not_replaceable")
+    issued = _issue(agent, actor, min(key.expires_at - key.created_at, LONGEST_KEY_LIFE), at)
+    key.replaced_until = min(at + overlap, key.expires_at)
+    key.save(update_fields=["replaced_until"])
+    record(
+        AuditCode.KEY_REPLACED,
+        actor=actor,
+        subject=agent,
+        data={
+            "prefix": key.prefix,
+            "by": issued.key.prefix,
+            "until": key.replaced_until.isoformat(),
+        },
+        at=at,
+    )
+    return issued
+
+
+def _issue(agent: Agent, actor: Actor, lifetime: timedelta, at: datetime) -> IssuedKey:
     prefix = secrets.token_hex(5)
     secret = f"csk_{prefix}_{secrets.token_urlsafe(32)}"
-    at = db_clock.now()
     key = AgentKey.objects.create(
         agent=agent,
         prefix=prefix,

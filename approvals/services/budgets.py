@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
+from approvals.domain.budgets import spent
 from approvals.exceptions import ApprovalError, FieldProblem, InvalidProposal
 from approvals.models import Agent, AgentBudget
 from approvals.services.agents import demand_other_admin, require_owner
@@ -72,6 +73,14 @@ def set_budget(agent_id: int, *, action_type: str, budget: Budget, actor: Actor)
         at=at,
     )
     return row
+
+
+def spent_of(agent_id: int) -> list[tuple[AgentBudget, int, int]]:
+    """The budgets in force, each with the requests and the minor units that 24 hours have used."""
+    agent = Agent.objects.get(pk=agent_id)
+    found = list(agent.budgets.filter(valid=True))
+    used = spent(agent, found, at=db_clock.now())
+    return [(row, *much) for row, much in zip(found, used, strict=True)]
 
 
 @transaction.atomic
