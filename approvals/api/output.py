@@ -155,7 +155,8 @@ class ActionOutput(serializers.Serializer[RequestView]):
     outcome = serializers.ChoiceField(
         source="outcome.value",
         choices=OUTCOMES,
-        help_text="open: not done yet; needs_agent: answer the question; done; refused: ended "
+        help_text="open: not done yet; needs_agent: answer the question, or redeem what is "
+        "yours to do; done; refused: ended "
         "without effect; unclear: nobody knows yet, never repeat it.",
     )
     final = serializers.BooleanField(help_text="Nothing is left to wait for.")
