@@ -7,7 +7,7 @@ and nothing to undo: people approve exact params, and the agent does that once, 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import timedelta
 
 from audit.lib.canonical import JsonObject, digest_of
 from audit.lib.yaml_reader import Reader
@@ -30,8 +30,9 @@ from connectors.catalogue import (
     Verb,
 )
 from connectors.declared import lint
+from connectors.declared.card import card_without_wire
 from connectors.declared.expressions import Expression, Kind, Language, NoValue, Values
-from connectors.declared.file import Authentication, Card, Scheme
+from connectors.declared.file import Card
 from connectors.declared.operation import derived, read_example
 from connectors.declared.params import closed, read_params
 from connectors.declared.reading import (
@@ -41,7 +42,6 @@ from connectors.declared.reading import (
     one_of,
     plain,
     texts,
-    word,
 )
 
 LEASE_MINUTES = 10
@@ -81,26 +81,12 @@ def parse_for_agents(text: str, name: str) -> AgentFile:
     problems: list[Problem] = []
     reader = Reader(compose(text), "", problems)
     keys = reader.fields(("system", "title", "checked_on", "execution", "operations"))
-    system = keys.read("system", word, "")
-    if system and system != name:
-        keys["system"].problem(f"the file {name}.yaml describes the system {name}.")
     if keys.read("execution", Reader.text, "") != CarriedOutBy.AGENT:
         reader.problem("'execution' is 'agent' or left out: then operations have a wire.")
-    checked = keys["checked_on"].value() if "checked_on" in keys else None
-    if type(checked) is not date:
-        reader.problem("'checked_on' must be a day, such as 2026-11-22.")
-        checked = date.min
-    card = Card(
-        system=system,
-        title=keys.read("title", Reader.text, ""),
-        api_version="",
-        documentation="",
-        checked_on=checked,
-        authentication=Authentication(Scheme.NONE),  # nothing of it is ever called from here
-    )
+    card = card_without_wire(keys, name, api_version="")  # nothing of it is called from here
 
     def operations(found: Reader) -> tuple[AgentsOperation, ...]:
-        return tuple(_operation(key, item, system) for key, item in found.entries().items())
+        return tuple(_operation(key, item, card.system) for key, item in found.entries().items())
 
     found = keys.read("operations", operations, ())
     if problems:

@@ -6,7 +6,7 @@ from datetime import date
 from fnmatch import fnmatch
 from urllib.parse import urlsplit
 
-from audit.lib.yaml_reader import Reader
+from audit.lib.yaml_reader import Fields, Reader
 from connectors.declared.expressions import ANSWER, Kind, Language
 from connectors.declared.file import (
     Answers,
@@ -28,11 +28,8 @@ def read_card(reader: Reader, name: str) -> Card:
         ("system", "title", "api_version", "documentation", "checked_on", "authentication"),
         ("hosts", "headers", "scopes", "key", "probe", *SECTIONS),
     )
-    system = keys.read("system", word, "")
-    if system and system != name:
-        keys["system"].problem(f"the file {name}.yaml describes the system {name}.")
     card = Card(
-        system=system,
+        system=_own_name(keys, name),
         title=keys.read("title", Reader.text, ""),
         api_version=keys.read("api_version", Reader.text, ""),
         documentation=keys.read("documentation", _address, ""),
@@ -47,6 +44,25 @@ def read_card(reader: Reader, name: str) -> Card:
     if "authentication" in keys:
         check_endpoints(card, keys["authentication"])
     return card
+
+
+def card_without_wire(keys: Fields, name: str, *, api_version: str) -> Card:
+    """The card of a system that is not reached over HTTP: `system`, `title` and `checked_on`."""
+    return Card(
+        system=_own_name(keys, name),
+        title=keys.read("title", Reader.text, ""),
+        api_version=api_version,
+        documentation="",
+        checked_on=keys.read("checked_on", _day, date.min),
+        authentication=Authentication(Scheme.NONE),
+    )
+
+
+def _own_name(keys: Fields, name: str) -> str:
+    system = keys.read("system", word, "")
+    if system and system != name:
+        keys["system"].problem(f"the file {name}.yaml describes the system {name}.")
+    return system
 
 
 def read_answers(reader: Reader) -> Answers:

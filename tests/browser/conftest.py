@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from django.core.cache import cache
 from django.db import connections
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 from tests.programs import chromium
 
@@ -29,3 +30,22 @@ def chrome(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
         browser.close()
         # Beside the loop this thread had database connections of its own; nobody else closes them.
         connections.close_all()
+
+
+@pytest.fixture
+def screen(chrome: Browser) -> Iterator[Page]:
+    """A page whose console stays silent: no script errors, nothing the content policy stopped."""
+    cache.clear()
+    complaints: list[str] = []
+
+    def listen(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            complaints.append(message.text)
+
+    context = chrome.new_context(viewport={"width": 1280, "height": 900})
+    shown = context.new_page()
+    shown.on("console", listen)
+    shown.on("pageerror", lambda error: complaints.append(str(error)))
+    yield shown
+    context.close()
+    assert complaints == []

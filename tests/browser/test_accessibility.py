@@ -15,7 +15,8 @@ from approvals.models import ActionRequest
 from approvals.services.execute import execute
 from approvals.services.saved_views import save_view
 from tests.admin.make import House, inbox, make_people, page
-from tests.approvals.make import PASSWORD, approve, make_person, make_request, refund
+from tests.approvals.make import approve, make_person, make_request, refund
+from tests.browser.people import sign_in
 
 pytestmark = [
     pytest.mark.browser,
@@ -38,14 +39,6 @@ def screen(request: pytest.FixtureRequest, chrome: Browser) -> Iterator[Page]:
     context = chrome.new_context(reduced_motion="reduce", **SCREENS[request.param])
     yield context.new_page()
     context.close()
-
-
-def sign_in(screen: Page, address: str, username: str) -> None:
-    screen.goto(address + reverse("admin:login"))
-    screen.fill("[name=username]", username)
-    screen.fill("[name=password]", PASSWORD)
-    screen.click("button[type=submit]")
-    screen.wait_for_url(address + reverse("admin:index"))
 
 
 def problems(screen: Page) -> list[str]:

@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
-from django.urls import reverse
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import Page, expect
 
 from approvals.models import ActionRequest
 from approvals.services.execute import execute
 from connectors.sandbox.server import Sandbox
 from tests.admin.make import make_people, page
-from tests.approvals.make import PASSWORD, make_request, refund
+from tests.approvals.make import make_request, refund
+from tests.browser.people import sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
-
-
-@pytest.fixture
-def screen(chrome: Browser) -> Iterator[Page]:
-    """A page whose console stays silent: no script errors, nothing the content policy stopped."""
-    complaints: list[str] = []
-
-    def listen(message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
-            complaints.append(message.text)
-
-    context = chrome.new_context(viewport={"width": 1280, "height": 900})
-    shown = context.new_page()
-    shown.on("console", listen)
-    shown.on("pageerror", lambda error: complaints.append(str(error)))
-    yield shown
-    context.close()
-    assert complaints == []
-
-
-def sign_in(screen: Page, address: str, username: str) -> None:
-    screen.goto(address + reverse("admin:login"))
-    screen.fill("[name=username]", username)
-    screen.fill("[name=password]", PASSWORD)
-    screen.click("button[type=submit]")
-    screen.wait_for_url(address + reverse("admin:index"))
 
 
 def test_a_reviewer_approves_a_refund_that_is_then_done_and_verified(

@@ -7,12 +7,12 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from django.urls import reverse
 from playwright.sync_api import Browser, Page, expect
 
 from approvals.models import Decision
 from tests.admin.make import inbox, make_people, page
-from tests.approvals.make import PASSWORD, make_request, refund
+from tests.approvals.make import make_request, refund
+from tests.browser.people import sign_in
 
 pytestmark = [
     pytest.mark.browser,
@@ -39,11 +39,7 @@ def test_only_what_was_visible_counts(live_server: Any, screen: Page) -> None:
     house = make_people()
     request = make_request(house.agent, refund("ch_1037", "150.00"))
     screen.clock.install()
-    screen.goto(live_server.url + reverse("admin:login"))
-    screen.fill("[name=username]", "fred")
-    screen.fill("[name=password]", PASSWORD)
-    screen.click("button[type=submit]")
-    screen.wait_for_url(live_server.url + reverse("admin:index"))
+    sign_in(screen, live_server.url, "fred")
     screen.goto(live_server.url + page(request))
 
     screen.clock.run_for(30_000)

@@ -2,50 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.core.cache import cache
-from django.urls import reverse
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import Page, expect
 
 from approvals.models import ActionRequest
 from tests.admin.make import inbox, make_people, page
-from tests.approvals.make import PASSWORD, SHIPPED_POLICY, make_request, refund
+from tests.approvals.make import SHIPPED_POLICY, make_request, refund
+from tests.browser.people import sign_in
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("sandbox"),
 ]
-
-
-@pytest.fixture
-def screen(chrome: Browser) -> Iterator[Page]:
-    """A page whose console stays silent."""
-    cache.clear()
-    complaints: list[str] = []
-
-    def listen(message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
-            complaints.append(message.text)
-
-    context = chrome.new_context(viewport={"width": 1280, "height": 900})
-    shown = context.new_page()
-    shown.on("console", listen)
-    shown.on("pageerror", lambda error: complaints.append(str(error)))
-    yield shown
-    context.close()
-    assert complaints == []
-
-
-def sign_in(screen: Page, address: str, username: str) -> None:
-    screen.goto(address + reverse("admin:login"))
-    screen.fill("[name=username]", username)
-    screen.fill("[name=password]", PASSWORD)
-    screen.click("button[type=submit]")
-    screen.wait_for_url(address + reverse("admin:index"))
 
 
 def test_by_keyboard_alone_an_approval_is_given_followed_and_taken_back(

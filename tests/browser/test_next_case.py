@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 from django.core.signals import request_started
-from django.urls import reverse
 from playwright.sync_api import Browser, Page, expect
 
 from approvals.services.decide import reject
 from tests.admin.make import make_people, page
-from tests.approvals.make import PASSWORD, look_at, make_request, refund
+from tests.approvals.make import look_at, make_request, refund
+from tests.browser.people import sign_in
 
 pytestmark = [
     pytest.mark.browser,
@@ -58,11 +58,7 @@ def test_the_next_case_is_there_already_and_never_out_of_date(
     house = make_people()
     first = make_request(house.agent, refund("ch_1033", "300.00"))
     second = make_request(house.agent, refund("ch_1034", "310.00"))
-    screen.goto(live_server.url + reverse("admin:login"))
-    screen.fill("[name=username]", "fred")
-    screen.fill("[name=password]", PASSWORD)
-    screen.click("button[type=submit]")
-    screen.wait_for_url(live_server.url + reverse("admin:index"))
+    sign_in(screen, live_server.url, "fred")
     screen.goto(live_server.url + page(first))
     expect(screen.locator("[data-place]")).to_have_text("Case 1 of 2 you can decide")
 

@@ -16,12 +16,12 @@ from policies.services.ownership import OwnerRow, set_owners
 from tests.admin.make import make_people, page
 from tests.approvals.make import (
     INSTALLER,
-    PASSWORD,
     make_person,
     make_request,
     make_team,
     refund,
 )
+from tests.browser.people import sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -45,15 +45,6 @@ def screen(chrome: Browser) -> Iterator[Page]:
     yield shown
     context.close()
     assert complaints == []
-
-
-def sign_in(screen: Page, address: str, username: str) -> None:
-    screen.context.clear_cookies()
-    screen.goto(address + reverse("admin:login"))
-    screen.fill("[name=username]", username)
-    screen.fill("[name=password]", PASSWORD)
-    screen.click("button[type=submit]")
-    screen.wait_for_url(address + reverse("admin:index"))
 
 
 def show_document(screen: Page) -> None:

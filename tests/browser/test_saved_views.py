@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.core.cache import cache
-from django.urls import reverse
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from tests.admin.make import inbox, make_people
-from tests.approvals.make import PASSWORD, make_request, refund
+from tests.approvals.make import make_request, refund
+from tests.browser.people import sign_in
 
 pytestmark = [
     pytest.mark.browser,
@@ -20,27 +18,10 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def screen(chrome: Browser) -> Iterator[Page]:
-    """A page without script errors."""
-    cache.clear()
-    complaints: list[str] = []
-    context = chrome.new_context(viewport={"width": 1280, "height": 900})
-    shown = context.new_page()
-    shown.on("pageerror", lambda error: complaints.append(str(error)))
-    yield shown
-    context.close()
-    assert complaints == []
-
-
 def test_a_view_is_saved_and_opened_again(live_server: Any, screen: Page) -> None:
     house = make_people()
     make_request(house.agent, refund("ch_1034", "300.00"))
-    screen.goto(live_server.url + reverse("admin:login"))
-    screen.fill("[name=username]", "fred")
-    screen.fill("[name=password]", PASSWORD)
-    screen.click("button[type=submit]")
-    screen.wait_for_url(live_server.url + reverse("admin:index"))
+    sign_in(screen, live_server.url, "fred")
     screen.goto(live_server.url + inbox())
     expect(screen.get_by_text("Save this view")).to_have_count(0)
 

@@ -2,45 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.core.cache import cache
-from django.urls import reverse
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from approvals.models import Pause
 from tests.admin.make import make_people, page, state_of
 from tests.approvals.executing import claimed
 from tests.approvals.make import PASSWORD, ROBOT, approve, make_person, make_request, supply
+from tests.browser.people import sign_in
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("sandbox"),
 ]
-
-
-@pytest.fixture
-def screen(chrome: Browser) -> Iterator[Page]:
-    """A page without script errors."""
-    cache.clear()
-    complaints: list[str] = []
-    context = chrome.new_context(viewport={"width": 1280, "height": 900})
-    shown = context.new_page()
-    shown.on("pageerror", lambda error: complaints.append(str(error)))
-    yield shown
-    context.close()
-    assert complaints == []
-
-
-def sign_in(screen: Page, address: str, username: str) -> None:
-    screen.goto(address + reverse("admin:login"))
-    screen.fill("[name=username]", username)
-    screen.fill("[name=password]", PASSWORD)
-    screen.click("button[type=submit]")
-    screen.wait_for_url(address + reverse("admin:index"))
 
 
 def test_payments_are_stopped_with_one_click_and_a_reason(live_server: Any, screen: Page) -> None:

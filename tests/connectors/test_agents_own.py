@@ -78,7 +78,7 @@ def test_files_with_a_wire_are_not_of_this_kind() -> None:
         ("lease_minutes: 10", "lease_minutes: 0", "lease_minutes"),
         ("lease_minutes: 10", "lease_minutes: 9999", "lease_minutes"),
         ("lease_minutes: 10", "at_most_once: {proof: keyed, window: 1h}", "at_most_once"),
-        ("checked_on: 2026-11-22", "checked_on: yesterday", "'checked_on' must be a day"),
+        ("checked_on: 2026-11-22", "checked_on: yesterday", "must be a day"),
         ("protected: [host, directory]", "protected: [hots]", "there is no param 'hots'"),
         ("directory: /srv/shop, host", "directory: 7, host", "directory"),
         ("command.run:", "run:", "is no action type"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 
 import re2
 
@@ -17,9 +16,10 @@ from audit.lib.yaml_reader import Fields, Reader
 from audit.lib.yaml_source import Problem, YamlError, compose
 from connectors.adapters.records.actions import listed
 from connectors.catalogue import ActionType, AtMostOnce, Proof, Reversibility, Verb, quoted, text
-from connectors.declared.file import Authentication, Card, Scheme
+from connectors.declared.card import card_without_wire
+from connectors.declared.file import Card
 from connectors.declared.params import closed, read_params
-from connectors.declared.reading import check_action_key, one_of, plain, texts, word
+from connectors.declared.reading import check_action_key, one_of, plain, texts
 
 _NAME = re2.compile(r"\A[A-Za-z_][A-Za-z0-9_]{0,62}(?:\.[A-Za-z_][A-Za-z0-9_]{0,62})?\z")
 _KINDS = ("string", "integer", "boolean")
@@ -61,24 +61,10 @@ def parse_tables(content: str, name: str) -> TableFile:
     problems: list[Problem] = []
     reader = Reader(compose(content), "", problems)
     keys = reader.fields(("system", "title", "checked_on", "tables"))
-    system = keys.read("system", word, "")
-    if system and system != name:
-        keys["system"].problem(f"the file {name}.yaml describes the system {name}.")
-    checked = keys["checked_on"].value() if "checked_on" in keys else None
-    if type(checked) is not date:
-        reader.problem("'checked_on' must be a day, such as 2026-11-22.")
-        checked = date.min
-    card = Card(
-        system=system,
-        title=keys.read("title", Reader.text, ""),
-        api_version="SQL",
-        documentation="",
-        checked_on=checked,
-        authentication=Authentication(Scheme.NONE),  # who signs in stands in the address
-    )
+    card = card_without_wire(keys, name, api_version="SQL")  # who signs in stands in the address
 
     def tables(found: Reader) -> tuple[OpenTable, ...]:
-        return tuple(_table(key, item, system) for key, item in found.entries().items())
+        return tuple(_table(key, item, card.system) for key, item in found.entries().items())
 
     found = keys.read("tables", tables, ())
     if problems:
