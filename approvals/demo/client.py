@@ -79,9 +79,13 @@ class PersonClient(_Client):
         page = self._http.get("/admin/login/")
         self._post(page, "/admin/login/", {"username": username, "password": password})
 
+    def open(self, address: str) -> str:
+        """Any page as this person sees it. Raises httpx.HTTPStatusError."""
+        return self._http.get(address).raise_for_status().text
+
     def page(self, request_id: str) -> str:
-        """The request's page as this person sees it. Raises httpx.HTTPStatusError."""
-        return self._http.get(f"/review/{request_id}/").raise_for_status().text
+        """The request's page. Raises httpx.HTTPStatusError."""
+        return self.open(f"/review/{request_id}/")
 
     def decide(self, request_id: str, what: str, fields: dict[str, str]) -> None:
         """Open the request's page and send the form whose address ends in `what`.

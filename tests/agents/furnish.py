@@ -1,4 +1,7 @@
-"""`python -m tests.agents.furnish`: a house where the settings point; prints each agent's key."""
+"""`python -m tests.agents.furnish NAME...`: a house where the settings point, with these agents.
+
+Prints the key of each.
+"""
 
 from __future__ import annotations
 
@@ -8,18 +11,9 @@ import sys
 
 import django
 
-AGENTS = (
-    "plain-http",
-    "mcp-client",
-    "langgraph",
-    "openai-agents",
-    "pydantic-ai",
-    "agent-framework",
-)
 
-
-def main() -> None:
-    """Migrate, make people who decide refunds and an agent for each example."""
+def main(names: list[str]) -> None:
+    """Migrate, make people who decide refunds, and the agents."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     django.setup()
 
@@ -32,9 +26,9 @@ def main() -> None:
     for name in ("fiona", "felix"):
         make_limit(make_person(name, "finance"), "500.00")
     owner = make_person("olga", "agent owner")
-    keys = {name: make_key(make_agent(owner, name)) for name in AGENTS}
+    keys = {name: make_key(make_agent(owner, name)) for name in names}
     sys.stdout.write(json.dumps(keys) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

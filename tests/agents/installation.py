@@ -59,8 +59,8 @@ class Installation:
 
 
 @contextmanager
-def an_installation(folder: Path) -> Iterator[Installation]:
-    """Furnish one, start it and end it."""
+def an_installation(folder: Path, *agents: str) -> Iterator[Installation]:
+    """Furnish one with these agents, start it and end it."""
     write_local_env(folder / "var")
     port = free_port()
     with Sandbox(folder / "outside", Ports.from_base(free_block())) as sandbox:
@@ -73,7 +73,7 @@ def an_installation(folder: Path) -> Iterator[Installation]:
             "SWEEP_SECONDS": "1",
         }
         told = subprocess.run(
-            [sys.executable, "-m", "tests.agents.furnish"],
+            [sys.executable, "-m", "tests.agents.furnish", *agents],
             cwd=ROOT,
             env=env,
             check=True,

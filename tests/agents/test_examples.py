@@ -45,7 +45,8 @@ _numbers = count(1)
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """One installation for all examples: starting it takes longer than most of them."""
-    with an_installation(tmp_path_factory.mktemp("installation")) as running:
+    agents = [agent for agent, _ in NEEDED.values()]
+    with an_installation(tmp_path_factory.mktemp("installation"), *agents) as running:
         yield running
 
 
