@@ -100,7 +100,10 @@ class Cell:
     step_up: bool = False
     sign_off: bool = False
     recall_seconds: int = 0
-    """How long whoever approved may take it back, before anything is carried out; 0 for never."""
+    """How long whoever approved may take it back, before anything is carried out; 0 for never.
+
+    Up to a week: some seconds to think again, or days to cool off.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -121,7 +121,8 @@ def _approve(request: ActionRequest, person: User, form: ActionForm) -> Outcome:
     grant = usable_grant_of(now)
     if grant is not None and grant.usable_from is not None:
         seconds = round((grant.usable_from - grant.created_at).total_seconds())
-        return Outcome(f"Approved, carried out unless recalled in {seconds} s: {request.effect}")
+        when = f"in {seconds} s" if seconds <= 60 else f"until {format_moment(grant.usable_from)}"
+        return Outcome(f"Approved, carried out unless recalled {when}: {request.effect}")
     return Outcome(f"Approved. {_next_step(now)} {request.effect}")
 
 

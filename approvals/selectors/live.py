@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from approvals.choices import ENDED, State
 from approvals.inspection import reveal
 from approvals.models import ActionRequest, Execution
 from approvals.selectors.recall import why_not_recall
 from approvals.selectors.requests import usable_grant_of
+from audit.lib.dates import format_moment
 from connectors.registry import is_by_agent
 from policies.models import User
 
@@ -55,13 +56,13 @@ def live_state_of(request: ActionRequest, viewer: User, *, at: datetime) -> Live
     if grant is not None and why_not_recall(grant, viewer, at=at) is None:
         until = grant.usable_from
         recall = 0 if grant.needs_start or until is None else _seconds(until, at)
-    held = bool(grant and grant.usable_from and grant.usable_from > at)
+    held = grant.usable_from if grant and grant.usable_from and grant.usable_from > at else None
     starts = bool(grant and grant.needs_start and grant.started_by_id is None)
     execution = request.executions.order_by("-id").first() if reached > 1 else None
     return LiveState(
         state=state.value,
         version=request.version,
-        sentence=_sentence(request, execution, held=held, starts=starts),
+        sentence=_sentence(request, execution, after=_after(held, at), starts=starts),
         tone="good" if state in _WELL else "loud" if state in _BADLY else "open",
         is_final=state in _SETTLED
         or state == State.PENDING_APPROVAL
@@ -77,8 +78,16 @@ def _seconds(until: datetime, at: datetime) -> int:
     return max(int((until - at).total_seconds() + 0.999), 1)
 
 
+def _after(held: datetime | None, at: datetime) -> str:
+    """When it is carried out, where that can still be recalled; "" where it cannot."""
+    if held is None:
+        return ""
+    soon = held - at <= timedelta(minutes=1)
+    return "in a few seconds" if soon else f"after {format_moment(held)}, unless it is recalled"
+
+
 def _sentence(
-    request: ActionRequest, execution: Execution | None, *, held: bool, starts: bool
+    request: ActionRequest, execution: Execution | None, *, after: str, starts: bool
 ) -> str:
     state, by_agent = State(request.state), is_by_agent(request.action_type)
     receipt = reveal(execution.receipt_reference) if execution else ""
@@ -86,8 +95,8 @@ def _sentence(
     match state:
         case State.PENDING_APPROVAL:
             return "People decide."
-        case State.APPROVED if held and not by_agent:
-            return "Approved; carried out in a few seconds."
+        case State.APPROVED if after and not by_agent:
+            return f"Approved; carried out {after}."
         case State.APPROVED if starts:
             return "Approved; waits for somebody to start it."
         case State.APPROVED if by_agent:

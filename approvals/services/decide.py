@@ -82,7 +82,9 @@ def approve(
     )
     given.append(decision)
     if is_settled(required, given):
-        request.execute_by = context.at + context.policy.execute_within
+        recall_for = timedelta(0) if as_step else recall_of(context.policy)
+        # what may be recalled is carried out after that, and has its whole time then
+        request.execute_by = context.at + recall_for + context.policy.execute_within
         context.moves.together(closing_of(request))
         context.moves.take(request.approve, AuditCode.APPROVED, Actor.human(decider))
         issue_grant(
@@ -93,7 +95,7 @@ def approve(
             expires_at=request.execute_by,
             actor=Actor.human(decider),
             operating_model=operating_model_of(context.policy),
-            recall_for=timedelta(0) if as_step else recall_of(context.policy),
+            recall_for=recall_for,
         )
         notifications.approved(context.moves)
         context.moves.write()

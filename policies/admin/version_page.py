@@ -195,7 +195,7 @@ def _row(tier: int, action_type: str, cell: Cell) -> TierRow:
         asks=(
             *(sentence for name, sentence in _ASKS.items() if getattr(cell, name)),
             *(
-                [f"can be taken back for {cell.recall_seconds} seconds"]
+                [f"can be taken back for {span(timedelta(seconds=cell.recall_seconds))}"]
                 if cell.recall_seconds
                 else []
             ),

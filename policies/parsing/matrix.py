@@ -35,7 +35,7 @@ from policies.team_names import LOOKED_UP, is_team_name
 from policies.verdicts import HIGHEST_TIER, Deadlines, RequirementSpec
 from policies.windows import Window
 
-LONGEST_RECALL = 60  # seconds: what was approved waits for it, and so do people
+LONGEST_RECALL = 7 * 24 * 3600  # seconds: some seconds to think again, or days to cool off
 TIERS = range(HIGHEST_TIER + 1)
 _CELL_KEYS = (
     "requirements",

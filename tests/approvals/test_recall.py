@@ -11,11 +11,14 @@ from django.db.models import F
 from approvals.exceptions import NotAuthorised, WrongState
 from approvals.models import ActionRequest, Execution, Grant
 from approvals.selectors import due
+from approvals.selectors.live import live_state_of
 from approvals.services.execute import execute
 from approvals.services.recall import recall
+from approvals.services.sweep import sweep
 from audit.lib import db_clock
 from audit.reading import one_snapshot
 from audit.verify import verify
+from policies.exceptions import PolicyError
 from tests.approvals.make import (
     SHIPPED_POLICY,
     Cast,
@@ -25,6 +28,7 @@ from tests.approvals.make import (
     make_crm,
     make_person,
     make_request,
+    publish,
     refund,
 )
 from tests.approvals.story import codes
@@ -70,6 +74,32 @@ def test_a_grant_for_money_is_not_usable_for_ten_seconds(approved: ActionRequest
     assert fresh(approved).state == "approved"
     assert not Execution.objects.exists()
     assert approved.pk not in due.unclaimed_approvals(db_clock.now())
+
+
+@pytest.mark.parametrize("days", [1, 7])
+def test_policy_may_let_money_cool_off_for_days(cast: Cast, days: int) -> None:
+    publish(cast, ("recall_seconds: 0 #", f"recall_seconds: {days * 86_400} #"))
+    request = make_request(cast.agent, refund("ch_1002", "300.00"))
+    approve(request, cast.fred)
+    request, grant = fresh(request), request.grants.get()
+    assert grant.usable_from == grant.created_at + timedelta(days=days)
+    assert grant.expires_at == request.execute_by > grant.usable_from + timedelta(hours=1)
+    sentence = live_state_of(request, cast.fred, at=db_clock.now()).sentence
+    assert sentence.startswith("Approved; carried out after ")
+
+    sweep()
+    execute(request.pk)
+    assert fresh(request).state == "approved"
+    with triggers_off():
+        Grant.objects.filter(request=request).update(usable_from=db_clock.now())
+    execute(request.pk)
+
+    assert fresh(request).state == "audited"
+
+
+def test_more_than_a_week_is_a_mistake_of_policy(cast: Cast) -> None:
+    with pytest.raises(PolicyError, match="recall_seconds"):
+        publish(cast, ("recall_seconds: 0 #", "recall_seconds: 604801 #"))
 
 
 def test_afterwards_it_is_carried_out_as_ever(approved: ActionRequest) -> None:

@@ -41,7 +41,8 @@
       }
       const seconds = standing.recall_seconds;
       recall.hidden = seconds === null;
-      left.textContent = seconds ? `(${seconds} s)` : "";
+      const most = seconds > 90 ? `${Math.ceil(seconds / 60)} min` : `${seconds} s`;
+      left.textContent = seconds ? `(${most})` : "";
     }
 
     async function poll() {
