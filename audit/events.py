@@ -221,9 +221,9 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.LEASE_EXPIRED: _Meaning("Attempt {attempt} lost its lease", Personal.NONE),
     _C.LATE_RESULT: _Meaning("Attempt {attempt} reported after its lease", Personal.FREE_TEXT),
     _C.EXECUTION_RETRIED: _Meaning("Attempt {attempt} began with the same key", Personal.NONE),
-    _C.REPORTED: _Meaning("{actor} reported {outcome}", Personal.NONE),
+    _C.REPORTED: _Meaning("{actor} reported {outcome}", Personal.FREE_TEXT),
     _C.REPORT_REFUSED: _Meaning(
-        "{actor} reported {outcome}; it does not count: {reason}", Personal.NONE
+        "{actor} reported {outcome}; it does not count: {reason}", Personal.FREE_TEXT
     ),
     _C.EFFECT_FOUND: _Meaning("Not sent: the target shows it already, {receipt}", Personal.NONE),
     _C.UNDO_PROPOSED: _Meaning("{actor} proposed undoing it with {by}", Personal.STAFF),

@@ -49,5 +49,5 @@ def test_no_call_makes_the_server_fail(live_server: LiveServer) -> None:
                 call()
                 called.add(operation.label)
 
-    assert len(called) == 14
+    assert len(called) == 16
     assert httpx.get(f"{live_server.url}/api/v1/actions/", headers=headers).status_code == 200
