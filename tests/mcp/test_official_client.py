@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import Any, Literal
 
 import pytest
+from django.db import connections
 from pytest_django.live_server_helper import LiveServer
 
 from approvals.models import ActionRequest
@@ -42,6 +43,18 @@ def decide() -> None:
     execute(request.pk)
 
 
+async def by_people() -> None:
+    """`decide` beside the client's loop, in a thread whose connections end with it."""
+
+    def work() -> None:
+        try:
+            decide()
+        finally:
+            connections.close_all()
+
+    await asyncio.to_thread(work)
+
+
 def with_client(
     live_server: LiveServer,
     key: str,
@@ -73,7 +86,7 @@ def test_propose_wait_for_a_person_and_read_the_result(
         tools = await client.list_tools()
         pending = await client.call_tool("refund_issue", ARGUMENTS)
         again = await client.call_tool("refund_issue", ARGUMENTS)
-        await asyncio.to_thread(decide)
+        await by_people()
         request = pending.structured_content["id"]
         done = await client.call_tool("countersign_status", {"id": request, "wait": 5})
         return client.protocol_version, tools, pending, again, done
@@ -129,7 +142,7 @@ def test_a_task_waits_for_a_person_and_completes(live_server: LiveServer, key: s
                 polled.append(told.status)
                 if told.status != "working":
                     return CallToolResult.model_validate(told.result)
-                await asyncio.to_thread(decide)
+                await by_people()
 
     async def work(client: Any) -> Any:
         return await client.call_tool("refund_issue", ARGUMENTS)
