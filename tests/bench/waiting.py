@@ -6,6 +6,10 @@ One installation as `manage.py up` starts it on the embedded default: one web pr
 asks `GET /actions/changes/?wait=25` and does as it is told: again at once after a wait it got a
 place for, after `Retry-After` where it got none. Beside them somebody opens the inbox and a case,
 over and over. First without the agents, then with them; read the two lines beside each other.
+
+On 2026-11-22, two cores with other tests beside: pages 64 ms in the middle and 124 ms at 95 % while
+nobody waits, 67 and 183 ms while 200 agents wait. Four of them have a place at a time; the
+others ask every 15 s, as they are told.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ import django
 import httpx
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+os.environ.setdefault("LOG_LEVEL", "WARNING")
 django.setup()
 
 from approvals.demo.client import PersonClient  # noqa: E402 - needs the settings
