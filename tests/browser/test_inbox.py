@@ -30,13 +30,16 @@ def test_by_keyboard_alone_an_approval_is_given_followed_and_taken_back(
     screen.keyboard.press("i")
     screen.wait_for_url(live_server.url + inbox())
     screen.keyboard.press("j")
-    screen.keyboard.press("a")  # opens the case with its form to approve
+    screen.keyboard.press("Enter")
+    screen.wait_for_url(live_server.url + page(request))
+    for fact in screen.locator("input[name=confirmed]").all():
+        fact.focus()
+        screen.keyboard.press("Space")
+    screen.keyboard.press("a")  # from the last tick: opens the form to approve
     expect(screen.locator("#approve-reason_code")).to_be_focused()
     assert ActionRequest.objects.get(pk=request.pk).state == "pending_approval"
     screen.keyboard.press("1")
-    for fact in screen.locator("input[name=confirmed]").all():
-        fact.check()
-    screen.locator("#approve-reason_code").focus()
+    fact.focus()
     screen.keyboard.press("Control+Enter")
 
     note = screen.locator("[data-toast]")
@@ -46,6 +49,19 @@ def test_by_keyboard_alone_an_approval_is_given_followed_and_taken_back(
     expect(screen.locator("[data-toast]")).to_contain_text("Recalled: nothing happens")
     again = ActionRequest.objects.get(pk=request.pk)
     assert (again.state, again.version) == ("pending_approval", 2)
+
+
+def test_a_key_of_the_list_opens_the_case_with_that_form(live_server: Any, screen: Page) -> None:
+    house = make_people()
+    request = make_request(house.agent, refund("ch_1037", "150.00"))
+
+    sign_in(screen, live_server.url, "fred")
+    screen.goto(live_server.url + inbox())
+    screen.keyboard.press("j")
+    screen.keyboard.press("a")
+
+    expect(screen.locator("#approve-reason_code")).to_be_focused()
+    assert ActionRequest.objects.get(pk=request.pk).state == "pending_approval"
 
 
 def test_the_number_in_the_hand_leads_to_the_case(live_server: Any, screen: Page) -> None:

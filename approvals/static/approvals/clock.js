@@ -43,7 +43,7 @@
     if (!rows.length) return;
     document.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
-      if (event.target.closest("input, textarea, select, [contenteditable]")) return;
+      if (event.target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]")) return;
       const step = { j: 1, k: -1 }[event.key];
       if (!step) return;
       const now = rows.indexOf(document.activeElement);

@@ -6,7 +6,8 @@
   const AFTER_G = 1500;
 
   function isTyping(target) {
-    return Boolean(target.closest("input, textarea, select, [contenteditable]"));
+    // a tick is no text: keys go on after it
+    return Boolean(target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]"));
   }
 
   function currentRow() {
@@ -58,7 +59,9 @@
   }
 
   function sendOpenForm(target) {
-    const form = target.closest("details[open] form, form[data-bulk]");
+    // a tick stands beside the facts, outside of the form it belongs to
+    const own = target.form && target.form.closest("details[open]") ? target.form : null;
+    const form = target.closest("details[open] form, form[data-bulk]") || own;
     if (!form) return false;
     form.requestSubmit();
     return true;

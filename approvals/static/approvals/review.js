@@ -23,7 +23,7 @@
   }
 
   function isTyping(target) {
-    return Boolean(target.closest("input, textarea, select, [contenteditable]"));
+    return Boolean(target.closest("input:not([type=checkbox]), textarea, select, [contenteditable]"));
   }
 
   document.addEventListener("DOMContentLoaded", () => {
