@@ -20,6 +20,7 @@ from tests.browser.people import sign_in
 
 pytestmark = [
     pytest.mark.browser,
+    pytest.mark.once,  # pages look the same whatever is below them
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("sandbox"),
 ]
