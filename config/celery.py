@@ -4,11 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+from contextlib import suppress
 from typing import Any
 
 import structlog
 from celery import Celery
-from celery.signals import beat_init, setup_logging, task_failure, task_prerun, worker_init
+from celery.signals import (
+    beat_init,
+    setup_logging,
+    task_failure,
+    task_prerun,
+    worker_init,
+    worker_ready,
+)
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, close_old_connections
 
@@ -55,6 +64,28 @@ def _notice_a_restore(**kwargs: Any) -> None:
         connections.close_all()  # children are forked from here and must not share one
 
 
+def _end_with_a_killed_child(sender: Any, **kwargs: Any) -> None:
+    """Where a worker's children share one pipe, a killed one may take the pipe's lock along.
+
+    So it is on the embedded default, whose transport has no event loop: then the other children
+    wait for ever, and nothing is carried out. The whole worker ends instead, and whoever keeps it
+    running starts it again; what it was doing is carried on from the rows, as after any crash.
+    """
+    if sender.controller.use_eventloop:
+        return  # every child has a pipe of its own
+    pool = sender.pool._pool
+
+    def ended(child: Any) -> None:
+        if child.exitcode is not None and child.exitcode < 0:
+            logger.critical("a child of the worker was killed; the worker ends, to begin anew")
+            for other in pool._pool:
+                with suppress(ProcessLookupError):
+                    os.kill(other.pid, signal.SIGKILL)
+            os._exit(1)
+
+    pool.on_process_down = ended
+
+
 def _name_the_work(task: Any, args: Any, **kwargs: Any) -> None:
     """Put the task and the action it is about on every log line; arguments are ids only."""
     structlog.contextvars.clear_contextvars()
@@ -83,6 +114,7 @@ app.on_configure.connect(_read_settings)
 setup_logging.connect(_keep_our_logging)
 worker_init.connect(_refuse_unsafe_start)
 worker_init.connect(_notice_a_restore)
+worker_ready.connect(_end_with_a_killed_child)
 beat_init.connect(_refuse_unsafe_start)
 task_prerun.connect(_name_the_work)
 task_prerun.connect(_drop_dead_connections)
