@@ -99,6 +99,12 @@ class StalePage(ApprovalError):
     code = "stale_page"
 
 
+class EditNotForeseen(StalePage):
+    """An edit leads to something else than its editor was shown, or they were shown nothing."""
+
+    code = "edit_not_foreseen"
+
+
 class AlreadyDecided(ApprovalError):
     """This person, or this very page, has decided already."""
 

@@ -17,6 +17,7 @@ from django.views.decorators.cache import never_cache
 from unfold.decorators import display
 
 from approvals.admin.forms import ActionForm, ApproveForm, RejectForm
+from approvals.admin.opening import not_by_opening
 from approvals.admin.review_actions import (
     APPROVE,
     REJECT,
@@ -26,7 +27,6 @@ from approvals.admin.review_actions import (
     show_password,
 )
 from approvals.admin.review_context import countdown, state_shown
-from approvals.admin.review_page import not_by_opening
 from approvals.admin.scoped import ScopedRecords
 from approvals.choices import State
 from approvals.exceptions import ApprovalError

@@ -44,7 +44,7 @@ from approvals.services import claims
 from approvals.services.break_glass import break_glass
 from approvals.services.close import resolve, sign_off, start, stop
 from approvals.services.decide import approve, escalate, reject, request_changes
-from approvals.services.edit import approve_with_edits
+from approvals.services.edit import EditForeseen, approve_with_edits, foresee_edit
 from approvals.services.evidence import read_again, supply_evidence
 from approvals.services.recall import recall
 from approvals.services.undo import propose_undo
@@ -82,6 +82,8 @@ class ReviewAction:
     form: type[ActionForm]
     send: Callable[[ActionRequest, User, ActionForm], Outcome]
     step_up: StepUp = StepUp.NEVER
+    foresee: Callable[[ActionRequest, User, ActionForm], EditForeseen] | None = None
+    """What would come of it: shown before it is sent, and sent only as it was shown."""
     keeps_form: bool = True
     """Whether a refusal shows the page as it was typed; else it is said after going back."""
 
@@ -138,6 +140,10 @@ def _edit(request: ActionRequest, person: User, form: ActionForm) -> Outcome:
     if edited.state == request.state:
         return Outcome(f"Edited; somebody else decides the new version: {edited.effect}")
     return Outcome(f"Edited; policy denies the new version: {edited.effect}")
+
+
+def _foresee_edit(request: ActionRequest, person: User, form: ActionForm) -> EditForeseen:
+    return foresee_edit(request.pk, decider=person, reviewed=_seen(form), **form.said())
 
 
 def _ask(request: ActionRequest, person: User, form: ActionForm) -> Outcome:
@@ -259,7 +265,7 @@ def _seen(form: ActionForm) -> ReviewedSnapshot:
 
 APPROVE = ReviewAction("approve", ApproveForm, _approve, StepUp.BY_TIER)
 REJECT = ReviewAction("reject", RejectForm, _reject)
-EDIT = ReviewAction("edit", EditForm, _edit, StepUp.BY_TIER)
+EDIT = ReviewAction("edit", EditForm, _edit, StepUp.BY_TIER, foresee=_foresee_edit)
 ASK = ReviewAction("ask", AskForm, _ask)
 ESCALATE = ReviewAction("escalate", EscalateForm, _escalate)
 BREAK_GLASS = ReviewAction("break_glass", BreakGlassForm, _break_glass, StepUp.ALWAYS)
@@ -304,6 +310,12 @@ def asks_password(
     if action.step_up == StepUp.NEVER or not is_asked(action_request, "step_up"):
         return False
     return current_proof(cast(User, request.user), proof_of(request), at=at) is None
+
+
+def looks_first(action: ReviewAction, form: ActionForm) -> bool:
+    """Whether this form is answered with what would come of it, because no page has said so yet."""
+    token = str(form.data.get("seal", ""))
+    return action.foresee is not None and not read_token(token).foreseen
 
 
 def prove_by(request: HttpRequest, form: ActionForm) -> bool:

@@ -45,6 +45,7 @@ from approvals.selectors.resubmission import replaced_by, replacement_of
 from approvals.selectors.review_snapshot import sign_token, snapshot_of
 from approvals.selectors.undo_view import undo_asked
 from approvals.selectors.viewer_permissions import ViewerPermissions, permissions_of
+from approvals.services.edit import EditForeseen
 from audit.lib import db_clock
 from audit.lib.canonical import JsonObject
 from audit.lib.money import Money
@@ -93,11 +94,17 @@ INSTEAD = "instead"
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """An action that was tried and came to nothing: its form as typed, and why, if it is said."""
+    """An action that was tried and came to nothing: its form as typed, and why, if it is said.
+
+    Or one whose author is shown first what would come of it.
+    """
 
     action: ReviewAction
     form: ActionForm | None
     problem: str = ""
+    foreseen: EditForeseen | None = None
+    is_new: bool = False
+    """Whether something else had been shown before."""
 
 
 def review_context(
@@ -114,7 +121,9 @@ def review_context(
     policy = policy_decision_of(action_request)
     read_together(person.pk, _groups_asked(view), at)
     permissions = permissions_of(action_request, person, policy=policy, kind=view.kind, at=at)
-    token = sign_token(action_request, snapshot_of(action_request), user=person, at=at)
+    foreseen = answered.foreseen.digest if answered and answered.foreseen else ""
+    snapshot = snapshot_of(action_request)
+    token = sign_token(action_request, snapshot, user=person, at=at, foreseen=foreseen)
     may_alone = may_break(action_request, person, at=at)
     pending = action_request.state == State.PENDING_APPROVAL
     is_ahead = pending or action_request.state == State.APPROVED
@@ -229,12 +238,18 @@ def _offer(
         form = action.make_form(action_request, None, token, filled)
     elif "seal" in form.fields:
         form.data = {name: form.data.get(name) for name in form.data} | {"seal": token}
-    show_password(form, asks=asks_password(request, action_request, action, at=at))
+    foreseen = answered.foreseen if answered and answered.action is action else None
+    is_sent = action.foresee is None or foreseen is not None
+    show_password(form, asks=is_sent and asks_password(request, action_request, action, at=at))
     return {
         "name": action.name,
         "form": form,
         "url": urls[action.name],
         "is_open": typed is not None,
+        "looks_first": not is_sent,
+        "foreseen": foreseen,
+        "foreseen_tier": _TIERS[foreseen.policy.decision.tier] if foreseen else "",
+        "is_new": foreseen is not None and answered is not None and answered.is_new,
     }
 
 

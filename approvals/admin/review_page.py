@@ -21,7 +21,6 @@ from django.http import (
     HttpResponseRedirect,
     JsonResponse,
 )
-from django.shortcuts import render
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.cache import add_never_cache_headers
@@ -29,19 +28,21 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from approvals.admin.edit_form import EditForm
-from approvals.admin.forms import ActionForm
+from approvals.admin.forms import PASSWORD, ActionForm
+from approvals.admin.opening import is_ahead_of_time, not_by_opening
 from approvals.admin.review_actions import (
     REVIEW_ACTIONS,
     Outcome,
     ReviewAction,
     asks_password,
+    looks_first,
     prove_by,
 )
 from approvals.admin.review_context import Answered, review_context
 from approvals.admin.scoped import as_uuid
 from approvals.choices import State
 from approvals.domain import integrity
-from approvals.exceptions import ApprovalError, IntegrityBroken, InvalidProposal
+from approvals.exceptions import ApprovalError, EditNotForeseen, IntegrityBroken, InvalidProposal
 from approvals.models import ActionRequest, IntegrityIncident
 from approvals.selectors.break_glass import open_for_break_glass
 from approvals.selectors.inbox import inbox_name, inboxes_of, requests_of
@@ -264,14 +265,18 @@ class ReviewPageAdmin(ReadOnlyAdmin):
         form: ActionForm | None = None
         try:
             form = action.make_form(action_request, request.POST, "")
-            if asks_password(request, action_request, action, at=db_clock.now()):
+            is_look = looks_first(action, form)
+            if not is_look and asks_password(request, action_request, action, at=db_clock.now()):
                 form.ask_password()
             if not form.is_valid() or not prove_by(request, form):
                 return self._unfinished(request, action_request, action, form)
+            if is_look:
+                return self._foreseen(request, action_request, action, form)
             outcome = action.send(action_request, person, form)
+        except EditNotForeseen:
+            assert form is not None  # noqa: S101 - narrows for the type checker
+            return self._foreseen(request, action_request, action, form, is_new=True)
         except ApprovalError as refusal:
-            if isinstance(refusal, InvalidProposal) and isinstance(form, EditForm):
-                form.add_problems(refusal.problems)
             return self._refused(request, action_request, action, form, refusal)
         forget_counts(self.team, viewer=person)
         # the page that comes next follows the case: see templates/unfold/helpers/messages.html
@@ -286,11 +291,33 @@ class ReviewPageAdmin(ReadOnlyAdmin):
         action: ReviewAction,
         form: ActionForm,
     ) -> HttpResponse:
+        if action.foresee is not None and set(form.errors) == {PASSWORD}:
+            return self._foreseen(request, action_request, action, form, status=422)
         if action.keeps_form:
             return self._page(request, action_request, Answered(action, form), status=422)
         for problems in form.errors.values():
             messages.error(request, " ".join(str(problem) for problem in problems))
         return HttpResponseRedirect(self.review_url(action_request.pk))
+
+    def _foreseen(
+        self,
+        request: HttpRequest,
+        action_request: ActionRequest,
+        action: ReviewAction,
+        form: ActionForm,
+        *,
+        is_new: bool = False,
+        status: int = 200,
+    ) -> HttpResponse:
+        """The page with what would come of it, to be sent from there. Nothing has happened."""
+        assert action.foresee is not None  # noqa: S101 - narrows for the type checker
+        try:
+            foreseen = action.foresee(action_request, cast(User, request.user), form)
+        except ApprovalError as refusal:
+            return self._refused(request, action_request, action, form, refusal)
+        anew = for_review(ActionRequest.objects.filter(pk=action_request.pk)).get()
+        answered = Answered(action, form, foreseen=foreseen, is_new=is_new)
+        return self._page(request, anew, answered, status=status)
 
     def _refused(
         self,
@@ -300,6 +327,8 @@ class ReviewPageAdmin(ReadOnlyAdmin):
         form: ActionForm | None,
         refusal: ApprovalError,
     ) -> HttpResponse:
+        if isinstance(refusal, InvalidProposal) and isinstance(form, EditForm):
+            form.add_problems(refusal.problems)
         if not action.keeps_form:
             messages.error(request, refusal.message)
             return HttpResponseRedirect(self.review_url(action_request.pk))
@@ -360,22 +389,3 @@ class ReviewPageAdmin(ReadOnlyAdmin):
         place = place_of(action_request, self.team, person, at=db_clock.now_of_page())
         following = self.review_url(place.following) if place.following else ""
         return {"place": place, "next_url": following}
-
-
-def is_ahead_of_time(request: HttpRequest) -> bool:
-    """Whether a browser prefetches the page; nobody looks at it yet, and perhaps nobody will."""
-    return request.headers.get("Sec-Purpose", "").startswith("prefetch")
-
-
-def not_by_opening(request: HttpRequest, review_url: str) -> HttpResponse:
-    """A page that says so, with the way to the forms."""
-    page = {
-        "status": 405,
-        "title": "Nothing is decided by opening an address",
-        "detail": "Decisions are sent from the forms on the request's page.",
-        "link": review_url,
-        "link_text": "Open the request",
-    }
-    response = render(request, "error.html", page, status=405)
-    response["Allow"] = "POST"
-    return response

@@ -105,9 +105,16 @@ class PersonClient(_Client):
         form = next((f for f in _forms(page.text) if f.action.endswith(f"/{what}/")), None)
         if form is None:
             raise LookupError(f"No form to {what} on {page.url}.")
+        answer = self._answer(page, form, fields)
+        # an edit is shown first with what comes of it, and sent from there
+        again = next((f for f in _forms(answer.text) if f.action == form.action), None)
+        if what == "edit" and again is not None:
+            self._answer(answer, again, fields)
+
+    def _answer(self, page: httpx.Response, form: _Form, fields: dict[str, str]) -> httpx.Response:
         asked = {"password": self._password} if "password" in form.fields else {}
         answer = self._post(page, form.action, {**form.fields, **asked, **fields})
-        answer.raise_for_status()
+        return answer.raise_for_status()
 
     def _post(
         self, page: httpx.Response, address: str, fields: Mapping[str, str | list[str]]

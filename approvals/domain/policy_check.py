@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from approvals.choices import State
+from approvals.choices import DecisionVerdict, State
 from approvals.domain import usage
 from approvals.domain.auto_pause import rejection_note_for
 from approvals.domain.derivation import Candidate, as_stored, rederive
@@ -132,6 +132,23 @@ def check_policy_and_count(
             write=write,
         )
     return evaluated
+
+
+def check_policy_of_edit(
+    request: ActionRequest, candidate: Candidate, preview: Preview, *, now: datetime
+) -> PolicyCheck:
+    """What `check_policy_and_count` would say of an edit, were it made now; changes nothing.
+
+    The edit itself is one of the agent's proposals that people changed.
+    """
+    if candidate.is_undo:
+        counted = usage.usage_now(candidate, preview, at=now)
+    else:
+        counted = usage.usage_without(request, candidate, preview, at=now)
+    before = read_usage(candidate, counted, now=now)
+    if not request.decisions.filter(verdict=DecisionVerdict.EDIT).exists():
+        before = replace(before, overrides=before.overrides + 1)
+    return check_policy(candidate, preview, now=now, before=before)
 
 
 def _taught(

@@ -154,6 +154,31 @@ def usage_now(candidate: Candidate, preview: Preview, *, at: datetime) -> UsageC
     return UsageCount(_windows(keys_of(candidate, preview), at))
 
 
+def usage_without(
+    request: ActionRequest, candidate: Candidate, preview: Preview, *, at: datetime
+) -> UsageCount:
+    """The counters as they stand but for what the request itself added; locks and changes nothing.
+
+    What `hold` and `usage` would find for the same candidate, had they been called instead.
+    """
+    now, counted = usage_now(candidate, preview, at=at), _counted(request)
+    if counted is None or counted.hour < since(MONTH, at):
+        return now
+    is_of_today, own = counted.hour >= since(DAY, at), counted.amount_base
+    shared = VelocityCounter.objects.filter(_any_of(keys_of(candidate, preview)))
+    windows = dict(now.windows)
+    for scope in shared.filter(pk__in=counted.counters).values_list("scope", flat=True):
+        window = windows[VelocityScope(scope)]
+        windows[VelocityScope(scope)] = Window(
+            count_24h=window.count_24h - is_of_today,
+            sum_24h=window.sum_24h - own * is_of_today,
+            allowed_24h=window.allowed_24h - own * (is_of_today and counted.allowed),
+            count_30d=window.count_30d - 1,
+            sum_30d=window.sum_30d - own,
+        )
+    return UsageCount(windows)
+
+
 def hold(
     candidate: Candidate, preview: Preview, *, at: datetime, request: ActionRequest
 ) -> HeldCounters:

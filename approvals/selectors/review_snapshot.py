@@ -56,6 +56,8 @@ class ReviewedSnapshot:
     """How long the page was visible, says the browser; None where nobody measured."""
     evidence_opened: frozenset[str] = frozenset()
     """Digests of the evidence that was on the screen, says the browser."""
+    foreseen: str = ""
+    """Digest of what an edit would lead to, where the page showed that; see `domain.edited`."""
 
     def visible_until(self, at: datetime) -> int | None:
         """The visible seconds, never more than there were since the page was handed out."""
@@ -97,9 +99,17 @@ def snapshot_of(request: ActionRequest) -> ReviewSnapshot:
 
 
 def sign_token(
-    request: ActionRequest, snapshot: ReviewSnapshot, *, user: User, at: datetime
+    request: ActionRequest,
+    snapshot: ReviewSnapshot,
+    *,
+    user: User,
+    at: datetime,
+    foreseen: str = "",
 ) -> str:
-    """The signed, single-use token that goes into the decision forms of one rendered page."""
+    """The signed, single-use token that goes into the decision forms of one rendered page.
+
+    `foreseen` is the digest of what an edit would lead to, on a page that shows it.
+    """
     return signing.dumps(
         {
             "request": str(request.pk),
@@ -108,6 +118,7 @@ def sign_token(
             "user": user.pk,
             "nonce": secrets.token_hex(16),
             "opened": at.timestamp(),
+            **({"foreseen": foreseen} if foreseen else {}),
         },
         salt=_SALT,
     )
@@ -136,6 +147,7 @@ def read_token(
             confirmed=frozenset(confirmed),
             visible_seconds=visible_seconds,
             evidence_opened=frozenset(evidence_opened),
+            foreseen=value.get("foreseen", ""),
         )
     except (signing.BadSignature, KeyError, ValueError, TypeError):
         raise StalePage("This page is too old to decide on. Reload it and look again.") from None

@@ -13,7 +13,6 @@ from django.test import Client
 from approvals.exceptions import StepUpRequired
 from approvals.models import ActionRequest
 from approvals.services import decide
-from approvals.services.edit import approve_with_edits
 from audit.lib import db_clock
 from policies import throttle
 from policies.exceptions import PolicyError
@@ -24,6 +23,7 @@ from tests.admin.make import House, action_url, browser, look, page, state_of, t
 from tests.approvals.make import (
     ACCESS,
     PASSWORD,
+    approve_with_edits,
     look_at,
     make_person,
     make_proof,

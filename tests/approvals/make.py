@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from uuid import UUID
 
 from django.db.models import F
 
@@ -25,6 +26,7 @@ from approvals.selectors.review_snapshot import (
     snapshot_of,
 )
 from approvals.services import agents, decide
+from approvals.services import edit as edits
 from approvals.services.evidence import supply_evidence
 from approvals.services.plans import propose_plan
 from approvals.services.propose import _store, propose
@@ -300,6 +302,38 @@ def approve(request: ActionRequest, *users: User) -> Decision:
             proof=make_proof(user),
         )
     return decision
+
+
+def foreseeing(
+    request: ActionRequest, user: User, params: JsonObject, **said: str
+) -> ReviewedSnapshot:
+    """What the person holds who was shown what would come of that edit."""
+    reviewed = look_at(request, user)
+    said = {"reason_code": "corrected", **said}
+    shown = edits.foresee_edit(request.pk, decider=user, reviewed=reviewed, params=params, **said)
+    return replace(reviewed, foreseen=shown.digest)
+
+
+def approve_with_edits(
+    request_id: UUID,
+    *,
+    decider: User,
+    reviewed: ReviewedSnapshot,
+    params: JsonObject,
+    reason_code: str,
+    comment: str = "",
+    proof: int | None = None,
+) -> Decision:
+    """Look at what would come of the edit, then make it."""
+    said: dict[str, Any] = {"params": params, "reason_code": reason_code, "comment": comment}
+    shown = edits.foresee_edit(request_id, decider=decider, reviewed=reviewed, **said)
+    return edits.approve_with_edits(
+        request_id,
+        decider=decider,
+        reviewed=replace(reviewed, foreseen=shown.digest),
+        proof=proof,
+        **said,
+    )
 
 
 def make_proof(user: User) -> int:

@@ -19,7 +19,6 @@ from approvals.models import (
 )
 from approvals.selectors import due
 from approvals.services import restores
-from approvals.services.edit import approve_with_edits
 from approvals.services.execute import NotNow, claim_now, execute
 from approvals.services.recover import recover
 from approvals.services.redeem import Report, Reported, redeem, report
@@ -51,6 +50,7 @@ from tests.approvals.agents_own import (
 from tests.approvals.make import (
     Cast,
     approve,
+    approve_with_edits,
     crm,
     fresh,
     look_at,

@@ -11,7 +11,6 @@ from approvals.exceptions import IntegrityBroken
 from approvals.models import ActionRequest, PolicyDecision
 from approvals.selectors.evidence_view import DAMAGED
 from approvals.services import agent_replies
-from approvals.services.edit import approve_with_edits
 from approvals.services.execute import execute
 from audit.models import AuditEvent
 from connectors.sandbox.server import Sandbox
@@ -19,6 +18,7 @@ from tests.approvals.answers import answer_of, view_of
 from tests.approvals.make import (
     Cast,
     approve,
+    approve_with_edits,
     ask,
     look_at,
     make_access,

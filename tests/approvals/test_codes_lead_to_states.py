@@ -11,12 +11,19 @@ from approvals.choices import State
 from approvals.domain.transitions import POLICY, move
 from approvals.lifecycle import LEADS_TO, edges, state_after
 from approvals.models import ActionRequest
-from approvals.services.edit import approve_with_edits
 from audit.events import AuditCode
 from audit.models import AuditEvent
 from audit.services import record
 from audit.verify import verify
-from tests.approvals.make import Cast, crm, fresh, look_at, make_crm, make_request
+from tests.approvals.make import (
+    Cast,
+    approve_with_edits,
+    crm,
+    fresh,
+    look_at,
+    make_crm,
+    make_request,
+)
 from tests.approvals.story import assert_codes_tell_states, codes
 
 

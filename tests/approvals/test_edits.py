@@ -7,21 +7,25 @@ from decimal import Decimal
 
 import pytest
 
-from approvals.exceptions import InvalidProposal, NotAuthorised
+from approvals.exceptions import EditNotForeseen, InvalidProposal, NotAuthorised
 from approvals.models import ActionRequest, Decision
 from approvals.selectors.requests import action_of, content_of
-from approvals.services.edit import approve_with_edits
+from approvals.selectors.review_snapshot import ReviewedSnapshot
+from approvals.services import edit as edits
 from audit.lib import db_clock
 from audit.lib.canonical import JsonObject
 from audit.models import AuditEvent
 from connectors.sandbox.server import Sandbox
 from policies.models import User
+from policies.services import people
 from policies.services.rates import set_rate
 from tests.approvals.make import (
     INSTALLER,
     Cast,
     approve,
+    approve_with_edits,
     crm,
+    foreseeing,
     fresh,
     look_at,
     make_access,
@@ -30,6 +34,7 @@ from tests.approvals.make import (
     make_proof,
     make_request,
     manager_refund,
+    publish,
     refund,
 )
 from tests.approvals.story import DECIDED, ROUTED, assert_story, codes, snapshot
@@ -47,6 +52,24 @@ def edit(request: ActionRequest, user: User, params: JsonObject) -> Decision:
         reason_code="corrected",
         comment="the customer kept one",
         proof=make_proof(user),
+    )
+
+
+def foresee(request: ActionRequest, user: User, params: JsonObject) -> edits.EditForeseen:
+    return edits.foresee_edit(
+        request.pk,
+        decider=user,
+        reviewed=look_at(request, user),
+        params=params,
+        reason_code="corrected",
+    )
+
+
+def send(
+    request: ActionRequest, user: User, reviewed: ReviewedSnapshot, params: JsonObject
+) -> Decision:
+    return edits.approve_with_edits(
+        request.pk, decider=user, reviewed=reviewed, params=params, reason_code="corrected"
     )
 
 
@@ -125,6 +148,103 @@ def test_the_limit_of_a_day_in_the_edited_currency_counts(cast: Cast, sandbox: S
         edit(request, cast.mona, refund("ch_1001", "400.00", currency="USD"))
 
     assert refused.value.code == "over_daily_limit"
+
+
+@pytest.mark.parametrize(
+    ("others", "amount", "verdict"),
+    [
+        (0, "100.00", "allow"),
+        (0, "700.00", "require_approval"),
+        (2, "100.00", "require_approval"),  # together with what shares its counters
+    ],
+)
+def test_what_is_shown_of_an_edit_is_what_is_made_of_it(
+    cast: Cast, others: int, amount: str, verdict: str
+) -> None:
+    for number in range(others):
+        make_request(cast.agent, refund("ch_1001", f"3{number}.00"))
+    request = make_request(cast.agent, manager_refund("900.00"))
+    before, known = snapshot(request), codes(request)
+
+    shown = foresee(request, cast.mona, manager_refund(amount))
+    nothing_yet = (snapshot(request), codes(request))
+    edit(request, cast.mona, manager_refund(amount))
+
+    made = request.policy_decisions.get(version=2)
+    foreseen = shown.policy.decision
+    assert nothing_yet == (before, known)
+    assert foreseen.verdict == made.verdict == verdict
+    assert foreseen.tier == made.tier
+    assert json.loads(foreseen.facts) == json.loads(made.facts)
+    assert json.loads(foreseen.trace) == json.loads(made.trace)
+    asked = [(need.group, need.quorum, need.within_limit) for need in shown.asked]
+    found = request.requirements.filter(version=2).order_by("stage", "id")
+    assert asked == [(need.group, need.quorum, need.within_limit) for need in found]
+    assert [(f.name, f.before, f.after) for f in shown.fields] == [("amount", "900.00", amount)]
+
+
+def test_a_second_edit_is_foreseen_as_well(cast: Cast) -> None:
+    request = make_request(cast.agent, manager_refund("900.00"))
+    edit(request, cast.mona, manager_refund("700.00"))
+
+    shown = foresee(fresh(request), cast.max, manager_refund("600.00"))
+    edit(fresh(request), cast.max, manager_refund("600.00"))
+
+    made = request.policy_decisions.get(version=3)
+    assert json.loads(shown.policy.decision.facts) == json.loads(made.facts)
+
+
+def test_a_denial_is_foreseen_with_its_reason_and_nobody_is_asked(cast: Cast) -> None:
+    request = make_access(cast)
+
+    shown = foresee(request, cast.otto, {**action_of(request).params, "group": "domain-admins"})
+
+    assert shown.is_denied
+    assert shown.policy.reasons[0].effect == "deny"
+    assert shown.asked == ()
+    assert fresh(request).state == "pending_approval"
+
+
+def test_whoever_edits_does_not_count_among_those_who_may_agree(cast: Cast) -> None:
+    people.deactivate(cast.oona.pk, actor=INSTALLER, reason="left")
+    request = make_crm(cast)
+
+    shown = foresee(request, cast.otto, crm(stage="lost"))
+
+    assert [need.alarm for need in shown.asked] == ["Too few people may decide this."]
+
+
+def test_an_edit_nobody_was_shown_is_refused(cast: Cast) -> None:
+    request = make_request(cast.agent, manager_refund("900.00"))
+    shown = foreseeing(request, cast.mona, manager_refund("700.00"))
+    before, known = snapshot(request), codes(request)
+
+    for reviewed, amount in ((look_at(request, cast.mona), "700.00"), (shown, "600.00")):
+        with pytest.raises(EditNotForeseen):
+            send(request, cast.mona, reviewed, manager_refund(amount))
+
+    assert (snapshot(request), codes(request)) == (before, known)
+    send(request, cast.mona, shown, manager_refund("700.00"))
+    assert fresh(request).amount_minor == 70_000
+
+
+def test_an_edit_is_refused_once_policy_or_target_say_something_else(
+    cast: Cast, sandbox: Sandbox
+) -> None:
+    request = make_request(cast.agent, manager_refund("900.00"))
+    edited = manager_refund("700.00")
+    shown = foreseeing(request, cast.mona, edited)
+    change_object(sandbox, "payments", "charge", "ch_1001", amount_refunded=10_000)
+    after_target = foreseeing(request, cast.mona, edited)
+    before, known = snapshot(request), codes(request)
+
+    with pytest.raises(EditNotForeseen):
+        send(request, cast.mona, shown, edited)
+    publish(cast, ("recall_seconds: 0", "recall_seconds: 5"))
+    with pytest.raises(EditNotForeseen):
+        send(request, cast.mona, after_target, edited)
+
+    assert (snapshot(request), codes(request)) == (before, known)
 
 
 def test_an_edited_recipient_is_noted_as_protected(cast: Cast) -> None:

@@ -18,7 +18,6 @@ from approvals.inspection import contradicts, stated_amounts
 from approvals.proposal import SuppliedEvidence
 from approvals.selectors.requests import action_of
 from approvals.services.dry_run import check
-from approvals.services.edit import approve_with_edits
 from audit.lib import db_clock
 from audit.lib.money import Money
 from connectors.base import Preview
@@ -30,6 +29,7 @@ from tests.approvals.make import (
     INSTALLER,
     Cast,
     approve,
+    approve_with_edits,
     crm,
     fresh,
     look_at,

@@ -20,7 +20,6 @@ from approvals.domain.target_reader import (
     read_in_time,
     read_or_go_without,
 )
-from approvals.services import edit
 from approvals.services.dry_run import check
 from audit.lib import db_clock
 from connectors.base import Action
@@ -28,6 +27,7 @@ from connectors.sandbox.server import Sandbox
 from policies.verdicts import HIGHEST_TIER
 from tests.approvals.make import (
     Cast,
+    approve_with_edits,
     crm,
     fresh,
     look_at,
@@ -99,7 +99,7 @@ def test_an_edit_is_kept_and_people_are_told_there_is_no_preview(
     with hanging_system() as system:
         broken = settings.CONNECTORS["payments"] | {"base_url": system.address}
         settings.CONNECTORS = settings.CONNECTORS | {"payments": broken}
-        edit.approve_with_edits(
+        approve_with_edits(
             request.pk,
             decider=cast.mona,
             reviewed=look_at(request, cast.mona),

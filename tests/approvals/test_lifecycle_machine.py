@@ -25,7 +25,6 @@ from approvals.models import ActionRequest
 from approvals.services import decide
 from approvals.services.agent_replies import answer, withdraw
 from approvals.services.deadlines import expire
-from approvals.services.edit import approve_with_edits
 from approvals.services.execute import execute
 from approvals.services.undo import propose_undo
 from approvals.services.verify import read_back
@@ -36,6 +35,7 @@ from policies.models import User
 from tests.approvals.make import (
     Cast,
     approve,
+    approve_with_edits,
     ask,
     crm,
     look_at,

@@ -15,7 +15,6 @@ from approvals.exceptions import (
 from approvals.models import ActionRequest, Pause
 from approvals.services import decide
 from approvals.services.dry_run import check
-from approvals.services.edit import approve_with_edits
 from approvals.services.execute import execute
 from approvals.services.pauses import lift, pause
 from audit.actors import Actor
@@ -26,6 +25,7 @@ from tests.approvals.make import (
     INSTALLER,
     Cast,
     approve,
+    approve_with_edits,
     crm,
     fresh,
     look_at,

@@ -9,13 +9,13 @@ import pytest
 from approvals.exceptions import AlreadyDecided, NotAuthorised
 from approvals.models import ActionRequest, Agent
 from approvals.services import agents, decide
-from approvals.services.edit import approve_with_edits
 from policies.models import User
 from policies.services import limits, people
 from tests.approvals.make import (
     INSTALLER,
     Cast,
     approve,
+    approve_with_edits,
     fresh,
     look_at,
     make_access,

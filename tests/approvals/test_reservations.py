@@ -9,7 +9,6 @@ import pytest
 from approvals.models import ActionRequest, CountedRequest
 from approvals.services import agent_replies, agents
 from approvals.services.budgets import Budget, set_budget
-from approvals.services.edit import approve_with_edits
 from approvals.services.execute import execute
 from connectors.sandbox.server import Sandbox
 from policies.services import people
@@ -19,6 +18,7 @@ from tests.approvals.make import (
     INSTALLER,
     Cast,
     approve,
+    approve_with_edits,
     fresh,
     look_at,
     make_agent,

@@ -14,7 +14,6 @@ from approvals.selectors.requests import policy_decision_of
 from approvals.selectors.viewer_permissions import ViewerPermissions, permissions_of
 from approvals.services import agents
 from approvals.services.deadlines import step_on
-from approvals.services.edit import approve_with_edits
 from audit.actors import Actor
 from audit.lib import db_clock
 from audit.models import AuditEvent
@@ -24,6 +23,7 @@ from policies.services.absences import set_absence
 from tests.approvals.make import (
     Cast,
     approve,
+    approve_with_edits,
     fresh,
     look_at,
     make_access,

@@ -11,7 +11,6 @@ from approvals.exceptions import ApprovalError, NotAuthorised
 from approvals.models import ActionRequest, RequestContent
 from approvals.selectors.authority import case_for_all
 from approvals.selectors.case import involved_in
-from approvals.services.edit import approve_with_edits
 from approvals.services.execute import execute
 from audit.lib import db_clock
 from connectors.sandbox.server import Sandbox
@@ -20,6 +19,7 @@ from tests.approvals.make import (
     DEFAULT_POLICY,
     Cast,
     approve,
+    approve_with_edits,
     fresh,
     look_at,
     make_crm,

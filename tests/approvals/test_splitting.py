@@ -14,7 +14,6 @@ import pytest
 
 from approvals.models import ActionRequest
 from approvals.services import agent_replies
-from approvals.services.edit import approve_with_edits
 from audit.lib import db_clock
 from connectors.sandbox.server import Sandbox
 from policies.services.rates import set_rate
@@ -27,7 +26,16 @@ from tests.approvals.counting import (
     reasons,
     unseen,
 )
-from tests.approvals.make import INSTALLER, Cast, fresh, look_at, make_agent, make_request, refund
+from tests.approvals.make import (
+    INSTALLER,
+    Cast,
+    approve_with_edits,
+    fresh,
+    look_at,
+    make_agent,
+    make_request,
+    refund,
+)
 from tests.races.make import at_once, losers
 
 

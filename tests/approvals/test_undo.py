@@ -13,7 +13,6 @@ from approvals.models import ActionRequest, Compensation
 from approvals.services import agents
 from approvals.services.agent_replies import withdraw
 from approvals.services.deadlines import expire
-from approvals.services.edit import approve_with_edits
 from approvals.services.execute import execute
 from approvals.services.undo import propose_undo
 from connectors.sandbox.server import Sandbox
@@ -21,6 +20,7 @@ from tests.approvals.make import (
     INSTALLER,
     Cast,
     approve,
+    approve_with_edits,
     fresh,
     look_at,
     make_access,

@@ -18,7 +18,6 @@ from approvals.models import ActionRequest, Agent, CountedRequest, PolicyDecisio
 from approvals.selectors.prior_requests import earlier, earlier_asked
 from approvals.services import agent_replies
 from approvals.services.dry_run import check
-from approvals.services.edit import approve_with_edits
 from approvals.services.execute import execute
 from approvals.services.undo import propose_undo
 from approvals.services.verify import read_back
@@ -30,6 +29,7 @@ from tests.approvals.counting import another_charge, enlarge, let_pass, unseen
 from tests.approvals.make import (
     Cast,
     approve,
+    approve_with_edits,
     crm,
     fresh,
     look_at,

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from time import sleep
 
 import pytest
 
+from approvals.exceptions import EditNotForeseen
 from approvals.models import ActionRequest
 from approvals.services import decide
 from approvals.services.edit import approve_with_edits
+from audit.lib.canonical import JsonObject
 from audit.reading import one_snapshot
 from audit.verify import verify
 from policies.models import User
-from tests.approvals.make import Cast, crm, look_at, make_proof, make_request
+from tests.approvals.make import Cast, crm, foreseeing, look_at, make_proof, make_request
+from tests.approvals.make import approve_with_edits as look_and_edit
 from tests.races.make import Call
 from tests.trials import trials
 
@@ -44,14 +48,34 @@ def approving(request: ActionRequest, user: User) -> Call:
 
 
 def editing(request: ActionRequest, user: User) -> Call:
+    """Edit, with what comes of it looked at before the race."""
+    params = crm(request.target.removeprefix("account "), notes="y")
     return partial(
         approve_with_edits,
         request.pk,
         decider=user,
-        reviewed=look_at(request, user),
-        params=crm(request.target.removeprefix("account "), notes="y"),
+        reviewed=foreseeing(request, user, params),
+        params=params,
         reason_code="corrected",
     )
+
+
+def looking_and_editing(request: ActionRequest, user: User, params: JsonObject) -> Call:
+    """Edit as people do: look again where others made policy say something else meanwhile."""
+    reviewed = look_at(request, user)
+
+    def until_sent() -> object:
+        while True:
+            with suppress(EditNotForeseen):
+                return look_and_edit(
+                    request.pk,
+                    decider=user,
+                    reviewed=reviewed,
+                    params=params,
+                    reason_code="corrected",
+                )
+
+    return until_sent
 
 
 def a_moment_later(number: int, call: Call) -> Call:

@@ -13,7 +13,6 @@ from approvals.models import ActionRequest, Agent, VelocityBucket
 from approvals.models.usage import VelocityScope
 from approvals.services import agent_replies
 from approvals.services.budgets import Budget, set_budget
-from approvals.services.edit import approve_with_edits
 from approvals.services.execute import execute
 from audit.reading import one_snapshot
 from audit.verify import verify
@@ -22,7 +21,6 @@ from tests.approvals.counting import UNSEEN_IN_A_DAY, another_charge
 from tests.approvals.make import (
     INSTALLER,
     Cast,
-    look_at,
     make_agent,
     make_request,
     manager_refund,
@@ -31,6 +29,7 @@ from tests.approvals.make import (
 )
 from tests.approvals.test_usage import by_the_requests, in_the_counters
 from tests.races.make import Call, at_once, losers
+from tests.races.rounds import looking_and_editing
 from tests.trials import trials
 
 pytestmark = [pytest.mark.postgres, pytest.mark.django_db(transaction=True)]
@@ -135,16 +134,8 @@ def test_every_way_counters_are_touched_at_once_ends_without_a_deadlock(
             for n in range(4)
         ]
         edited, refused, withdrawn, _ = waiting
-        reviewed = look_at(edited, cast.mona)
         calls: list[Call] = [
-            partial(
-                approve_with_edits,
-                edited.pk,
-                decider=cast.mona,
-                reviewed=reviewed,
-                params=refund(charges[3], "550.00"),
-                reason_code="corrected",
-            ),
+            looking_and_editing(edited, cast.mona, refund(charges[3], "550.00")),
             partial(reject, refused, cast.max),
             partial(agent_replies.withdraw, withdrawn.pk, agent=withdrawn.agent),
         ]

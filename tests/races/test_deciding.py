@@ -24,6 +24,8 @@ from tests.approvals.make import (
     ACCESS,
     Cast,
     approve,
+    crm,
+    foreseeing,
     fresh,
     look_at,
     make_access,
@@ -41,6 +43,7 @@ from tests.races.rounds import (
     approving,
     crm_for,
     editing,
+    looking_and_editing,
     the_trail_is_whole_after_every_race,
 )
 
@@ -249,7 +252,10 @@ def test_people_whose_edits_notify_each_other_do_not_deadlock(cast: Cast) -> Non
     for number in ROUNDS:
         first, second = crm_for(cast, 2 * number), crm_for(cast, 2 * number + 1)
 
-        results = at_once(editing(first, cast.otto), editing(second, cast.oona))
+        results = at_once(
+            looking_and_editing(first, cast.otto, crm(notes="y")),
+            looking_and_editing(second, cast.oona, crm(notes="z")),
+        )
 
         assert losers(results) == []
         assert (fresh(first).version, fresh(second).version) == (2, 2)
@@ -273,12 +279,13 @@ def test_an_edit_after_the_first_of_two_approvals_never_keeps_it(cast: Cast) -> 
     for number in ROUNDS:
         request = make_access(cast)
         approve(request, cast.otto)
+        params = {**ACCESS, "until": f"2030-0{1 + number % 9}-01"}
         edit = partial(
             approve_with_edits,
             request.pk,
             decider=cast.sara,
-            reviewed=look_at(request, cast.sara),
-            params={**ACCESS, "until": f"2030-0{1 + number % 9}-01"},
+            reviewed=foreseeing(request, cast.sara, params),
+            params=params,
             reason_code="corrected",
             proof=make_proof(cast.sara),
         )

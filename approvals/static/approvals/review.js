@@ -49,6 +49,24 @@
     const problem = page.querySelector("[data-problem]");
     if (problem && !page.querySelector(".has-error")) problem.focus();
 
+    // What would come of an edit is read first; once something is changed it speaks of nothing any
+    // more, and the button says that the next step is to look again. The service holds both to it.
+    const foreseen = page.querySelector("[data-foreseen]");
+    if (foreseen) {
+      const form = foreseen.closest("form");
+      if (!page.querySelector(".has-error")) {
+        foreseen.focus({ preventScroll: true });
+        form.querySelector("button[type=submit]").scrollIntoView({ block: "nearest" });
+        if (foreseen.offsetHeight > window.innerHeight * 0.8) foreseen.scrollIntoView();
+      }
+      form.addEventListener("input", ({ target }) => {
+        if (!target.name.startsWith("param-")) return;
+        const button = form.querySelector("button[type=submit]");
+        button.textContent = button.dataset.changed;
+        foreseen.hidden = true;
+      });
+    }
+
     document.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
       if (event.key === "Escape" && isTyping(event.target)) {
