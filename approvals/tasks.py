@@ -11,15 +11,14 @@ from uuid import UUID
 from celery import shared_task
 
 from approvals.domain import sending
+from approvals.services import execute as executing
 from approvals.services import (
-    deadlines,
     intake,
     plan_progress,
     restores,
     watching,
     webhook_delivery,
 )
-from approvals.services import execute as executing
 from approvals.services import recover as recovering
 from approvals.services import sweep as sweeping
 from approvals.services import verify as verifying
@@ -34,8 +33,9 @@ def continue_intake(request_id: str) -> None:
 
 @shared_task(name="approvals.announce")
 def announce(request_id: str) -> None:
-    """Tell the people a request waits for."""
-    deadlines.step_on(UUID(request_id))
+    """Tell the people a request waits for, and what else was routed meanwhile."""
+    outbox.begins("approvals.announce")
+    sweeping.announce(UUID(request_id))
 
 
 @shared_task(name="approvals.execute")

@@ -18,6 +18,7 @@ from rest_framework.throttling import SimpleRateThrottle
 
 from approvals.models import Agent, AgentKey
 from audit.lib import db_clock
+from audit.lib.prepared import Given, Prepared
 from audit.lib.throttling import client_address, count, seconds_left, throttled_as
 
 _log = logging.getLogger(__name__)
@@ -58,13 +59,21 @@ class IsAgent(BasePermission):
         return isinstance(request.auth, AgentKey)
 
 
+_KEY = Prepared(
+    lambda: (
+        AgentKey.objects.select_related("agent__owner")
+        .annotate(now=db_clock.now_in_query())
+        .filter(prefix=Given("prefix"))
+    )
+)
+
+
 def find_key(presented: str) -> AgentKey | None:
     """The valid key of that text, with its agent; None for anything else."""
     parts = presented.split("_", 2)
     if len(parts) != 3 or parts[0] != "csk" or "\x00" in presented:
         return None
-    found = AgentKey.objects.select_related("agent__owner").annotate(now=db_clock.now_in_query())
-    key = found.filter(prefix=parts[1]).first()
+    key = _KEY.first(prefix=parts[1])
     if key is None or not hmac.compare_digest(key.secret_sha256, AgentKey.hash(presented)):
         return None
     if not key.works(key.now):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC
-from typing import Any, cast
+from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
@@ -13,10 +12,10 @@ from drf_spectacular.utils import extend_schema_field, extend_schema_serializer
 from rest_framework import serializers
 
 from approvals.api.openings import OpeningOutput
-from approvals.api.output_fields import BlankIsNull, moment
+from approvals.api.output_fields import BlankIsNull, moment, written
 from approvals.choices import DecisionVerdict, ExecutionState, PlanOutcome, State
-from approvals.models import Decision, Execution
-from approvals.selectors.agent_story import AgentStory, Asked, Outcome
+from approvals.models import Execution
+from approvals.selectors.agent_story import AgentStory, Asked, Decided, Outcome
 from approvals.selectors.causes import problem_of
 from approvals.selectors.evidence_gaps import Gap, Problem
 from approvals.selectors.impact import Impact
@@ -25,7 +24,6 @@ from approvals.selectors.pauses import Stop
 from approvals.selectors.plan_view import PlanView
 from approvals.selectors.plans import Standing
 from approvals.selectors.request_view import RequestView
-from audit.lib.canonical import JsonObject
 from connectors.catalogue import ActionType, CarriedOutBy
 from policies.evidence import Supplier
 from policies.verdicts import Verdict
@@ -69,20 +67,13 @@ class PolicyOutput(serializers.Serializer[Any]):
 
 
 @extend_schema_serializer(component_name="Decided")
-class DecisionOutput(serializers.Serializer[Decision]):
+class DecisionOutput(serializers.Serializer[Decided]):
     verdict = serializers.ChoiceField(choices=DecisionVerdict.choices)
     reason_code = BlankIsNull()
     comment = serializers.CharField()
-    edits = serializers.SerializerMethodField(help_text="Field to [before, after].")
+    edits = serializers.DictField(allow_null=True, help_text="Field to [before, after].")
     version = serializers.IntegerField()
     at = moment("created_at", allow_null=False)
-
-    @extend_schema_field(serializers.DictField(allow_null=True))
-    def get_edits(self, decision: Decision) -> JsonObject | None:
-        if not decision.edits:
-            return None
-        edits: JsonObject = json.loads(decision.edits)
-        return self.context["story"].shown_edits(edits) if "story" in self.context else edits
 
 
 @extend_schema_serializer(component_name="Executed")
@@ -202,7 +193,7 @@ class ActionOutput(serializers.Serializer[RequestView]):
     opening = serializers.SerializerMethodField(
         help_text="What its execution waits for; null where that is nothing."
     )
-    decisions = DecisionOutput(many=True)
+    decisions = DecisionOutput(source="decided", many=True)
     execution = ExecutionOutput(allow_null=True)
     compensates = serializers.UUIDField(source="request.compensates_id", allow_null=True)
     duplicate_of = serializers.UUIDField(
@@ -226,12 +217,10 @@ class ActionOutput(serializers.Serializer[RequestView]):
     @extend_schema_field(OpeningOutput(allow_null=True))
     def get_opening(self, view: RequestView) -> Any:
         shown = opening_shown(view)
-        return OpeningOutput(shown).data if shown else None
+        return written(OpeningOutput, shown) if shown else None
 
     def to_representation(self, view: RequestView) -> dict[str, Any]:
-        story = AgentStory.of(view)
-        cast("dict[str, Any]", self.context)["story"] = story
-        return super().to_representation(story)
+        return super().to_representation(AgentStory.of(view))
 
     @extend_schema_field(OpenApiTypes.URI)
     def get_status_url(self, view: RequestView) -> str:

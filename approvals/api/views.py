@@ -22,6 +22,7 @@ from rest_framework.views import APIView
 from approvals.api.datetime_fields import MomentFilter
 from approvals.api.field_problems import field_problems
 from approvals.api.output import PROBLEMS, ActionOutput, ActionTypesOutput
+from approvals.api.output_fields import written
 from approvals.api.preflight_output import ForeseenOutput
 from approvals.api.serializers import (
     AnswerSerializer,
@@ -129,7 +130,7 @@ class ActionsView(AgentView, ListAPIView[ActionRequest]):
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
         with one_look():
-            stories = [ActionOutput(AgentStory(item)).data for item in page or ()]
+            stories = [written(ActionOutput, AgentStory(item)) for item in page or ()]
         return self.get_paginated_response(stories)
 
     @extend_schema(
@@ -293,7 +294,7 @@ def story_body(request_id: UUID) -> dict[str, Any]:
 def answered(kind: type[serializers.Serializer[Any]], shown: object) -> dict[str, Any]:
     """The body of an answer; what several of its parts ask for is looked up once."""
     with one_look():
-        return dict(kind(shown).data)
+        return written(kind, shown)
 
 
 def idempotency_key(request: Request, *, required: bool = True) -> str:

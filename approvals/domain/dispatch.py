@@ -18,8 +18,11 @@ def intake_of(request_id: UUID) -> None:
 
 
 def announcement_of(request_id: UUID) -> None:
-    """Have a worker find, suggest and tell the people a request waits for."""
-    enqueue_on_commit("approvals.announce", request_id)
+    """Have a worker find, suggest and tell the people a request waits for.
+
+    One message stands for all that are routed until a worker takes it.
+    """
+    enqueue_once_on_commit("approvals.announce", request_id)
 
 
 def plan_of(plan_id: UUID) -> None:

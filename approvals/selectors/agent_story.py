@@ -92,6 +92,19 @@ class Asked:
     asked_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What one person decided, in their own name or another's."""
+
+    verdict: str
+    reason_code: str
+    comment: str
+    edits: JsonObject | None
+    """Field to [before, after], with what must not be told again masked."""
+    version: int
+    created_at: datetime
+
+
 class AgentStory(RequestView):
     """What agents are told of a request; each part is read when it is asked for.
 
@@ -134,8 +147,22 @@ class AgentStory(RequestView):
             return params
         return masked(self.kind.schema, params)
 
-    def shown_edits(self, edits: Mapping[str, Any]) -> JsonObject:
-        """Field to [before, after], with what must not be told again masked."""
+    @property
+    def decided(self) -> tuple[Decided, ...]:
+        """Every decision, in order."""
+        return tuple(
+            Decided(
+                one.verdict,
+                one.reason_code,
+                one.comment,
+                self._shown_edits(json.loads(one.edits)) if one.edits else None,
+                one.version,
+                one.created_at,
+            )
+            for one in self.decisions
+        )
+
+    def _shown_edits(self, edits: Mapping[str, Any]) -> JsonObject:
         if self.kind is None:
             return dict(edits)
         sides = [{name: pair[side] for name, pair in edits.items()} for side in (0, 1)]

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import cached_property
 from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
@@ -276,14 +277,40 @@ class RuleShown:
         return self.effect.replace("_", " ")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PolicyShown:
-    """One evaluation of policy, its rules in the policy's order."""
+    """One stored evaluation of policy, whatever of it can still be read."""
 
     decision: PolicyDecision
-    version: str  # "" when none was published
-    rules: tuple[RuleShown, ...]
-    problem: str = ""  # why not all of it can be shown
+
+    @cached_property
+    def _trace(self) -> JsonObject:
+        return stored_json(self.decision.trace)
+
+    @property
+    def version(self) -> str:
+        """The one that evaluated; "" when none was published."""
+        return str(self._trace.get("version") or "")
+
+    @property
+    def problem(self) -> str:
+        """Why not all of it can be shown; "" when it can."""
+        return DAMAGED if is_damaged_json(self.decision.trace) else ""
+
+    @cached_property
+    def rules(self) -> tuple[RuleShown, ...]:
+        """Every rule, in the policy's order."""
+        return self._shown()
+
+    @cached_property
+    def matched(self) -> tuple[RuleShown, ...]:
+        """Those that matched, without a look at the others."""
+        return self._shown(matched_only=True)
+
+    def _shown(self, *, matched_only: bool = False) -> tuple[RuleShown, ...]:
+        one = self.decision
+        found = rules_in(self._trace, one.policy_version, one.floor, matched_only=matched_only)
+        return tuple(_rule(rule) for rule in found)
 
     @property
     def title(self) -> str:
@@ -296,10 +323,6 @@ class PolicyShown:
     @property
     def verdict_words(self) -> str:
         return self.verdict.replace("_", " ")
-
-    @property
-    def matched(self) -> tuple[RuleShown, ...]:
-        return tuple(rule for rule in self.rules if rule.matched)
 
     @property
     def reasons(self) -> tuple[RuleShown, ...]:
@@ -326,18 +349,6 @@ class PolicyShown:
             Line(reveal(key), reveal(value if isinstance(value, str) else json.dumps(value)))
             for key, value in stored_json(self.decision.facts).items()
         )
-
-
-def policy_shown(decision: PolicyDecision) -> PolicyShown:
-    """The stored evaluation, whatever of it can still be read."""
-    trace = stored_json(decision.trace)
-    rules = rules_in(trace, decision.policy_version, decision.floor)
-    return PolicyShown(
-        decision=decision,
-        version=str(trace.get("version") or ""),
-        rules=tuple(_rule(rule) for rule in rules),
-        problem=DAMAGED if is_damaged_json(decision.trace) else "",
-    )
 
 
 def _rule(rule: dict[str, Any]) -> RuleShown:

@@ -14,7 +14,7 @@ from django.conf import settings
 
 from approvals.inspection import reveal
 from approvals.models import PolicyDecision
-from approvals.selectors.evidence_view import PolicyShown, RuleShown, policy_shown, stored_json
+from approvals.selectors.evidence_view import PolicyShown, RuleShown, stored_json
 from audit.lib.money import Money, MoneyError
 from policies.facts import CASE, declared
 from policies.static_analysis.amounts import MONEY_FACTS
@@ -58,7 +58,7 @@ class FactToConfirm:
 
 def facts_to_confirm(policy: PolicyDecision) -> tuple[FactToConfirm, ...]:
     """The two or three that decided, the engine's own first."""
-    return facts_of(policy_shown(policy))
+    return facts_of(PolicyShown(policy))
 
 
 def facts_of(policy: PolicyShown) -> tuple[FactToConfirm, ...]:

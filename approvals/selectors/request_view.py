@@ -39,7 +39,6 @@ from approvals.selectors.evidence_view import (
     flag_words,
     other_amounts,
     params_as_lines,
-    policy_shown,
     reading_shown,
     source_shown,
     stored_json,
@@ -143,7 +142,7 @@ class RequestView:
     ) -> RequestView:
         """A request that was just born, from the rows in hand: nobody has decided anything yet."""
         view = cls(request)
-        view.policies, view.current_requirements = (policy_shown(policy),), tuple(requirements)
+        view.policies, view.current_requirements = (PolicyShown(policy),), tuple(requirements)
         view.decisions, view.execution = (), None
         return view
 
@@ -197,7 +196,7 @@ class RequestView:
     @cached_property
     def policies(self) -> tuple[PolicyShown, ...]:
         """Every evaluation, the newest first."""
-        return tuple(policy_shown(said) for said in reversed(policy_decisions_of(self.request)))
+        return tuple(PolicyShown(said) for said in reversed(policy_decisions_of(self.request)))
 
     @cached_property
     def policy(self) -> PolicyShown | None:

@@ -138,6 +138,15 @@ def _sweep_and_go_on() -> None:
         dispatch.another_sweep()
 
 
+def announce(request_id: UUID) -> None:
+    """Announce a request, and what else was routed meanwhile: one message stands for them all."""
+    others = [pk for pk in due.unannounced(db_clock.now()) if pk != request_id]
+    for pk in [request_id, *others[:AT_ONCE]]:
+        _survives(deadlines.step_on, pk)
+    if len(others) > AT_ONCE:
+        dispatch.announcement_of(others[AT_ONCE])
+
+
 def sweep(*, through_broker: bool = False) -> Swept:
     """Carry on whatever is due.
 

@@ -35,13 +35,14 @@ def enqueue_on_commit(task: str, *ids: UUID | int) -> None:
     transaction.on_commit(partial(_send, task, [str(i) for i in ids]), robust=True)
 
 
-def enqueue_once_on_commit(task: str) -> None:
+def enqueue_once_on_commit(task: str, *ids: UUID | int) -> None:
     """Have a worker do this task, which takes everything that waits, unless one is told already.
 
-    The worker says `begins` before it looks: what is committed later sends a message again. Where
-    processes share no cache, a second one within `ONCE_IN` waits for the sweep.
+    It begins with the row of these ids. The worker says `begins` before it looks: what is committed
+    later sends a message again. Where processes share no cache, a second one within `ONCE_IN`
+    waits for the sweep.
     """
-    transaction.on_commit(partial(_send_once, task), robust=True)
+    transaction.on_commit(partial(_send_once, task, [str(i) for i in ids]), robust=True)
 
 
 def begins(task: str) -> None:
@@ -49,8 +50,8 @@ def begins(task: str) -> None:
     cache.delete(_told(task))
 
 
-def _send_once(task: str) -> None:
-    if cache.add(_told(task), True, timeout=ONCE_IN) and not _send(task, []):
+def _send_once(task: str, ids: list[str]) -> None:
+    if cache.add(_told(task), True, timeout=ONCE_IN) and not _send(task, ids):
         begins(task)
 
 

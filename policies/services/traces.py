@@ -37,15 +37,21 @@ def stored_trace(evaluation: Evaluation) -> JsonObject:
 
 
 def rules_in(
-    trace: JsonObject, version: PolicyVersion | None, floor: PolicyVersion | None = None
+    trace: JsonObject,
+    version: PolicyVersion | None,
+    floor: PolicyVersion | None = None,
+    *,
+    matched_only: bool = False,
 ) -> list[dict[str, Any]]:
-    """Every rule of a stored trace with its owner, reason, effect and clauses, in order.
+    """Every rule of a stored trace, or those that matched, with owner, reason, effect and clauses.
 
     `version` is the one that evaluated, above that `floor`. Where one can no longer be read, its
     words stay empty.
     """
     known = _rules_of(version, "") | _rules_of(floor, FLOOR)
     entries: list[dict[str, Any]] = list(trace.get("rules", ()))  # type: ignore[arg-type]
+    if matched_only:
+        entries = [entry for entry in entries if entry.get("matched")]
     return [entry if "clauses" in entry else _whole(entry, known) for entry in entries]
 
 
