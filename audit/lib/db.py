@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, TypeVar, cast
 from uuid import UUID
@@ -118,13 +118,15 @@ class Column:
 
     field: models.Field[Any, Any]
     quoted: str
-    as_they_are: frozenset[type]
-    """The kinds of values the field would hand to the driver as they are: it is not asked."""
+    quick: Mapping[type, Callable[[Any], Any] | None]
+    """What the field would make of these kinds of values, without asking it; None: the same."""
 
     def stored(self, value: Any, own: BaseDatabaseWrapper) -> Any:
         """What the driver gets for a value of the field."""
-        if type(value) in self.as_they_are:
-            return value
+        kind = type(value)
+        if kind in self.quick:
+            convert = self.quick[kind]
+            return value if convert is None else convert(value)
         return self.field.get_db_prep_save(value, own)
 
     def stored_of(self, rows: Sequence[models.Model], own: BaseDatabaseWrapper) -> list[Any]:
@@ -142,24 +144,36 @@ class Column:
 def columns_of(model: type[models.Model]) -> dict[str, Column]:
     """The columns of the model's table, by the names of their fields."""
     return {
-        field.name: Column(field, f'"{field.column}"', _taken_as_they_are(field))
+        field.name: Column(field, f'"{field.column}"', _quick(field))
         for field in model._meta.concrete_fields
     }
 
 
-def _taken_as_they_are(field: models.Field[Any, Any]) -> frozenset[type]:
+def _quick(field: models.Field[Any, Any]) -> Mapping[type, Callable[[Any], Any] | None]:
     while isinstance(field, models.ForeignKey):
         field = field.target_field
-    kinds = _TAKEN_BY_POSTGRES if is_postgres() else _TAKEN_BY_BOTH
-    return kinds.get(field.get_internal_type(), frozenset())
+    name = field.get_internal_type()
+    if name in _SAME_FOR_BOTH:
+        return {_SAME_FOR_BOTH[name]: None, _NONE: None}
+    if not is_postgres():
+        return {}
+    if name in _SAME_FOR_POSTGRES:
+        return {_SAME_FOR_POSTGRES[name]: None, _NONE: None}
+    if name == "DateTimeField":
+        return {datetime: _with_zone, _NONE: None}
+    whole = connection.ops.integerfield_type_map.get(name)  # type: ignore[attr-defined] # PostgreSQL's
+    return {int: whole, _NONE: None} if whole else {}
 
 
-_TAKEN_BY_BOTH: dict[str, frozenset[type]] = {
-    "CharField": frozenset({str, type(None)}),
-    "TextField": frozenset({str, type(None)}),
-    "BooleanField": frozenset({bool, type(None)}),
-}
-_TAKEN_BY_POSTGRES = _TAKEN_BY_BOTH | {"UUIDField": frozenset({UUID, type(None)})}
+_NONE = type(None)
+_SAME_FOR_BOTH: dict[str, type] = {"CharField": str, "TextField": str, "BooleanField": bool}
+_SAME_FOR_POSTGRES: dict[str, type] = {"UUIDField": UUID, "AutoField": int, "BigAutoField": int}
+
+
+def _with_zone(at: datetime) -> datetime:
+    if at.tzinfo is None:
+        raise ValueError(f"{at} says no zone, so nobody knows when that is.")
+    return at
 
 
 @dataclass(frozen=True, slots=True)
