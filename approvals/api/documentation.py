@@ -10,7 +10,7 @@ from django.conf import settings
 from approvals.api.parsers import MAX_BYTES, MAX_DEPTH, MAX_KEYS
 from approvals.api.waiting import LONGEST_WAIT
 from approvals.choices import State
-from approvals.selectors.agent_story import OUTCOME_OF
+from approvals.selectors.outcomes import OUTCOME_OF
 from audit.lib.canonical import JsonObject
 from connectors.catalogue import ActionType
 from connectors.registry import action_types

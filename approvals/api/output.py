@@ -15,11 +15,12 @@ from approvals.api.openings import OpeningOutput
 from approvals.api.output_fields import BlankIsNull, moment, written
 from approvals.choices import DecisionVerdict, ExecutionState, PlanOutcome, State
 from approvals.models import Execution
-from approvals.selectors.agent_story import AgentStory, Asked, Decided, Outcome
+from approvals.selectors.agent_story import AgentStory, Asked, Decided
 from approvals.selectors.causes import problem_of
 from approvals.selectors.evidence_gaps import Gap, Problem
 from approvals.selectors.impact import Impact
 from approvals.selectors.openings import opening_shown
+from approvals.selectors.outcomes import Outcome
 from approvals.selectors.pauses import Stop
 from approvals.selectors.plan_view import PlanView
 from approvals.selectors.plans import Standing

@@ -11,7 +11,8 @@ from approvals.api.views import answered
 from approvals.exceptions import FieldProblem
 from approvals.inspection import reveal
 from approvals.mcp.tools import ANSWER, OUTPUT, STATUS
-from approvals.selectors.agent_story import AgentStory, Outcome
+from approvals.selectors.agent_story import AgentStory
+from approvals.selectors.outcomes import Outcome
 from audit.lib.canonical import JsonObject
 
 _TOLD = frozenset(OUTPUT["properties"])  # type: ignore[arg-type]  # an object, above

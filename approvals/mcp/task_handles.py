@@ -18,7 +18,8 @@ from approvals.mcp.calls import story_of
 from approvals.mcp.protocol import INVALID_PARAMS, Call, ProtocolError, missing_tasks
 from approvals.mcp.results import result_of
 from approvals.models import Agent
-from approvals.selectors.agent_story import AgentStory, Outcome
+from approvals.selectors.agent_story import AgentStory
+from approvals.selectors.outcomes import Outcome
 from approvals.selectors.requests import request_of_agent
 from approvals.services import agent_replies
 from audit.lib.canonical import JsonObject

@@ -10,7 +10,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -20,15 +19,14 @@ from django.db.models import DateTimeField, ExpressionWrapper, OuterRef, QuerySe
 from approvals.choices import (
     ENDED,
     ENDED_WITHOUT_EFFECT,
-    INCIDENTS,
     INTAKE,
-    OPEN,
     DecisionVerdict,
     State,
 )
 from approvals.exceptions import IntegrityBroken
 from approvals.models import ActionRequest
 from approvals.selectors.evidence_view import stored_json
+from approvals.selectors.outcomes import OF_AGENTS_OWN, OUTCOME_OF, Outcome, poll_after
 from approvals.selectors.pauses import Stop, stop_of
 from approvals.selectors.plan_view import PlanView
 from approvals.selectors.plans import steps_of
@@ -42,45 +40,6 @@ from audit.lib.dates import format_moment
 from audit.selectors import events_of
 from connectors.catalogue import masked
 from policies.verdicts import Verdict
-
-
-class Outcome(StrEnum):
-    """What a request has come to, in the five words a waiting machine needs."""
-
-    OPEN = "open"
-    """Not done yet."""
-    NEEDS_AGENT = "needs_agent"
-    """A reviewer asks the agent, or it is the agent's to carry out."""
-    DONE = "done"
-    REFUSED = "refused"
-    """Ended, and nothing was done."""
-    UNCLEAR = "unclear"
-    """Nobody knows yet what happened; never to be repeated."""
-
-
-OUTCOME_OF: dict[State, Outcome] = {
-    **dict.fromkeys(OPEN, Outcome.OPEN),
-    **dict.fromkeys(ENDED_WITHOUT_EFFECT, Outcome.REFUSED),
-    **dict.fromkeys(INCIDENTS, Outcome.UNCLEAR),
-    **dict.fromkeys((State.VERIFIED, State.AUDITED, State.COMPENSATED), Outcome.DONE),
-    State.CHANGES_REQUESTED: Outcome.NEEDS_AGENT,
-}
-"""What each state is to whoever waits; of `resolved` the person who found out says it."""
-_OF_AGENTS_OWN = {State.APPROVED: Outcome.NEEDS_AGENT, State.EXECUTED: Outcome.DONE}
-"""Of what the agent carries out itself: it waits for the agent, and nobody reads it back."""
-
-POLL_AFTER = (
-    (timedelta(seconds=10), 2),
-    (timedelta(minutes=10), 15),
-    (timedelta(hours=1), 60),
-)
-"""Until how long after its last change a request is asked for again in how many seconds."""
-POLL_AT_LAST = 300  # seconds
-
-
-def poll_after(quiet_for: timedelta) -> int:
-    """In how many seconds to ask again for a request that has not changed for that long."""
-    return next((seconds for until, seconds in POLL_AFTER if quiet_for < until), POLL_AT_LAST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +135,8 @@ class AgentStory(RequestView):
         state = State(self.request.state)
         if state == State.RESOLVED:
             return Outcome.DONE if self.was_applied else Outcome.REFUSED
-        if self.is_by_agent and state in _OF_AGENTS_OWN:
-            return _OF_AGENTS_OWN[state]
+        if self.is_by_agent and state in OF_AGENTS_OWN:
+            return OF_AGENTS_OWN[state]
         return OUTCOME_OF[state]
 
     @cached_property

@@ -11,7 +11,7 @@ from django.test import Client
 
 from approvals.choices import PauseScope, State
 from approvals.models import ActionRequest
-from approvals.selectors.agent_story import OUTCOME_OF, Outcome, poll_after
+from approvals.selectors.outcomes import OUTCOME_OF, Outcome, poll_after
 from approvals.services.agents import pause_agent
 from approvals.services.execute import execute
 from approvals.services.pauses import pause

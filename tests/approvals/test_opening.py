@@ -8,9 +8,11 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.core.cache import cache
 from django.db import OperationalError, transaction
 from django.db.models import Model
 
+from approvals import tasks
 from approvals.domain import dispatch
 from approvals.exceptions import InvalidProposal, Paused
 from approvals.models import (
@@ -28,12 +30,14 @@ from approvals.models import (
 from approvals.proposal import SuppliedEvidence
 from approvals.services import agent_replies, agents, claims, decide
 from approvals.services import propose as proposing
+from approvals.services import sweep as sweeping
 from approvals.services.deadlines import step_on
 from approvals.services.intake import continue_intake
 from approvals.services.sweep import sweep
 from audit.lib import db_clock
 from audit.lib.canonical import JsonObject
 from audit.models import AuditEvent
+from config.celery import app
 from connectors.base import Action, Preview
 from tests.api.make import AgentClient, a_proposal
 from tests.approvals.make import (
@@ -170,6 +174,8 @@ def test_the_answer_is_what_a_later_look_finds(cast: Cast, proposal: JsonObject)
 
 
 # --- Announced by a worker
+
+told_by_message = dispatch.announcement_of
 
 
 @pytest.fixture
@@ -332,3 +338,42 @@ def test_a_denial_stands_although_its_agent_could_not_be_paused(
     request = make_request(cast.agent, **PROPOSALS["denied"])
 
     assert fresh(request).state == "denied"
+
+
+def test_one_message_stands_for_all_that_are_routed_until_a_worker_takes_it(
+    cast: Cast, monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
+) -> None:
+    sent: list[list[str]] = []
+    monkeypatch.setattr(dispatch, "announcement_of", told_by_message)
+    monkeypatch.setattr(app, "send_task", lambda name, args, **_: sent.append([name, *args]))
+    cache.clear()
+
+    with django_capture_on_commit_callbacks(execute=True):
+        requests = [make_crm(cast, record=f"acct_{n}") for n in (1001, 1002, 1003)]
+    first = str(requests[0].pk)
+    assert [one for one in sent if one[0] == "approvals.announce"] == [
+        ["approvals.announce", first]
+    ]
+    tasks.announce(first)
+
+    assert all(request.notices.exists() for request in requests)
+    with django_capture_on_commit_callbacks(execute=True):
+        later = make_crm(cast, record="acct_1004")
+    assert sent[-1] == ["approvals.announce", str(later.pk)]
+
+
+def test_more_than_a_worker_announces_in_a_moment_is_left_to_the_next(
+    cast: Cast,
+    announced: list[UUID],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    requests = [make_crm(cast, record=f"acct_{n}") for n in (1001, 1002, 1003, 1004)]
+    monkeypatch.setattr(sweeping, "AT_ONCE", 2)
+    announced.clear()
+
+    tasks.announce(str(requests[0].pk))
+
+    assert len(announced) == 1
+    tasks.announce(str(announced[0]))
+    assert all(request.notices.exists() for request in requests)
+    assert len(announced) == 1
