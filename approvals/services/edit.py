@@ -42,7 +42,7 @@ from approvals.models import ActionRequest, Decision, PolicyDecision, RequestCon
 from approvals.selectors.authority import case_for_all
 from approvals.selectors.edits import FieldEdited, fields_changed
 from approvals.selectors.evidence_gaps import Gap, case_gaps, together
-from approvals.selectors.evidence_view import PolicyShown, Reading, policy_shown, reading_shown
+from approvals.selectors.evidence_view import PolicyShown, Reading, reading_shown
 from approvals.selectors.requests import action_of
 from approvals.selectors.review_snapshot import ReviewedSnapshot
 from audit.actors import Actor
@@ -203,7 +203,7 @@ def _foresee(
         digest=foreseen_digest(request, request.version, foreseen),
         effect=next_version.effect,
         fields=tuple(fields_changed(action_of(request).params, candidate.params)),
-        policy=policy_shown(decision),
+        policy=PolicyShown(decision),
         reading=reading_shown(new_reading(next_version, edit.preview, at=at)),
         asked=() if is_denied else _people_asked(next_version, foreseen, decider, at),
         gaps=() if is_denied else together(case, held.gaps(decision.evidence_demanded, at=at)),
