@@ -74,6 +74,24 @@ class StillRunning(ApprovalError):
         self.retry_after = retry_after
 
 
+class TokenRefused(ApprovalError):
+    """A token that lets nobody in; the code says why."""
+
+    code = "token_malformed"
+    status = 401
+
+
+class IssuerUnavailable(ApprovalError):
+    """Whether a token is genuine cannot be said now; `retry_after` is in seconds."""
+
+    code = "issuer_unavailable"
+    status = 503
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class WrongState(ApprovalError):
     """The request has moved on: somebody else was first, or time ran out."""
 

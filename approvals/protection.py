@@ -172,7 +172,7 @@ PROTECTED = (
             CHAIN,
             moves(
                 *("owner", "team", "model", "action_types", "ceiling_minor", "ceiling_currency"),
-                *("level", "reports_complaints", "paused_at", "pause_reason"),
+                *("level", "reports_complaints", "tokens_only", "paused_at", "pause_reason"),
                 needs_event=True,
             ),
         ),
@@ -189,6 +189,11 @@ PROTECTED = (
             once("replaced_until", needs_event=True),
             moves("last_used_at"),
         ),
+        event_of="agent",
+    ),
+    Protected(
+        "approvals.workloadidentity",
+        (once("removed_at", needs_event=True), moves("last_used_at")),
         event_of="agent",
     ),
     Protected(

@@ -97,6 +97,8 @@ class AuditCode(StrEnum):
     KEY_ISSUED = "agent.key_issued"
     KEY_REVOKED = "agent.key_revoked"
     KEY_REPLACED = "agent.key_replaced"
+    IDENTITY_REGISTERED = "agent.identity_registered"
+    IDENTITY_REMOVED = "agent.identity_removed"
     WEBHOOK_REGISTERED = "webhook.registered"
     WEBHOOK_ROTATED = "webhook.rotated"
     WEBHOOK_DISABLED = "webhook.disabled"
@@ -246,6 +248,13 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.KEY_REPLACED: _Meaning(
         "{actor} replaced key {prefix} by {by}; the old one works until {until:moment}",
         Personal.STAFF,
+    ),
+    _C.IDENTITY_REGISTERED: _Meaning(
+        "{actor} agreed to tokens of {issuer} for {sub}, which {proposed_by} proposed",
+        Personal.FREE_TEXT,
+    ),
+    _C.IDENTITY_REMOVED: _Meaning(
+        "{actor} removed the identity {sub} of {issuer}", Personal.FREE_TEXT
     ),
     _C.WEBHOOK_REGISTERED: _Meaning("{actor} registered {url} for webhooks", Personal.FREE_TEXT),
     _C.WEBHOOK_ROTATED: _Meaning(

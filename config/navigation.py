@@ -68,7 +68,12 @@ _GROUPS = (
     _Group(
         "Agents",
         "smart_toy",
-        ("approvals.agent", "approvals.agentkey", "approvals.webhookdelivery"),
+        (
+            "approvals.agent",
+            "approvals.agentkey",
+            "approvals.workloadidentity",
+            "approvals.webhookdelivery",
+        ),
     ),
     _Group(
         "Limits",

@@ -21,7 +21,14 @@ from rest_framework import exceptions as drf
 from rest_framework.views import set_rollback
 
 from approvals.api.field_problems import field_problems
-from approvals.exceptions import ApprovalError, FieldProblem, InvalidProposal, Paused, StillRunning
+from approvals.exceptions import (
+    ApprovalError,
+    FieldProblem,
+    InvalidProposal,
+    IssuerUnavailable,
+    Paused,
+    StillRunning,
+)
 from audit.lib import db
 from audit.services import TrailUnwritable
 
@@ -57,7 +64,7 @@ def problem_response(
 logger = structlog.get_logger("countersign.errors")
 
 _RETRY_AFTER_SECONDS = "5"
-_API_PATHS = ("/api/", "/mcp/")
+_API_PATHS = ("/api/", "/mcp/", "/.well-known/")
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
@@ -158,7 +165,7 @@ def problem_handler(exception: Exception, context: dict[str, Any]) -> HttpRespon
         set_rollback()
         problems = exception.problems if isinstance(exception, InvalidProposal) else ()
         headers = {}
-        if isinstance(exception, StillRunning):
+        if isinstance(exception, (StillRunning, IssuerUnavailable)):
             headers["Retry-After"] = str(exception.retry_after)
         return problem_response(
             status=exception.status,

@@ -116,6 +116,9 @@ CREDENTIALS_RETIRED_KEYS: list[str] = env.list("CREDENTIALS_RETIRED_KEYS", [])
 # The only hosts (or host:port) webhooks go to; networks (CIDR) beside the public Internet.
 WEBHOOK_HOSTS: list[str] = env.list("WEBHOOK_HOSTS", [])
 WEBHOOK_NETWORKS = networks(env.list("WEBHOOK_NETWORKS", []))
+# The only hosts (or host:port) asked for keys of token issuers; networks as above.
+OIDC_HOSTS: list[str] = env.list("OIDC_HOSTS", [])
+OIDC_NETWORKS = networks(env.list("OIDC_NETWORKS", []))
 CONNECTOR_TIMEOUT = timedelta(seconds=env.int("CONNECTOR_TIMEOUT_SECONDS", 8))
 
 # --- Django -----------------------------------------------------------------------------------
@@ -243,7 +246,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 # --- API --------------------------------------------------------------------------------------
 
 REST_FRAMEWORK: dict[str, Any] = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["approvals.api.authentication.AgentKeyAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["approvals.api.authentication.AgentAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["approvals.api.authentication.IsAgent"],
     "DEFAULT_PARSER_CLASSES": ["approvals.api.parsers.StrictJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
@@ -300,9 +303,7 @@ UNFOLD: dict[str, Any] = {
         {"rel": "icon", "type": "image/svg+xml", "href": "approvals.admin.dashboard.favicon"}
     ],
     "STYLES": ["approvals.admin.dashboard.stylesheet"],
-    "SCRIPTS": [
-        f"approvals.admin.dashboard.{name}" for name in ("script", "live_script", "keys_script")
-    ],
+    "SCRIPTS": [f"approvals.admin.dashboard.{n}script" for n in ("", "live_", "keys_")],
     "COLORS": {
         "primary": {  # a calm slate blue: red, amber and green stay free to mean something
             "50": "oklch(97% .013 245)",
@@ -368,14 +369,8 @@ CELERY_DB_REUSE_MAX = 1000
 CELERY_TASK_PUBLISH_RETRY = False  # the row is the outbox: a lost message loses nothing
 SWEEP_SECONDS = sweep_seconds(5.0)
 CELERY_BEAT_SCHEDULE = {
-    "sweep": {
-        "task": "approvals.sweep",
-        "schedule": schedule(timedelta(seconds=SWEEP_SECONDS)),
-    },
-    "watch": {
-        "task": "approvals.watch",
-        "schedule": schedule(timedelta(minutes=1)),
-    },
+    "sweep": {"task": "approvals.sweep", "schedule": schedule(timedelta(seconds=SWEEP_SECONDS))},
+    "watch": {"task": "approvals.watch", "schedule": schedule(timedelta(minutes=1))},
 }
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 

@@ -7,6 +7,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from approvals.admin.request_record import open_review
+from approvals.mcp.resource_metadata import resource_metadata
 from config import probes
 from config.sign_in import choose_password
 
@@ -17,6 +18,9 @@ urlpatterns = [
     path("review/<uuid:request_id>/", open_review, name="review"),
     path("api/v1/", include("approvals.api.urls")),
     path("mcp/", include("approvals.mcp.urls")),
+    path(
+        ".well-known/oauth-protected-resource/mcp", resource_metadata, name="mcp_resource_metadata"
+    ),
     path("healthz", probes.live, name="healthz"),
     path("readyz", probes.ready, name="readyz"),
 ]

@@ -1,37 +1,19 @@
-"""Sending a webhook where its address leads now, and nowhere else.
-
-An address is written by people and resolved by somebody's name server: either may point into our
-own network. The host must be on the list of this installation, its name is resolved once, every
-address it has must be allowed, and the connection goes to that address. No redirect is followed,
-and no proxy of the environment is used.
-"""
+"""Sending a webhook to a host of WEBHOOK_HOSTS, where its name leads now."""
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from urllib.parse import SplitResult, urlsplit
 
 import httpx
 from django.conf import settings
 
-from connectors.addresses import is_loopback
-from connectors.http import open_client
+from connectors import outbound
+from connectors.outbound import Destinations
 
 SECONDS = 15.0
 """How long one webhook may take in total, once its name is resolved."""
 
 _LONGEST_PAUSE = 24 * 3600
-_NAT64 = IPv6Network("64:ff9b::/96")
-
-
-class AddressRefused(Exception):
-    """Nothing is sent there, and why."""
-
-
-class NotSent(Exception):
-    """Nobody answered, and how it failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,85 +25,20 @@ class Answer:
 
 
 def check_address(url: str) -> None:
-    """Refuse what no webhook may be sent to, as far as it can be seen without asking anybody.
-
-    Raises AddressRefused.
-    """
-    parts = _parts(url)
-    host = parts.hostname or ""
-    if parts.username is not None or parts.password is not None or parts.fragment:
-        raise AddressRefused("The address may have neither a user, nor a password, nor a #.")
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host) and host):
-        raise AddressRefused("Webhooks are sent to https:// addresses.")
-    port = _port(parts)
-    named = {host, f"{host}:{port}"} if port == 443 else {f"{host}:{port}"}
-    if named.isdisjoint(settings.WEBHOOK_HOSTS):
-        raise AddressRefused(f"{host} is not among this installation's WEBHOOK_HOSTS.")
+    """Refuse what no webhook may be sent to. Raises AddressRefused."""
+    outbound.check_address(url, _destinations())
 
 
 def send(url: str, body: bytes, headers: dict[str, str]) -> Answer:
     """POST the body there once. No transaction is open. Raises AddressRefused, NotSent."""
-    check_address(url)
-    parts = _parts(url)
-    host = parts.hostname or ""
-    with open_client(seconds=SECONDS) as client:
-        for address in _addresses(host, _port(parts)):
-            try:
-                answer = client.post(
-                    httpx.URL(url).copy_with(host=str(address)),
-                    content=body,
-                    headers={**headers, "Host": parts.netloc},
-                    extensions={"sni_hostname": host},  # the certificate is the name's
-                )
-            except httpx.ConnectError as error:
-                problem: httpx.HTTPError = error
-            except httpx.HTTPError as error:
-                raise NotSent(type(error).__name__) from None
-            else:
-                return Answer(answer.status_code, _retry_after(answer))
-    raise NotSent(type(problem).__name__)
+    answer = outbound.call(
+        "POST", url, _destinations(), seconds=SECONDS, headers=headers, content=body
+    )
+    return Answer(answer.status_code, _retry_after(answer))
 
 
-def _parts(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        _port(parts)
-    except ValueError:
-        raise AddressRefused("This is no address.") from None
-    return parts
-
-
-def _port(parts: SplitResult) -> int:
-    return parts.port or (443 if parts.scheme == "https" else 80)
-
-
-def _addresses(host: str, port: int) -> list[IPv4Address | IPv6Address]:
-    """What the name stands for now, IPv4 first. Refused as soon as one of them is not allowed."""
-    try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
-        raise NotSent("its name cannot be resolved") from None
-    addresses = {_plain(ip_address(str(sockaddr[0]).partition("%")[0])) for *_, sockaddr in found}
-    for address in addresses:
-        if not is_allowed(address):
-            raise AddressRefused(f"{host} leads to {address}, which is not a public address.")
-    return sorted(addresses, key=lambda address: (address.version, int(address)))
-
-
-def is_allowed(address: IPv4Address | IPv6Address) -> bool:
-    """Public, or in one of WEBHOOK_NETWORKS."""
-    address = _plain(address)
-    if any(address in network for network in settings.WEBHOOK_NETWORKS):
-        return True
-    if isinstance(address, IPv6Address) and (
-        address.sixtofour or address.teredo or address in _NAT64
-    ):
-        return False  # another address is inside
-    return address.is_global and not address.is_multicast
-
-
-def _plain(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
-    return getattr(address, "ipv4_mapped", None) or address
+def _destinations() -> Destinations:
+    return Destinations("WEBHOOK_HOSTS", settings.WEBHOOK_HOSTS, settings.WEBHOOK_NETWORKS)
 
 
 def _retry_after(answer: httpx.Response) -> int:

@@ -93,6 +93,7 @@ ROLES: tuple[Role, ...] = (
             "approvals.add_agentkey",
             "approvals.change_agentkey",
             "approvals.view_webhookdelivery",
+            "approvals.view_workloadidentity",
         ),
     ),
     Role(
@@ -125,6 +126,7 @@ ROLES: tuple[Role, ...] = (
             "approvals.add_agentkey",
             "approvals.change_agentkey",
             "approvals.view_webhookdelivery",
+            "approvals.view_workloadidentity",
         ),
     ),
     Role(

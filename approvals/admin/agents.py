@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
 
@@ -20,15 +19,16 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from approvals.admin.agent_budgets import BudgetsAdmin, rows_of
 from approvals.admin.agent_keys import IssueKeyForm, RevokeKeyForm, RotateKeyForm
 from approvals.admin.webhooks import WebhooksAdmin, webhooks_of
+from approvals.admin.workload_identities import IdentitiesAdmin
 from approvals.exceptions import ApprovalError, InvalidProposal, NotFound
-from approvals.models import Agent, AgentBudget, AgentKey
+from approvals.models import Agent, AgentKey
 from approvals.selectors.agent_use import SOON, use_of, with_keys
 from approvals.selectors.visibility import keepable_agents, may_register_agents, visible_agents
-from approvals.services import agents, budgets
+from approvals.services import agents
 from approvals.services.agents import IssuedKey
-from approvals.services.budgets import Budget
 from audit.actors import Actor
 from audit.lib import db_clock
 from audit.lib.admin import ReasonForm
@@ -37,64 +37,9 @@ from audit.lib.dates import format_moment
 from audit.lib.money import Money, MoneyError
 from connectors.registry import action_types
 from policies.authority import is_ops_admin, roles_of
+from policies.exceptions import PolicyError
 from policies.models import User
 from policies.teams import team_choices
-
-
-class BudgetForm(forms.Form):
-    """The most an agent may propose of a kind in 24 hours; what is left empty is not limited."""
-
-    action_type = forms.CharField(max_length=60, widget=UnfoldAdminTextInputWidget)
-    count = forms.IntegerField(required=False, min_value=0)
-    amount = forms.CharField(required=False, max_length=30)
-    per_target = forms.IntegerField(required=False, min_value=0)
-
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or self.cleaned_data
-        amount = cleaned.get("amount", "").strip()
-        minor = None
-        if amount:
-            try:
-                minor = Money.parse(amount, settings.BASE_CURRENCY).minor
-            except MoneyError as error:
-                raise ValidationError({"amount": str(error)}) from error
-        cleaned["budget"] = Budget(
-            count=cleaned.get("count"), minor=minor, per_target=cleaned.get("per_target")
-        )
-        return cleaned
-
-
-class RemoveBudgetForm(forms.Form):
-    """Which budget of this agent goes."""
-
-    budget = forms.IntegerField(min_value=1)
-
-
-@dataclass(frozen=True, slots=True)
-class BudgetRow:
-    """One budget in force, as the page shows it."""
-
-    budget: AgentBudget
-    amount: str
-    used: int
-    used_amount: str
-
-
-def rows_of(agent: Agent) -> list[BudgetRow]:
-    """The budgets in force with what 24 hours have used, in the order they were set."""
-    return [
-        BudgetRow(
-            row,
-            amount="" if row.most_minor is None else _base(row.most_minor),
-            used=used,
-            used_amount=_base(used_minor),
-        )
-        for row, used, used_minor in budgets.spent_of(agent.pk)
-    ]
-
-
-def _base(minor: int) -> str:
-    return str(Money(minor, settings.BASE_CURRENCY))
 
 
 class AgentForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable when run
@@ -140,6 +85,7 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable
         model = Agent
         fields = (
             "name", "owner", "team", "model", "action_types", "level", "reports_complaints",
+            "tokens_only",
         )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -162,21 +108,21 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable
 
 
 @admin.register(Agent)
-class AgentAdmin(WebhooksAdmin):
+class AgentAdmin(BudgetsAdmin, IdentitiesAdmin, WebhooksAdmin):
     form = AgentForm
     fields = (
         "name", "owner", "team", "model", "action_types", "ceiling", "ceiling_currency", "level",
-        "reports_complaints",
+        "reports_complaints", "tokens_only",
     )  # fmt: skip
-    refusals = (ApprovalError,)
+    refusals = (ApprovalError, PolicyError)
     object_actions = (
         ("pause", ReasonForm),
         ("resume", forms.Form),
         ("issue_key", IssueKeyForm),
         ("rotate_key", RotateKeyForm),
         ("revoke_key", RevokeKeyForm),
-        ("set_budget", BudgetForm),
-        ("remove_budget", RemoveBudgetForm),
+        *BudgetsAdmin.budget_actions,
+        *IdentitiesAdmin.identity_actions,
         *WebhooksAdmin.webhook_actions,
     )
     ordering = ("name",)
@@ -220,7 +166,7 @@ class AgentAdmin(WebhooksAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Agent | None = None) -> Any:
         """How far a new agent is trusted follows from who registers it."""
-        return self.fields if obj is not None else self.fields[:-2]
+        return self.fields if obj is not None else self.fields[:-3]
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "owner":
@@ -242,10 +188,12 @@ class AgentAdmin(WebhooksAdmin):
         }
         try:
             if change:
-                given |= {key: values[key] for key in ("level", "reports_complaints")}
+                given |= {
+                    key: values[key] for key in ("level", "reports_complaints", "tokens_only")
+                }
                 agent = agents.change_agent(obj.pk, **given)
                 if "owner" in form.changed_data:
-                    messages.info(request, "A new owner: every old key is revoked. Issue new ones.")
+                    messages.info(request, "A new owner: every old key and identity has ended.")
                 return agent
             return agents.register_agent(name=values["name"], **given)
         except InvalidProposal as refusal:
@@ -262,17 +210,18 @@ class AgentAdmin(WebhooksAdmin):
         context = dict(extra_context or {})
         if object_id is not None:
             agent, now = self.get_object(request, object_id), db_clock.now()
-            keys = list(agent.keys.all())
+            keys, identities = list(agent.keys.all()), self.identities_of(agent)
             context |= {
                 "keys": [(key, key.works(now)) for key in keys],
                 "now": now,
-                "use": use_of(agent, keys, at=now),
+                "use": use_of(agent, keys, identities, at=now),
                 "longest_overlap": int(agents.LONGEST_OVERLAP.total_seconds() // 3600),
                 "may_change": self.has_change_permission(request, agent),
                 "longest_days": agents.LONGEST_KEY_LIFE.days,
                 "budgets": rows_of(agent),
                 "may_remove_budgets": is_ops_admin(roles_of(_person(request))),
                 "base_currency": settings.BASE_CURRENCY,
+                **self.identities_shown(request, identities),
                 **webhooks_of(agent),
             }
         return super().changeform_view(request, object_id, form_url, context)
@@ -322,26 +271,6 @@ class AgentAdmin(WebhooksAdmin):
         agents.revoke_key(key.pk, actor=_actor(request))
         return f"Key {key.prefix} is revoked; it has stopped working."
 
-    def set_budget(self, request: HttpRequest, agent: Agent, form: forms.Form) -> str:
-        values = form.cleaned_data
-        try:
-            row = budgets.set_budget(
-                agent.pk,
-                action_type=values["action_type"],
-                budget=values["budget"],
-                actor=_actor(request),
-            )
-        except InvalidProposal as refusal:
-            raise ApprovalError(" ".join(p.message for p in refusal.problems)) from refusal
-        return f"The budget for {row.action_type} counts from now on."
-
-    def remove_budget(self, request: HttpRequest, agent: Agent, form: forms.Form) -> str:
-        row = agent.budgets.filter(pk=form.cleaned_data["budget"]).first()
-        if row is None:
-            raise NotFound("This agent has no such budget.")
-        budgets.remove_budget(row.pk, actor=_actor(request))
-        return f"The budget for {row.action_type} is removed."
-
     @display(description="trusted")  # type: ignore[untyped-decorator]
     def trusted(self, agent: Agent) -> str:
         return f"{agent.level}: {agents.LEVELS.get(agent.level, 'unknown')}"
@@ -360,16 +289,23 @@ class AgentAdmin(WebhooksAdmin):
 
     @display(description="last seen")  # type: ignore[untyped-decorator]
     def last_seen(self, agent: Any) -> str:
-        return format_moment(agent.last_seen_at) if agent.last_seen_at else "never"
+        seen = max(filter(None, (agent.key_seen_at, agent.token_seen_at)), default=None)
+        return format_moment(seen) if seen else "never"
 
     @display(  # type: ignore[untyped-decorator]
-        description="keys", label={"none works": "danger", "works": "success", "soon": "warning"}
+        description="signs in",
+        label={
+            "none works": "danger",
+            "by key": "success",
+            "soon": "warning",
+            "by token": "success",
+        },
     )
     def keys(self, agent: Any) -> str | tuple[str, str]:
-        if agent.works_until is None:
-            return "none works"
+        if agent.tokens_only or agent.works_until is None:
+            return "by token" if agent.has_tokens else "none works"
         days = (agent.works_until - db_clock.now()) // timedelta(days=1)
-        return "works" if days >= SOON.days else ("soon", f"the last ends in {max(days, 0)} days")
+        return "by key" if days >= SOON.days else ("soon", f"the last ends in {max(days, 0)} days")
 
 
 def _key(agent: Agent, form: forms.Form) -> AgentKey:

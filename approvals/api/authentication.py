@@ -1,14 +1,17 @@
-"""Who is calling, and how often: an agent, by its key. Nobody else uses the API, and agents use
-nothing else.
+"""Who is calling, and how often: an agent, by its key or by a token of an issuer registered for it.
+
+Nobody else uses the API, and agents use nothing else.
 """
 
 from __future__ import annotations
 
 import hmac
 import logging
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import DatabaseError, transaction
 from rest_framework.authentication import BaseAuthentication, get_authorization_header
 from rest_framework.exceptions import AuthenticationFailed, Throttled
@@ -16,55 +19,97 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 
-from approvals.models import Agent, AgentKey
-from audit.lib import db_clock
-from audit.lib.prepared import Given, Prepared
+from approvals.exceptions import TokenRefused
+from approvals.models import Agent, AgentKey, WorkloadIdentity
+from approvals.services.token_sign_in import sign_in
+from audit.lib.prepared import Given, Prepared, asked_together
 from audit.lib.throttling import client_address, count, seconds_left, throttled_as
 
 _log = logging.getLogger(__name__)
 _SEEN_EVERY = timedelta(minutes=10)
 _REFUSED = "The agent key is missing, wrong, expired or revoked."
+_KEY_BEGINS = "csk_"
 
 
-class AgentKeyAuthentication(BaseAuthentication):
-    """`Authorization: Bearer csk_<prefix>_<secret>` (RFC 6750)."""
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The agent that calls, and what it showed."""
 
-    def authenticate(self, request: Request) -> tuple[Agent, AgentKey] | None:
-        scheme, _, secret = get_authorization_header(request).partition(b" ")
+    agent: Agent
+    credential: AgentKey | WorkloadIdentity
+
+
+class AgentAuthentication(BaseAuthentication):
+    """`Authorization: Bearer` (RFC 6750) with a key, `csk_<prefix>_<secret>`, or with a JWT."""
+
+    def authenticate(self, request: Request) -> tuple[Agent, Caller] | None:
+        scheme, _, shown = get_authorization_header(request).partition(b" ")
         if not scheme:
             return None
-        key = _key_of(secret) if scheme.lower() == b"bearer" else None
-        if key is None:
-            wrong = WrongKeyThrottle()
-            if not wrong.allow_request(request, None):
-                raise Throttled(wrong.wait(), "Too many wrong keys from this address.")
+        try:
+            credential = _credential_of(shown) if scheme.lower() == b"bearer" else None
+        except TokenRefused as refused:
+            _count_wrong(request)
+            raise AuthenticationFailed(refused.message, code=refused.code) from None
+        if credential is None:
+            _count_wrong(request)
             raise AuthenticationFailed(_REFUSED)
-        return key.agent, key
+        agent = credential.agent
+        if agent.tokens_only and isinstance(credential, AgentKey):
+            raise AuthenticationFailed(
+                "This agent signs in with tokens of its issuers: its keys do not count.",
+                code="tokens_only",
+            )
+        return agent, Caller(agent, credential)
 
     def authenticate_header(self, request: Request) -> str:
-        return 'Bearer realm="countersign"'
+        challenge = 'Bearer realm="countersign"'
+        if request.path.startswith(_MCP) and _takes_tokens():
+            challenge += f', resource_metadata="{resource_metadata_url()}"'  # RFC 9728, section 5.1
+        return challenge
 
 
-def _key_of(secret: bytes) -> AgentKey | None:
+def _takes_tokens() -> bool:
+    return WorkloadIdentity.objects.filter(removed_at=None).exists()
+
+
+_MCP = "/mcp"
+
+
+def resource_metadata_url() -> str:
+    """Where a client of /mcp/ learns whose tokens count there (RFC 9728)."""
+    return f"{settings.BASE_URL}/.well-known/oauth-protected-resource{_MCP}"
+
+
+def _count_wrong(request: Request) -> None:
+    wrong = WrongKeyThrottle()
+    if not wrong.allow_request(request, None):
+        raise Throttled(wrong.wait(), "Too many wrong keys from this address.")
+
+
+def _credential_of(shown: bytes) -> AgentKey | WorkloadIdentity | None:
     try:
-        return find_key(secret.decode("ascii").strip())
+        text = shown.decode("ascii").strip()
     except UnicodeDecodeError:
         return None
+    if (
+        text.startswith(_KEY_BEGINS) or text.count(".") != 2
+    ):  # a signed JWT has three parts (RFC 7515)
+        return find_key(text)
+    signed_in = sign_in(text)
+    _note_if_long_ago(signed_in.identity, signed_in.at)
+    return signed_in.identity
 
 
 class IsAgent(BasePermission):
     """Only agents: a person's session means nothing here."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        return isinstance(request.auth, AgentKey)
+        return isinstance(request.auth, Caller)
 
 
 _KEY = Prepared(
-    lambda: (
-        AgentKey.objects.select_related("agent__owner")
-        .annotate(now=db_clock.now_in_query())
-        .filter(prefix=Given("prefix"))
-    )
+    lambda: AgentKey.objects.select_related("agent__owner").filter(prefix=Given("prefix"))
 )
 
 
@@ -73,23 +118,27 @@ def find_key(presented: str) -> AgentKey | None:
     parts = presented.split("_", 2)
     if len(parts) != 3 or parts[0] != "csk" or "\x00" in presented:
         return None
-    key = _KEY.first(prefix=parts[1])
+    with asked_together(
+        _KEY.asking(prefix=parts[1])
+    ) as at:  # the time now, not a kept one
+        key = _KEY.first(prefix=parts[1])
     if key is None or not hmac.compare_digest(key.secret_sha256, AgentKey.hash(presented)):
         return None
-    if not key.works(key.now):
+    if not key.works(at):
         return None
-    if key.last_used_at is None or key.now - key.last_used_at > _SEEN_EVERY:
-        _note_use(key.pk, key.now)
+    _note_if_long_ago(key, at)
     return key
 
 
-def _note_use(key_id: int, at: datetime) -> None:
+def _note_if_long_ago(credential: AgentKey | WorkloadIdentity, at: datetime) -> None:
     """One write in some minutes; a call does not fail because this cannot be written."""
+    if credential.last_used_at is not None and at - credential.last_used_at <= _SEEN_EVERY:
+        return
     try:
         with transaction.atomic():
-            AgentKey.objects.filter(pk=key_id).update(last_used_at=at)
+            type(credential).objects.filter(pk=credential.pk).update(last_used_at=at)
     except DatabaseError:
-        _log.warning("agent_key_use_not_noted", exc_info=True)
+        _log.warning("credential_use_not_noted", exc_info=True)
 
 
 class CountingThrottle(SimpleRateThrottle):
@@ -118,9 +167,9 @@ class AgentThrottle(CountingThrottle):
     scope = "agent"
 
     def get_cache_key(self, request: Request, view: Any) -> str | None:
-        if not isinstance(request.auth, AgentKey):
+        if not isinstance(request.auth, Caller):
             return None
-        return f"throttle:agent:{request.auth.agent_id}"
+        return f"throttle:agent:{request.auth.agent.pk}"
 
 
 class WrongKeyThrottle(CountingThrottle):

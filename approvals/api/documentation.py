@@ -35,6 +35,17 @@ PROBLEM_CODES = {
     "bad_wait": "`wait` is a number of seconds.",
     "bad_cursor": "`after` is a cursor from an earlier answer.",
     "not_authenticated": "The key is missing, wrong, expired or revoked.",
+    "tokens_only": "The agent signs in with tokens: its keys do not count.",
+    "token_malformed": "The token is no signed JWT with iss, iat, exp, aud and sub.",
+    "token_algorithm": "Tokens are signed with RS256, ES256 or EdDSA, and nothing else.",
+    "token_issuer": "No agent signs in with tokens of that issuer.",
+    "token_key": "The issuer has no such key; new ones are seen within a minute.",
+    "token_signature": "The signature is not the issuer's.",
+    "token_expired": "The token has expired.",
+    "token_not_yet_valid": "The token is not valid yet.",
+    "token_too_long_lived": "The token lives for longer than an hour.",
+    "token_audience": "The token is for another audience, or for several.",
+    "token_claims": "The token's claims are not those of any agent.",
     "action_not_allowed": "This agent may not propose that action type.",
     "paused": "A pause covers it; `resumed_by` says who can end it.",
     "opened_by_person": "A person opened that request: only people answer for it.",
@@ -58,6 +69,7 @@ PROBLEM_CODES = {
     "unsupported_media_type": "Bodies are application/json.",
     "throttled": "Too many calls: try again after `Retry-After`.",
     "digest_mismatch": "What is stored is not what was approved: nothing is done with it.",
+    "issuer_unavailable": "The issuer's keys cannot be fetched: try again after `Retry-After`.",
     "unavailable": "The database does not answer: try again after `Retry-After`, same key.",
     "internal_error": "A mistake of ours: nothing was half done.",
 }
@@ -169,7 +181,9 @@ was approved, at most once, and reads it back.
 
 ## Quick start
 
-1. An agent owner registers your agent in the admin and gives you its key.
+1. An agent owner registers your agent in the admin and gives you its key. Where an issuer vouches
+   for your workload (CI, Kubernetes, a cloud), ops admins register its tokens instead: send one,
+   made for the audience they registered and an hour long at most, as the Bearer token.
 2. Propose, with a key of your own for this one action; the same key again is the same request:
 
 ```sh

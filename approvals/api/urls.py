@@ -21,14 +21,21 @@ from approvals.api.claims import ClaimsView
 from approvals.api.client_file import ClientFileView
 
 
-class AgentKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """Bearer keys (RFC 6750); registered by being defined."""
+class AgentScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Bearer keys and tokens (RFC 6750); registered by being defined."""
 
-    target_class = "approvals.api.authentication.AgentKeyAuthentication"
-    name = "agentKey"
+    target_class = "approvals.api.authentication.AgentAuthentication"
+    name = ["agentKey", "agentToken"]
 
-    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
-        return {"type": "http", "scheme": "bearer", "description": "An agent key: csk_…"}
+    def get_security_requirement(self, auto_schema: AutoSchema) -> list[dict[str, list[Any]]]:
+        return [{name: []} for name in self.name]  # either of them
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> list[dict[str, Any]]:
+        jwt = "A JWT of an issuer registered for the agent, at most an hour long."
+        return [
+            {"type": "http", "scheme": "bearer", "description": "An agent key: csk_…"},
+            {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": jwt},
+        ]
 
 
 app_name = "api"

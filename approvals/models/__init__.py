@@ -24,6 +24,7 @@ from approvals.models.triggers import Complaint, FiredTrigger
 from approvals.models.usage import CountedRequest, VelocityBucket, VelocityCounter
 from approvals.models.watching import Alarm, Heartbeat
 from approvals.models.webhook import WebhookDelivery, WebhookEndpoint
+from approvals.models.workload_identity import WorkloadIdentity
 
 __all__ = [
     "ActionRequest",
@@ -61,4 +62,5 @@ __all__ = [
     "Verification",
     "WebhookDelivery",
     "WebhookEndpoint",
+    "WorkloadIdentity",
 ]

@@ -36,6 +36,10 @@ class Agent(Chained):
     reports_complaints = models.BooleanField(
         default=False, help_text="It may report complaints about what any agent did."
     )
+    tokens_only = models.BooleanField(
+        default=False,
+        help_text="Its keys are refused: it signs in with tokens of its issuers alone.",
+    )
     paused_at = models.DateTimeField(null=True, blank=True)
     pause_reason = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField()

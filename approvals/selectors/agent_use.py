@@ -10,13 +10,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce, Least
 
 from approvals.choices import DONE, INCIDENTS, State
-from approvals.models import ActionRequest, Agent, AgentKey, PolicyDecision
+from approvals.models import ActionRequest, Agent, AgentKey, PolicyDecision, WorkloadIdentity
 from approvals.selectors.evidence_view import stored_json
 from approvals.selectors.prior_requests import first_id_at
 from policies.verdicts import Verdict
@@ -94,9 +95,16 @@ class AgentUse:
         return any(one.is_undeclared for one in self.models)
 
 
-def use_of(agent: Agent, keys: Iterable[AgentKey], *, at: datetime) -> AgentUse:
+def use_of(
+    agent: Agent,
+    keys: Iterable[AgentKey],
+    identities: Iterable[WorkloadIdentity] = (),
+    *,
+    at: datetime,
+) -> AgentUse:
     """Read in four statements, however much it has proposed."""
     keys = list(keys)
+    used = [key.last_used_at for key in keys] + [one.last_used_at for one in identities]
     newest = _of(agent).order_by("-id")
     ids = list(newest.values_list("pk", "created_at")[:MODELS_OF])
     models = _models([pk for pk, _ in ids])
@@ -104,23 +112,31 @@ def use_of(agent: Agent, keys: Iterable[AgentKey], *, at: datetime) -> AgentUse:
         windows=_windows(newest, at),
         models=models,
         models_of=sum(one.count for one in models),
-        last_seen_at=max((key.last_used_at for key in keys if key.last_used_at), default=None),
+        last_seen_at=max(filter(None, used), default=None),
         last_proposed_at=ids[0][1] if ids else None,
         keys_ending=tuple(key for key in keys if key.works(at) and key.ends_at <= at + SOON),
     )
 
 
 def with_keys(agents: QuerySet[Agent], *, at: datetime) -> QuerySet[Agent]:
-    """Each with `last_seen_at`, and `works_until`: when the last of its keys that work ends."""
+    """Each with `key_seen_at` and `token_seen_at`; `works_until`, when the last of its keys that
+    work ends; and `has_tokens`: it signs in with tokens of some issuer.
+    """
     keys = AgentKey.objects.filter(agent=OuterRef("pk")).order_by()
     ends = Least("expires_at", Coalesce("replaced_until", "expires_at"))
     working = keys.filter(revoked_at=None).annotate(ends=ends).filter(ends__gt=at)
+    identities = WorkloadIdentity.objects.filter(agent=OuterRef("pk")).order_by()
     return agents.annotate(
-        last_seen_at=Subquery(
-            keys.exclude(last_used_at=None).order_by("-last_used_at").values("last_used_at")[:1]
-        ),
+        key_seen_at=Subquery(_last_used(keys)),
+        token_seen_at=Subquery(_last_used(identities)),
+        has_tokens=Exists(identities.filter(removed_at=None)),
         works_until=Subquery(working.order_by(F("ends").desc()).values("ends")[:1]),
     )
+
+
+def _last_used(credentials: QuerySet[Any]) -> QuerySet[Any]:
+    used = credentials.exclude(last_used_at=None).order_by("-last_used_at")
+    return used.values("last_used_at")[:1]
 
 
 def _of(agent: Agent) -> QuerySet[ActionRequest]:

@@ -19,11 +19,11 @@ from approvals.exceptions import (
     NotAuthorised,
     ReasonRequired,
 )
-from approvals.models import Agent, AgentKey
+from approvals.models import Agent, AgentKey, WorkloadIdentity
 from audit.actors import Actor, ActorKind
 from audit.events import AuditCode
 from audit.lib import db_clock
-from audit.lib.canonical import JsonValue
+from audit.lib.canonical import JsonObject, JsonValue
 from audit.lib.money import Money
 from audit.selectors import events_of
 from audit.services import record, save_with_history
@@ -109,14 +109,15 @@ def change_agent(
     ceiling: Money | None,
     level: int | None = None,
     reports_complaints: bool | None = None,
+    tokens_only: bool | None = None,
 ) -> Agent:
     """Change what an agent is and may propose. Requests already open keep what they are.
 
     Owners tighten their agents by themselves; a higher ceiling, none at all, one in another
-    currency, more action types, a higher level or reporting complaints about other agents take an
-    ops admin who is not its owner (None leaves level and reporting). A new owner answers for no
-    key somebody else handed out: every key that works is revoked with the change, and new ones are
-    issued.
+    currency, more action types, a higher level, reporting complaints about other agents or keys
+    again where only tokens counted take an ops admin who is not its owner (None leaves level,
+    reporting and tokens). A new owner answers for no credential somebody else handed out: every key
+    that works is revoked with the change, every identity removed, and new ones are issued.
     """
     agent = Agent.objects.select_for_update().get(pk=agent_id)
     require_owner(actor, agent.owner_id, owner.pk)
@@ -132,6 +133,9 @@ def change_agent(
         demand_other_admin(
             actor, "Only an ops admin lets an agent report complaints.", agent.owner, owner
         )
+    tokens_only = agent.tokens_only if tokens_only is None else tokens_only
+    if agent.tokens_only and not tokens_only:
+        demand_other_admin(actor, "Only an ops admin lets keys count again.", agent.owner, owner)
     _check(owner, team, action_types, level)
     wanted: dict[str, JsonValue] = {
         "owner_id": owner.pk,
@@ -142,6 +146,7 @@ def change_agent(
         "ceiling_currency": ceiling.currency if ceiling else "",
         "level": level,
         "reports_complaints": reports,
+        "tokens_only": tokens_only,
     }
     changed = [field for field, value in wanted.items() if getattr(agent, field) != value]
     if not changed:
@@ -160,6 +165,8 @@ def change_agent(
     if "owner_id" in changed:
         for key in agent.keys.select_for_update().filter(revoked_at=None).order_by("pk"):
             _revoke(key, agent, actor, at)
+        for identity in agent.identities.select_for_update().filter(removed_at=None).order_by("pk"):
+            end_identity(identity, agent, actor, at)
     return agent
 
 
@@ -275,6 +282,14 @@ def _revoke(key: AgentKey, agent: Agent, actor: Actor, at: datetime) -> None:
     key.revoked_at = at
     key.save(update_fields=["revoked_at"])
     record(AuditCode.KEY_REVOKED, actor=actor, subject=agent, data={"prefix": key.prefix}, at=at)
+
+
+def end_identity(identity: WorkloadIdentity, agent: Agent, actor: Actor, at: datetime) -> None:
+    """No token is this identity's any more; both rows are locked."""
+    identity.removed_at = at
+    identity.save(update_fields=["removed_at"])
+    data: JsonObject = {"issuer": identity.issuer, "sub": identity.claims["sub"]}
+    record(AuditCode.IDENTITY_REMOVED, actor=actor, subject=agent, data=data, at=at)
 
 
 def _loosens(agent: Agent, action_types: Sequence[str], ceiling: Money | None) -> bool:

@@ -28,6 +28,7 @@ from audit.lib.canonical import JsonObject
 from audit.services import record
 from connectors import webhooks as outside
 from connectors.authentication.encryption import KeyMissing, decrypt
+from connectors.outbound import AddressRefused, NotSent
 
 LEASE = timedelta(minutes=1)
 """Longer than a call may take; then another worker tries it."""
@@ -69,9 +70,9 @@ def deliver(delivery_id: int) -> None:
         return
     try:
         answer = outside.send(claimed.endpoint.url, *_message(claimed))
-    except (outside.AddressRefused, KeyMissing) as refused:
+    except (AddressRefused, KeyMissing) as refused:
         _failed(claimed, str(refused))
-    except outside.NotSent as error:
+    except NotSent as error:
         _failed(claimed, f"No answer: {error}.")
     else:
         if 200 <= answer.status < 300:

@@ -20,7 +20,8 @@ from audit.lib import db_clock
 from audit.lib.canonical import JsonObject
 from audit.services import record
 from connectors.authentication.encryption import encrypt, is_possible
-from connectors.webhooks import AddressRefused, check_address
+from connectors.outbound import AddressRefused
+from connectors.webhooks import check_address
 
 MOST_ENDPOINTS = 5
 MOST_REPLAYED = 1_000

@@ -14,7 +14,14 @@ from django.db import connection, transaction
 from django.test import override_settings
 
 from approvals.choices import PauseScope
-from approvals.models import ActionRequest, Agent, Notice, WebhookDelivery, WebhookEndpoint
+from approvals.models import (
+    ActionRequest,
+    Agent,
+    Notice,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WorkloadIdentity,
+)
 from approvals.proposal import SuppliedEvidence
 from approvals.services import triggers
 from approvals.services.break_glass import break_glass
@@ -104,6 +111,10 @@ def build() -> World:
     set_rate("USD", db_clock.now().date(), Decimal("0.9"), actor=INSTALLER)
     replay = backtests.request_backtest(draft.pk, actor=Actor.human(who["risk owner"]))
     backtests.run_backtest(replay.pk)
+    WorkloadIdentity.objects.create(
+        agent=agent, issuer="https://token.actions.example", audience="https://approvals.example",
+        claims={"sub": "repo:retailer/refunds"}, created_at=agent.created_at,
+    )  # fmt: skip
     endpoint = WebhookEndpoint.objects.create(
         agent=agent, url="https://agents.example/", secret="x", created_at=agent.created_at
     )

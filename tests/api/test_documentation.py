@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 NOT_OF_AGENTS = {
     *("refused", "stale_page", "already_decided", "not_authorised", "step_up_required"),
     *("reason_required", "evidence_missing", "not_allowed"),
-    "facts_not_confirmed",
+    *("facts_not_confirmed", "edit_not_foreseen"),
 }
 """What only people are told."""
 

@@ -12,8 +12,8 @@ from django.core.cache import cache
 from django.test import Client
 from pytest_django.fixtures import Settings
 
-from approvals.api.authentication import AgentThrottle
-from approvals.models import AgentKey
+from approvals.api.authentication import AgentThrottle, Caller
+from approvals.models import Agent, AgentKey
 from audit.lib import throttling
 from tests.api.make import AgentClient
 from tests.redis_away import cache_nobody_serves
@@ -29,7 +29,7 @@ def _empty_cache() -> Iterator[None]:
 
 
 def _call() -> Any:
-    return SimpleNamespace(auth=AgentKey(agent_id=1))
+    return SimpleNamespace(auth=Caller(Agent(pk=1), AgentKey()))
 
 
 def test_sixteen_threads_get_no_more_than_the_rate_through() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.core.cache import cache
 from pytest_django.fixtures import Settings
 
 from connectors.sandbox.server import Sandbox
@@ -15,6 +16,7 @@ from tests.agents.server import Told, answering, ok
 
 if TYPE_CHECKING:
     from approvals.models import Agent
+    from tests.approvals.issuing import Issuer
     from tests.approvals.make import Cast
     from tests.worlds import Maker
 
@@ -67,3 +69,16 @@ def second(sandbox: Sandbox, tmp_path: Path) -> Iterator[Sandbox]:
     """Another company's systems beside the first one's."""
     with Sandbox(tmp_path / "second") as running:
         yield running
+
+
+@pytest.fixture
+def issuer(settings: Settings) -> Iterator[Issuer]:
+    """One of tokens, whose keys may be fetched here and are not known yet."""
+    from tests.approvals.issuing import issuing  # models exist only once Django is set up
+
+    cache.clear()
+    settings.OIDC_NETWORKS = (ip_network("127.0.0.0/8"),)
+    with issuing() as running:
+        settings.OIDC_HOSTS = [running.url.removeprefix("http://")]
+        yield running
+    cache.clear()

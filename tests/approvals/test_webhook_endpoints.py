@@ -26,7 +26,7 @@ from approvals.services.webhooks import (
 from audit.actors import Actor
 from audit.lib import db_clock
 from audit.selectors import events_of
-from connectors import webhooks as outside
+from connectors import outbound
 from tests.agents.server import Told, answering, problem
 from tests.approvals.make import (
     Cast,
@@ -174,18 +174,16 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("address", HOSTILE)
-def test_addresses_of_our_own_network_are_refused(settings: Settings, address: str) -> None:
-    settings.WEBHOOK_NETWORKS = ()
-
-    assert not outside.is_allowed(ip_address(address))
+def test_addresses_of_our_own_network_are_refused(address: str) -> None:
+    assert not outbound.is_allowed(ip_address(address), ())
 
 
-def test_public_addresses_and_networks_named_are_allowed(settings: Settings) -> None:
-    settings.WEBHOOK_NETWORKS = (ip_network("10.20.0.0/16"),)
+def test_public_addresses_and_networks_named_are_allowed() -> None:
+    own = (ip_network("10.20.0.0/16"),)
 
-    assert outside.is_allowed(ip_address("93.184.216.34"))
-    assert outside.is_allowed(ip_address("::ffff:10.20.3.4"))
-    assert not outside.is_allowed(ip_address("10.21.0.1"))
+    assert outbound.is_allowed(ip_address("93.184.216.34"), own)
+    assert outbound.is_allowed(ip_address("::ffff:10.20.3.4"), own)
+    assert not outbound.is_allowed(ip_address("10.21.0.1"), own)
 
 
 @pytest.mark.parametrize(
