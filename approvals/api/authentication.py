@@ -118,9 +118,7 @@ def find_key(presented: str) -> AgentKey | None:
     parts = presented.split("_", 2)
     if len(parts) != 3 or parts[0] != "csk" or "\x00" in presented:
         return None
-    with asked_together(
-        _KEY.asking(prefix=parts[1])
-    ) as at:  # the time now, not a kept one
+    with asked_together(_KEY.asking(prefix=parts[1])) as at:  # the time now, not a kept one
         key = _KEY.first(prefix=parts[1])
     if key is None or not hmac.compare_digest(key.secret_sha256, AgentKey.hash(presented)):
         return None
