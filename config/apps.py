@@ -6,6 +6,7 @@ from importlib import import_module
 
 from django.apps import AppConfig, apps
 from django.contrib.admin.apps import SimpleAdminConfig
+from django.contrib.staticfiles.apps import StaticFilesConfig as _StaticFilesConfig
 
 _APPS_WITH_PAGES = ("audit", "policies", "approvals")
 
@@ -22,6 +23,12 @@ class ConfigConfig(AppConfig):
         refused_commands.refuse()
         logs.configure()
         protection.connect(sender=apps.get_app_config("approvals"))
+
+
+class StaticFilesConfig(_StaticFilesConfig):
+    """Styles, scripts and fonts, without what packages bring along and no page of ours shows."""
+
+    ignore_patterns = [*_StaticFilesConfig.ignore_patterns, "redoc", "rest_framework"]
 
 
 class CountersignAdminConfig(SimpleAdminConfig):

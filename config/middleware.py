@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import structlog
 from django.http import HttpRequest, HttpResponseBase, UnreadablePostError
+from django.middleware.gzip import GZipMiddleware
 from django.utils import timezone
 from uuid6 import uuid7
 
@@ -78,6 +79,19 @@ class ContentSecurityPolicyMiddleware:
         response = self._get_response(request)
         response.setdefault("Content-Security-Policy", _CONTENT_POLICY)
         return response
+
+
+class CompressedPagesMiddleware(GZipMiddleware):
+    """Pages for people are compressed, each to a length of its own.
+
+    The random bytes Django adds keep the length from telling what is secret in a page (BREACH).
+    Answers to agents are small, and written in less time than compressing them takes.
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> Any:
+        if not response.get("Content-Type", "").startswith("text/html"):
+            return response
+        return super().process_response(request, response)
 
 
 class ProbeMiddleware:

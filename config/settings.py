@@ -26,6 +26,7 @@ from config.env import (
     systems_named,
     time_zone,
 )
+from config.theme import UNFOLD as UNFOLD
 
 # --- What differs between deployments -------------------------------------------------------
 
@@ -133,7 +134,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "django.contrib.staticfiles",
+    "config.apps.StaticFilesConfig",
     "rest_framework",
     "django_filters",
     "drf_spectacular",
@@ -153,6 +154,7 @@ MIDDLEWARE = [
     "config.middleware.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.middleware.CompressedPagesMiddleware",
     "config.middleware.NulByteMiddleware",
     "config.middleware.ApiSlashMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -205,11 +207,16 @@ FORMAT_MODULE_PATH = "config.formats"
 
 STATIC_URL = "static/"
 STATIC_ROOT = VAR_DIR / "static"
+# Straight from the packages; or collected by `manage.py up`, compressed and named by their content.
+WHITENOISE_USE_FINDERS = env.bool("STATIC_FROM_PACKAGES", DEBUG)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if WHITENOISE_USE_FINDERS
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
 }
-WHITENOISE_USE_FINDERS = DEBUG or DEMO  # serve straight from the packages, no collectstatic step
 
 # A Redis that is away is an empty cache, and nobody waits for it: nothing is only in the cache.
 REDIS_CACHE: dict[str, Any] = {
@@ -284,45 +291,6 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "RequestState": "approvals.choices.State",
         "RequestOutcome": "approvals.api.output.OUTCOMES",
         "ExecutionState": "approvals.choices.ExecutionState",
-    },
-}
-
-# --- The admin's look ------------------------------------------------------------------------
-
-UNFOLD: dict[str, Any] = {
-    "SITE_TITLE": "Countersign",
-    "SITE_HEADER": "Countersign",
-    "SITE_SUBHEADER": "People decide what agents may do",
-    "SITE_SYMBOL": "approval",
-    "SITE_URL": None,
-    "SHOW_HISTORY": False,
-    "SHOW_VIEW_ON_SITE": False,
-    "SHOW_BACK_BUTTON": True,
-    "BORDER_RADIUS": "6px",
-    "SITE_FAVICONS": [
-        {"rel": "icon", "type": "image/svg+xml", "href": "approvals.admin.dashboard.favicon"}
-    ],
-    "STYLES": ["approvals.admin.dashboard.stylesheet"],
-    "SCRIPTS": [f"approvals.admin.dashboard.{n}script" for n in ("", "live_", "keys_")],
-    "COLORS": {
-        "primary": {  # a calm slate blue: red, amber and green stay free to mean something
-            "50": "oklch(97% .013 245)",
-            "100": "oklch(94% .025 245)",
-            "200": "oklch(89% .045 245)",
-            "300": "oklch(81% .075 245)",
-            "400": "oklch(70% .105 245)",
-            "500": "oklch(60% .12 245)",
-            "600": "oklch(52% .12 247)",
-            "700": "oklch(45% .105 249)",
-            "800": "oklch(39% .085 251)",
-            "900": "oklch(34% .068 252)",
-            "950": "oklch(25% .05 253)",
-        },
-    },
-    "SIDEBAR": {
-        "show_search": False,
-        "show_all_applications": False,
-        "navigation": "config.navigation.sidebar",
     },
 }
 

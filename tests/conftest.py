@@ -53,7 +53,8 @@ def _settle_environment() -> None:
         "DJANGO_SETTINGS_MODULE": "config.settings",
         "COUNTERSIGN_VAR": str(var_dir),
         "DEBUG": "0",
-        "DEMO": "1",  # plain http on loopback, static files straight from the packages
+        "DEMO": "1",  # plain http on loopback
+        "STATIC_FROM_PACKAGES": "1",
         "SECRET_KEY": "a key for tests that signs nothing anywhere else",
         "AUDIT_KEY": "another key for tests that seals nothing anywhere else",
         "EMAIL_URL": "memory://",
