@@ -11,11 +11,11 @@ own fonts.
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import re2
 import unfold
 from fontTools import subset
 from fontTools.ttLib import TTFont
@@ -37,6 +37,7 @@ LETTERS = (
 )
 
 
+_WORD = re2.compile(r"[a-z][a-z0-9_]+")
 FEATURES = ["kern", "liga", "calt", "ccmp", "locl", "mark", "tnum"]
 KEPT_ICONS = HERE / "icons.txt"
 """The names of the icons in the cut font."""
@@ -62,7 +63,7 @@ def _named() -> set[str]:
         for kind in ("*.html", "*.py", "*.css")
         for file in folder.rglob(kind)
     )
-    return {word for file in files for word in re.findall(r"[a-z][a-z0-9_]+", file.read_text())}
+    return {word for file in files for word in _WORD.findall(file.read_text())}
 
 
 def _cut(font: Path, letters: Sequence[int], icons: Sequence[str] = ()) -> None:

@@ -192,8 +192,8 @@ VENDOR_BANK_ACCOUNT = ActionType(
     },
     target=lambda params: f"bank account of {text(params, 'vendor')}",
     effect=lambda params: (
-        f"Pay vendor {text(params, 'vendor')} to {text(params, 'iban')} "
-        f"of {quoted(text(params, 'holder'))} from now on."
+        f"Change the bank account of vendor {text(params, 'vendor')} to {text(params, 'iban')}, "
+        f"in the name of {quoted(text(params, 'holder'))}."
     ),
     undo="Cannot be undone: the earlier account would have to be named and entered again.",
     at_most_once=_AT_MOST_ONCE,
