@@ -81,6 +81,13 @@ class TokenRefused(ApprovalError):
     status = 401
 
 
+class SignatureRefused(ApprovalError):
+    """A message whose signature is missing or does not count; the code says why."""
+
+    code = "signature_invalid"
+    status = 401
+
+
 class IssuerUnavailable(ApprovalError):
     """Whether a token is genuine cannot be said now; `retry_after` is in seconds."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import cast
 from uuid import UUID
@@ -39,6 +39,30 @@ class ReadableParts:
     callback_url: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A verified signature of the message a proposal came in (RFC 9421), with all that proves it.
+
+    `base` is what was signed, `value` the signature in base64; the digest of `body` is in the base.
+    """
+
+    key_id: str
+    public_key: str
+    base: str
+    value: str
+    body: str
+
+    @property
+    def data(self) -> JsonObject:
+        """As the trail keeps it; the body is kept with the request."""
+        return {
+            "key_id": self.key_id,
+            "public_key": self.public_key,
+            "base": self.base,
+            "value": self.value,
+        }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
     """One proposed action, well-formed but not yet evaluated. `body` is the whole message."""
@@ -53,6 +77,7 @@ class Proposal:
     supersedes: UUID | None = None
     decide_by: datetime | None = None
     callback_url: str = ""
+    signature: Signature | None = None
 
     @property
     def confidence(self) -> float | None:
@@ -75,3 +100,7 @@ class PlanProposal:
     steps: tuple[Proposal, ...]
     body: JsonObject
     session: str = ""
+
+    def signed(self, signature: Signature | None) -> PlanProposal:
+        """With the signature of the message all its steps came in."""
+        return replace(self, steps=tuple(replace(one, signature=signature) for one in self.steps))

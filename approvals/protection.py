@@ -172,7 +172,8 @@ PROTECTED = (
             CHAIN,
             moves(
                 *("owner", "team", "model", "action_types", "ceiling_minor", "ceiling_currency"),
-                *("level", "reports_complaints", "tokens_only", "paused_at", "pause_reason"),
+                *("level", "reports_complaints", "tokens_only", "signatures_required"),
+                *("paused_at", "pause_reason"),
                 needs_event=True,
             ),
         ),
@@ -193,6 +194,11 @@ PROTECTED = (
     ),
     Protected(
         "approvals.workloadidentity",
+        (once("removed_at", needs_event=True), moves("last_used_at")),
+        event_of="agent",
+    ),
+    Protected(
+        "approvals.signingkey",
         (once("removed_at", needs_event=True), moves("last_used_at")),
         event_of="agent",
     ),
@@ -218,6 +224,7 @@ FREE = {
     "approvals.heartbeat": "when a process was last seen alive",
     "approvals.alarm": "what is wrong now, and who has been told; it goes when it is mended",
     "approvals.webhookdelivery": "an outbox of messages to agents: what they say is on record",
+    "approvals.signaturenonce": "what was signed lately; old ones are forgotten",
     "approvals.savedview": "how somebody likes to look at an inbox; it decides nothing",
     "approvals.notice": "an outbox of mails: sending, retrying and giving up are not records",
 }

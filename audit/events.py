@@ -99,6 +99,8 @@ class AuditCode(StrEnum):
     KEY_REPLACED = "agent.key_replaced"
     IDENTITY_REGISTERED = "agent.identity_registered"
     IDENTITY_REMOVED = "agent.identity_removed"
+    SIGNING_KEY_REGISTERED = "agent.signing_key_registered"
+    SIGNING_KEY_REMOVED = "agent.signing_key_removed"
     WEBHOOK_REGISTERED = "webhook.registered"
     WEBHOOK_ROTATED = "webhook.rotated"
     WEBHOOK_DISABLED = "webhook.disabled"
@@ -256,6 +258,11 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.IDENTITY_REMOVED: _Meaning(
         "{actor} removed the identity {sub} of {issuer}", Personal.FREE_TEXT
     ),
+    _C.SIGNING_KEY_REGISTERED: _Meaning(
+        "{actor} agreed to the signing key {key_id}, which {proposed_by} proposed",
+        Personal.FREE_TEXT,
+    ),
+    _C.SIGNING_KEY_REMOVED: _Meaning("{actor} removed the signing key {key_id}", Personal.STAFF),
     _C.WEBHOOK_REGISTERED: _Meaning("{actor} registered {url} for webhooks", Personal.FREE_TEXT),
     _C.WEBHOOK_ROTATED: _Meaning(
         "{actor} changed the secret of webhooks to {url}; the old one counts until {until:moment}",

@@ -25,6 +25,7 @@ RENEWED = frozenset(
         "sessions.session",
         "approvals.alarm",
         "approvals.savedview",
+        "approvals.signaturenonce",
         "policies.backtestflip",
         "policies.user_groups",
         "policies.user_user_permissions",

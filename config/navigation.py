@@ -72,6 +72,7 @@ _GROUPS = (
             "approvals.agent",
             "approvals.agentkey",
             "approvals.workloadidentity",
+            "approvals.signingkey",
             "approvals.webhookdelivery",
         ),
     ),

@@ -77,6 +77,7 @@ class AgentFacts:
     over_budget: bool = fact("Above one of the agent's budgets for 24 hours.", False)
     overrides_30d: int = fact("Its proposals people rejected or edited in 30 days.", 0)
     confidence: float = fact("The model's own confidence, 0 to 1; -1 when it stated none.", -1.0)
+    signed: bool = fact("It signed the message that proposed this (RFC 9421).", False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

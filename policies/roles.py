@@ -94,6 +94,7 @@ ROLES: tuple[Role, ...] = (
             "approvals.change_agentkey",
             "approvals.view_webhookdelivery",
             "approvals.view_workloadidentity",
+            "approvals.view_signingkey",
         ),
     ),
     Role(
@@ -127,6 +128,7 @@ ROLES: tuple[Role, ...] = (
             "approvals.change_agentkey",
             "approvals.view_webhookdelivery",
             "approvals.view_workloadidentity",
+            "approvals.view_signingkey",
         ),
     ),
     Role(

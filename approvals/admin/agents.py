@@ -21,6 +21,7 @@ from unfold.widgets import (
 
 from approvals.admin.agent_budgets import BudgetsAdmin, rows_of
 from approvals.admin.agent_keys import IssueKeyForm, RevokeKeyForm, RotateKeyForm
+from approvals.admin.signing_keys import SigningKeysAdmin, signing_keys_of
 from approvals.admin.webhooks import WebhooksAdmin, webhooks_of
 from approvals.admin.workload_identities import IdentitiesAdmin
 from approvals.exceptions import ApprovalError, InvalidProposal, NotFound
@@ -85,7 +86,7 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable
         model = Agent
         fields = (
             "name", "owner", "team", "model", "action_types", "level", "reports_complaints",
-            "tokens_only",
+            "tokens_only", "signatures_required",
         )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -107,12 +108,16 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]  # not subscriptable
         return cleaned
 
 
+_LATER = ("level", "reports_complaints", "tokens_only", "signatures_required")
+"""What is said of an agent once there is one."""
+
+
 @admin.register(Agent)
-class AgentAdmin(BudgetsAdmin, IdentitiesAdmin, WebhooksAdmin):
+class AgentAdmin(BudgetsAdmin, IdentitiesAdmin, SigningKeysAdmin, WebhooksAdmin):
     form = AgentForm
     fields = (
         "name", "owner", "team", "model", "action_types", "ceiling", "ceiling_currency", "level",
-        "reports_complaints", "tokens_only",
+        "reports_complaints", "tokens_only", "signatures_required",
     )  # fmt: skip
     refusals = (ApprovalError, PolicyError)
     object_actions = (
@@ -123,6 +128,7 @@ class AgentAdmin(BudgetsAdmin, IdentitiesAdmin, WebhooksAdmin):
         ("revoke_key", RevokeKeyForm),
         *BudgetsAdmin.budget_actions,
         *IdentitiesAdmin.identity_actions,
+        *SigningKeysAdmin.signing_key_actions,
         *WebhooksAdmin.webhook_actions,
     )
     ordering = ("name",)
@@ -166,7 +172,7 @@ class AgentAdmin(BudgetsAdmin, IdentitiesAdmin, WebhooksAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Agent | None = None) -> Any:
         """How far a new agent is trusted follows from who registers it."""
-        return self.fields if obj is not None else self.fields[:-3]
+        return self.fields if obj is not None else self.fields[: -len(_LATER)]
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "owner":
@@ -188,12 +194,10 @@ class AgentAdmin(BudgetsAdmin, IdentitiesAdmin, WebhooksAdmin):
         }
         try:
             if change:
-                given |= {
-                    key: values[key] for key in ("level", "reports_complaints", "tokens_only")
-                }
+                given |= {name: values[name] for name in _LATER}
                 agent = agents.change_agent(obj.pk, **given)
                 if "owner" in form.changed_data:
-                    messages.info(request, "A new owner: every old key and identity has ended.")
+                    messages.info(request, "A new owner: every old key and identity ended.")
                 return agent
             return agents.register_agent(name=values["name"], **given)
         except InvalidProposal as refusal:
@@ -222,6 +226,7 @@ class AgentAdmin(BudgetsAdmin, IdentitiesAdmin, WebhooksAdmin):
                 "may_remove_budgets": is_ops_admin(roles_of(_person(request))),
                 "base_currency": settings.BASE_CURRENCY,
                 **self.identities_shown(request, identities),
+                **signing_keys_of(agent),
                 **webhooks_of(agent),
             }
         return super().changeform_view(request, object_id, form_url, context)

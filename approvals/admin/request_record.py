@@ -30,6 +30,7 @@ from approvals.selectors.inbox import asked_now, inboxes_of, requests_of
 from approvals.selectors.record import part_of, with_parts
 from approvals.selectors.request_view import RequestView
 from approvals.selectors.search import SEARCHED_BY, matching, request_id_at
+from approvals.selectors.signatures import Proof, proof_of
 from approvals.selectors.visibility import visible_requests
 from audit.lib.admin_filters import between, equal_to, one_of
 from audit.lib.dates import format_record_moment
@@ -134,7 +135,7 @@ class ActionRequestAdmin(ScopedRecords):
                 "view": view,
                 "case_file": CaseFile(view, events, decisions),
                 "badges": _badges(record),
-                "facts": _facts(view),
+                "facts": _facts(view, proof_of(record, events)),
                 "tables": tables_of(record, events, decisions),
                 "review_page": self._review_page(request, record),
             },
@@ -172,7 +173,7 @@ def _badges(request: ActionRequest) -> tuple[Badge, ...]:
     )
 
 
-def _facts(view: RequestView) -> tuple[tuple[str, Any], ...]:
+def _facts(view: RequestView, proof: Proof | None) -> tuple[tuple[str, Any], ...]:
     request = view.request
     agent = format_html(
         '<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>',
@@ -184,6 +185,7 @@ def _facts(view: RequestView) -> tuple[tuple[str, Any], ...]:
         ("Id", str(request.pk)),
         ("Agent", agent),
         ("Agent's owner", request.agent.owner.get_username()),
+        ("Signed by the agent", str(proof or "")),
         ("On behalf of", request.on_behalf_of),
         ("Opened by", opened_by),
         ("Action type", f"{request.action_type} (version {request.action_type_version})"),

@@ -19,8 +19,10 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
 
-from approvals.exceptions import TokenRefused
+from approvals.api.signatures import signature_of
+from approvals.exceptions import SignatureRefused, TokenRefused
 from approvals.models import Agent, AgentKey, WorkloadIdentity
+from approvals.proposal import Signature
 from approvals.services.token_sign_in import sign_in
 from audit.lib.prepared import Given, Prepared, asked_together
 from audit.lib.throttling import client_address, count, seconds_left, throttled_as
@@ -37,6 +39,7 @@ class Caller:
 
     agent: Agent
     credential: AgentKey | WorkloadIdentity
+    signature: Signature | None = None
 
 
 class AgentAuthentication(BaseAuthentication):
@@ -60,7 +63,11 @@ class AgentAuthentication(BaseAuthentication):
                 "This agent signs in with tokens of its issuers: its keys do not count.",
                 code="tokens_only",
             )
-        return agent, Caller(agent, credential)
+        try:
+            signature = signature_of(request, agent)
+        except SignatureRefused as refused:
+            raise AuthenticationFailed(refused.message, code=refused.code) from None
+        return agent, Caller(agent, credential, signature)
 
     def authenticate_header(self, request: Request) -> str:
         challenge = 'Bearer realm="countersign"'

@@ -69,6 +69,12 @@ PROBLEM_CODES = {
     "unsupported_media_type": "Bodies are application/json.",
     "throttled": "Too many calls: try again after `Retry-After`.",
     "digest_mismatch": "What is stored is not what was approved: nothing is done with it.",
+    "signature_required": "The agent signs what it sends (RFC 9421), and this is not signed.",
+    "signature_key": "The agent has no such signing key.",
+    "signature_incomplete": "The signature leaves something out, or has no proper nonce.",
+    "signature_invalid": "The signature does not hold.",
+    "signature_expired": "The signature is older than 300 seconds, or not of now.",
+    "signature_replayed": "The nonce has been used: sign again with a new one.",
     "issuer_unavailable": "The issuer's keys cannot be fetched: try again after `Retry-After`.",
     "unavailable": "The database does not answer: try again after `Retry-After`, same key.",
     "internal_error": "A mistake of ours: nothing was half done.",
@@ -201,7 +207,10 @@ curl -sS {base}/api/v1/actions/ \\
 5. What you carry out yourself (`execution: agent` in the list of action types) is yours to do once
    it is approved: `POST …/redeem/` with a nonce gives you the grant, once. Do exactly its `params`,
    then `POST …/report/` with its `fence` before `not_after`. No report in time is an incident.
-6. A reviewer may have changed what you proposed: `params` and `effect` say what counts.
+6. Where your agent has to sign, each message that is no GET carries a signature (RFC 9421, Ed25519)
+   of `@method`, `@target-uri`, `content-digest` and, if sent, `idempotency-key`, with `created`,
+   `keyid` and a new `nonce`. It counts for 300 seconds, once.
+7. A reviewer may have changed what you proposed: `params` and `effect` say what counts.
 
 The same over MCP is at `{base}/mcp/`. What Countersign promises, with its proofs and its limits,
 is at [{base}/api/v1/claims/]({base}/api/v1/claims/).

@@ -11,7 +11,14 @@ from rest_framework.response import Response
 
 from approvals.api.output import PROBLEMS, PlanOutput
 from approvals.api.serializers import PlanSerializer, ReasonSerializer
-from approvals.api.views import IDEMPOTENCY_KEY, AgentView, agent_of, idempotency_key, valid
+from approvals.api.views import (
+    IDEMPOTENCY_KEY,
+    AgentView,
+    agent_of,
+    idempotency_key,
+    signature_of_caller,
+    valid,
+)
 from approvals.selectors.agent_story import AgentPlan as Shown
 from approvals.selectors.plans import plan_of_agent
 from approvals.services.plans import propose_plan, withdraw_plan
@@ -32,7 +39,7 @@ class PlansView(AgentView):
     )
     def post(self, request: Request) -> Response:
         key = idempotency_key(request)
-        proposal = valid(PlanSerializer, request).proposal()
+        proposal = valid(PlanSerializer, request).proposal().signed(signature_of_caller(request))
         proposed = propose_plan(proposal, agent=agent_of(request), idempotency_key=key)
         body = PlanOutput(Shown(proposed.plan)).data
         if proposed.replayed:

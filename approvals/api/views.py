@@ -4,6 +4,7 @@ answers.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
@@ -34,7 +35,7 @@ from approvals.api.serializers import (
 from approvals.api.waiting import LONGEST_WAIT, NOT_WAITED, wait_for_change
 from approvals.choices import State
 from approvals.models import ActionRequest, Agent
-from approvals.proposal import Proposal
+from approvals.proposal import Proposal, Signature
 from approvals.selectors.agent_story import AgentStory, for_agents, stories_of
 from approvals.selectors.requests import is_over, request_of_agent
 from approvals.services import agent_replies as answering
@@ -141,7 +142,7 @@ class ActionsView(AgentView, ListAPIView[ActionRequest]):
     )
     def post(self, request: Request) -> Response:
         key = idempotency_key(request)
-        proposal = proposal_from(request.data, agent_of(request))
+        proposal = proposal_from(request.data, agent_of(request), signature_of_caller(request))
         proposed = propose(proposal, agent=agent_of(request), idempotency_key=key)
         return _proposed(proposed, proposal.params)
 
@@ -155,7 +156,7 @@ class CheckView(AgentView):
         responses={200: ForeseenOutput, **PROBLEMS},
     )
     def post(self, request: Request) -> Response:
-        proposal = proposal_from(request.data, agent_of(request))
+        proposal = proposal_from(request.data, agent_of(request), signature_of_caller(request))
         return Response(ForeseenOutput(check(proposal, agent=agent_of(request))).data)
 
 
@@ -231,6 +232,7 @@ class UndoView(AgentView):
                 found.pk,
                 idempotency_key=idempotency_key(request, required=False),
                 reason=body.validated_data["reason"],
+                signature=signature_of_caller(request),
             )
         )
 
@@ -254,6 +256,12 @@ def agent_of(request: Request) -> Agent:
     return agent
 
 
+def signature_of_caller(request: Request) -> Signature | None:
+    """The agent's verified signature of this message, if it signed it."""
+    signature: Signature | None = request.auth.signature  # type: ignore[union-attr]
+    return signature
+
+
 def valid(kind: type[S], request: Request) -> S:
     """The body as that serializer, or every problem with it at once."""
     serializer = kind(data=request.data)
@@ -261,7 +269,7 @@ def valid(kind: type[S], request: Request) -> S:
     return serializer
 
 
-def proposal_from(body: Any, agent: Agent) -> Proposal:
+def proposal_from(body: Any, agent: Agent, signature: Signature | None = None) -> Proposal:
     """The proposal, or everything that is wrong with it at once, whoever finds it."""
     message = ProposalSerializer(data=body)
     if not message.is_valid():
@@ -271,7 +279,7 @@ def proposal_from(body: Any, agent: Agent) -> Proposal:
             body=body if isinstance(body, dict) else {},
             agent=agent,
         )
-    return message.proposal()
+    return replace(message.proposal(), signature=signature)
 
 
 def _proposed(proposed: Proposed, params: JsonObject | None = None) -> Response:

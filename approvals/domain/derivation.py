@@ -63,6 +63,8 @@ class Candidate:
     plan_id: UUID | None = None
     request_id: UUID | None = None
     is_undo: bool = False
+    signed: bool = False
+    """Its agent signed the message it came in."""
 
     @property
     def action(self) -> Action:
@@ -146,6 +148,7 @@ def derive(proposal: Proposal, *, agent: Agent, undoes: ActionRequest | None = N
         on_behalf_of=proposal.on_behalf_of,
         chain=chain_key(agent, proposal.session),
         is_undo=undoes is not None,
+        signed=proposal.signature is not None,
         amount=checked.amount,
         target=checked.target,
         counterparty=checked.counterparty,
@@ -242,6 +245,7 @@ def _candidate(
         plan_id=request.plan_id,
         request_id=request.pk,
         is_undo=request.compensates_id is not None,
+        signed=first.signed_with != "",
         amount=checked.amount,
         target=checked.target,
         counterparty=checked.counterparty,

@@ -324,6 +324,7 @@ def _agent(candidate: Candidate, before: Before, now: datetime) -> AgentFacts:
         over_budget=before.over_budget,
         overrides_30d=before.overrides,
         confidence=-1.0 if candidate.confidence is None else float(candidate.confidence),
+        signed=candidate.signed,
     )
 
 

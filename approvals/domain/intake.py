@@ -198,7 +198,7 @@ def begin(
     candidate, proposal = new.candidate, new.proposal
     _demand_time_to_decide(proposal, at)
     kind, amount = candidate.type, candidate.amount
-    body = canonical(proposal.body)
+    body, signature = canonical(proposal.body), proposal.signature
     request = ActionRequest(
         agent=candidate.agent,
         on_behalf_of=proposal.on_behalf_of,
@@ -240,6 +240,7 @@ def begin(
             "agent": candidate.agent.name,
             "owner": candidate.agent.owner_id,
             "agent_seq": candidate.agent.audit_seq,
+            **({"signature": signature.data} if signature is not None else {}),
             **({"plan": str(new.plan.pk), "step": new.step} if new.plan is not None else {}),
         },
         kind="+",
@@ -251,6 +252,8 @@ def begin(
             action=candidate.canonical_action,
             digest=candidate.digest,
             proposal=body,
+            signed_with=signature.key_id if signature is not None else "",
+            signed_body=signature.body if signature is not None else "",
             created_at=at,
         )
     )
@@ -391,10 +394,7 @@ def decide_by_of(evaluation: Evaluation, *, asked: datetime | None, at: datetime
 
 
 def _note_standing(moves: Moves, evaluation: Evaluation, decision: PolicyDecision) -> None:
+    told: JsonObject = {"policy": evaluation.version, "policy_decision": decision.pk}
     for rule in evaluation.standing:
-        data: JsonObject = {
-            "rule": rule,
-            "policy": evaluation.version,
-            "policy_decision": decision.pk,
-        }
+        data: JsonObject = {"rule": rule, **told}
         moves.also(Entry(AuditCode.STANDING_APPROVAL_USED, POLICY, data=data))

@@ -58,7 +58,7 @@ def story_of(request_id: UUID) -> AgentStory:
 def _propose(
     kind: ActionType, name: str, arguments: JsonObject, call: Call, agent: Agent
 ) -> AgentStory:
-    proposal = proposal_from(_body(kind, arguments), agent)
+    proposal = proposal_from(_body(kind, arguments), agent, call.signature)
     key = _key_sent(call) or key_of_call(agent, name, arguments)
     request = propose(proposal, agent=agent, idempotency_key=key).request
     if request.state in _GOES_ON:
@@ -112,7 +112,9 @@ def _withdraw(arguments: JsonObject, call: Call, agent: Agent) -> AgentStory:
 def _undo(arguments: JsonObject, call: Call, agent: Agent) -> AgentStory:
     request = _own(arguments, agent)
     reason = _valid(ReasonSerializer, arguments)["reason"]
-    undo = propose_undo(request.pk, reason=reason, idempotency_key=_key_sent(call))
+    undo = propose_undo(
+        request.pk, reason=reason, idempotency_key=_key_sent(call), signature=call.signature
+    )
     return story_of(undo.request.pk)
 
 
@@ -124,7 +126,7 @@ def _check(arguments: JsonObject, call: Call, agent: Agent) -> JsonObject:
         problem = FieldProblem("tool", "The name of a tool that proposes, with its arguments.")
         raise InvalidProposal([problem])
     body = _body(kind, {tools.INTENT: "Asked beforehand.", **inner})
-    foreseen = check(proposal_from(body, agent), agent=agent)
+    foreseen = check(proposal_from(body, agent, call.signature), agent=agent)
     return facts(answered(ForeseenOutput, foreseen))
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import binascii
 from base64 import b64decode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from approvals.proposal import Signature
 from audit.lib.canonical import JsonObject
 
 MODERN = "2026-07-28"
@@ -56,6 +57,12 @@ class Call:
     id: str | int | float | None
     """None: a notification, which gets no answer."""
     version: str
+    signature: Signature | None = None
+    """Of the whole message, by the agent that sent it."""
+
+    def signed(self, signature: Signature | None) -> Call:
+        """With the signature of the HTTP message it came in."""
+        return replace(self, signature=signature)
 
     @property
     def is_modern(self) -> bool:

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from approvals.api.field_problems import field_problems
-from approvals.api.views import AgentView, agent_of
+from approvals.api.views import AgentView, agent_of, signature_of_caller
 from approvals.exceptions import ApprovalError, InvalidProposal, Paused
 from approvals.mcp import calls, protocol, task_handles
 from approvals.mcp.protocol import Call, ProtocolError
@@ -50,7 +50,7 @@ class McpView(AgentView):
         try:
             body = request.data
             id_ = body.get("id") if isinstance(body, dict) else None
-            call = protocol.read(body, request.headers)
+            call = protocol.read(body, request.headers).signed(signature_of_caller(request))
             is_modern = call.is_modern
             if call.id is None:
                 return Response(status=status.HTTP_202_ACCEPTED)

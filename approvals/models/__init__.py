@@ -20,6 +20,7 @@ from approvals.models.notification import Notice
 from approvals.models.pause import Pause, RestoreCheck
 from approvals.models.plan import Plan
 from approvals.models.request import ActionRequest
+from approvals.models.signing_key import SignatureNonce, SigningKey
 from approvals.models.triggers import Complaint, FiredTrigger
 from approvals.models.usage import CountedRequest, VelocityBucket, VelocityCounter
 from approvals.models.watching import Alarm, Heartbeat
@@ -55,6 +56,8 @@ __all__ = [
     "RestoreCheck",
     "SavedView",
     "ShownContent",
+    "SignatureNonce",
+    "SigningKey",
     "TargetReading",
     "ThreadEntry",
     "VelocityBucket",

@@ -40,6 +40,10 @@ class Agent(Chained):
         default=False,
         help_text="Its keys are refused: it signs in with tokens of its issuers alone.",
     )
+    signatures_required = models.BooleanField(
+        default=False,
+        help_text="What it sends is refused unless it is signed with one of its signing keys.",
+    )
     paused_at = models.DateTimeField(null=True, blank=True)
     pause_reason = models.CharField(max_length=200, blank=True)
     created_at = models.DateTimeField()

@@ -32,6 +32,12 @@ class RequestContent(models.Model):
         related_name="+",
         help_text="Who supplied the evidence that made this version.",
     )
+    signed_with = models.CharField(
+        max_length=43, blank=True, default="", help_text="Id of the key its agent signed with."
+    )
+    signed_body = models.TextField(
+        blank=True, default="", help_text="The signed message as it was sent; version 1 only."
+    )
     created_at = models.DateTimeField()
 
     class Meta:

@@ -19,7 +19,7 @@ from approvals.exceptions import (
     NotAuthorised,
     ReasonRequired,
 )
-from approvals.models import Agent, AgentKey, WorkloadIdentity
+from approvals.models import Agent, AgentKey, SigningKey, WorkloadIdentity
 from audit.actors import Actor, ActorKind
 from audit.events import AuditCode
 from audit.lib import db_clock
@@ -110,14 +110,16 @@ def change_agent(
     level: int | None = None,
     reports_complaints: bool | None = None,
     tokens_only: bool | None = None,
+    signatures_required: bool | None = None,
 ) -> Agent:
     """Change what an agent is and may propose. Requests already open keep what they are.
 
     Owners tighten their agents by themselves; a higher ceiling, none at all, one in another
-    currency, more action types, a higher level, reporting complaints about other agents or keys
-    again where only tokens counted take an ops admin who is not its owner (None leaves level,
-    reporting and tokens). A new owner answers for no credential somebody else handed out: every key
-    that works is revoked with the change, every identity removed, and new ones are issued.
+    currency, more action types, a higher level, reporting complaints about other agents, keys again
+    where only tokens counted and no signatures where they were required take an ops admin who is
+    not its owner (None leaves the last four as they are). A new owner answers for no credential
+    somebody else handed out: every key that works is revoked with the change, every identity and
+    signing key removed, and new ones are issued.
     """
     agent = Agent.objects.select_for_update().get(pk=agent_id)
     require_owner(actor, agent.owner_id, owner.pk)
@@ -136,6 +138,11 @@ def change_agent(
     tokens_only = agent.tokens_only if tokens_only is None else tokens_only
     if agent.tokens_only and not tokens_only:
         demand_other_admin(actor, "Only an ops admin lets keys count again.", agent.owner, owner)
+    required = agent.signatures_required if signatures_required is None else signatures_required
+    if agent.signatures_required and not required:
+        demand_other_admin(
+            actor, "Only an ops admin takes messages without a signature.", agent.owner, owner
+        )
     _check(owner, team, action_types, level)
     wanted: dict[str, JsonValue] = {
         "owner_id": owner.pk,
@@ -147,6 +154,7 @@ def change_agent(
         "level": level,
         "reports_complaints": reports,
         "tokens_only": tokens_only,
+        "signatures_required": required,
     }
     changed = [field for field, value in wanted.items() if getattr(agent, field) != value]
     if not changed:
@@ -167,6 +175,8 @@ def change_agent(
             _revoke(key, agent, actor, at)
         for identity in agent.identities.select_for_update().filter(removed_at=None).order_by("pk"):
             end_identity(identity, agent, actor, at)
+        for signs in agent.signing_keys.select_for_update().filter(removed_at=None).order_by("pk"):
+            end_signing_key(signs, agent, actor, at)
     return agent
 
 
@@ -290,6 +300,14 @@ def end_identity(identity: WorkloadIdentity, agent: Agent, actor: Actor, at: dat
     identity.save(update_fields=["removed_at"])
     data: JsonObject = {"issuer": identity.issuer, "sub": identity.claims["sub"]}
     record(AuditCode.IDENTITY_REMOVED, actor=actor, subject=agent, data=data, at=at)
+
+
+def end_signing_key(key: SigningKey, agent: Agent, actor: Actor, at: datetime) -> None:
+    """No new signature with it counts; both rows are locked."""
+    key.removed_at = at
+    key.save(update_fields=["removed_at"])
+    data: JsonObject = {"key_id": key.key_id}
+    record(AuditCode.SIGNING_KEY_REMOVED, actor=actor, subject=agent, data=data, at=at)
 
 
 def _loosens(agent: Agent, action_types: Sequence[str], ceiling: Money | None) -> bool:

@@ -23,6 +23,7 @@ from approvals.services import (
     break_glass,
     deadlines,
     deadlines_together,
+    message_signatures,
     plan_progress,
     restores,
     triggers,
@@ -100,6 +101,12 @@ SWEEP_JOBS = (
     ),
     SweepJob("glass reviews", due.overdue_break_glass, break_glass.note_overdue),
     SweepJob("changes of authority", dual_control.find_overdue, dual_control.lapse),
+    SweepJob(
+        "nonces",
+        message_signatures.forgettable,
+        message_signatures.forget,
+        together=message_signatures.forget_all,
+    ),
     SweepJob("policies in an older grammar", upgrades.find_older_grammar, upgrades.draft_successor),
     SweepJob("replays", backtests.find_waiting, backtests.run_backtest, task=backtests.TASK),
 )

@@ -7,7 +7,7 @@ from uuid import UUID
 from approvals.choices import UNDOABLE
 from approvals.exceptions import NotAuthorised, NotReversible, WrongState
 from approvals.models import ActionRequest
-from approvals.proposal import Proposal
+from approvals.proposal import Proposal, Signature
 from approvals.selectors.authority import may_conclude
 from approvals.selectors.requests import action_of, active_undo_of, latest_execution_of
 from approvals.services.propose import Proposed, propose
@@ -26,6 +26,7 @@ def propose_undo(
     reason: str = "",
     person: User | None = None,
     for_plan: bool = False,
+    signature: Signature | None = None,
 ) -> Proposed:
     """Open the request that would undo this one, or answer the one already open.
 
@@ -58,6 +59,7 @@ def propose_undo(
             body=body,
             intent=str(body["intent"]),
             session=original.session,
+            signature=signature,
         ),
         agent=original.agent,
         idempotency_key=idempotency_key or _own_key(original, attempt, person),

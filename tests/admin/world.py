@@ -18,6 +18,7 @@ from approvals.models import (
     ActionRequest,
     Agent,
     Notice,
+    SigningKey,
     WebhookDelivery,
     WebhookEndpoint,
     WorkloadIdentity,
@@ -115,6 +116,9 @@ def build() -> World:
         agent=agent, issuer="https://token.actions.example", audience="https://approvals.example",
         claims={"sub": "repo:retailer/refunds"}, created_at=agent.created_at,
     )  # fmt: skip
+    SigningKey.objects.create(
+        agent=agent, key_id="k" * 43, public_key="A" * 43, created_at=agent.created_at
+    )
     endpoint = WebhookEndpoint.objects.create(
         agent=agent, url="https://agents.example/", secret="x", created_at=agent.created_at
     )
