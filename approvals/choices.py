@@ -56,6 +56,7 @@ class DecisionVerdict(models.TextChoices):
     REQUEST_CHANGES = "request_changes", "request changes"
     ESCALATE = "escalate"
     BREAK_GLASS = "break_glass", "approved alone by break-glass"
+    ABSTAIN = "abstain"
 
 
 FINAL_VERDICTS = frozenset(

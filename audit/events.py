@@ -120,6 +120,8 @@ class AuditCode(StrEnum):
 
     # Who works on a request.
     ASSIGNED = "request.assigned"
+    ABSTAINED = "request.abstained"
+    NOTED = "request.noted"
     CLAIMED = "request.claimed"
     CLAIM_RELEASED = "request.claim_released"
     REASSIGNED = "request.reassigned"
@@ -292,6 +294,8 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.BREAK_GLASS_REVIEWED: _Meaning("{actor} reviewed it: {outcome}", Personal.FREE_TEXT),
     _C.BREAK_GLASS_REVIEW_OVERDUE: _Meaning("Nobody reviewed it in time", Personal.NONE),
     _C.ASSIGNED: _Meaning("Suggested to {person} for {group}", Personal.STAFF),
+    _C.ABSTAINED: _Meaning("{actor} abstained for {group}: {reason}", Personal.FREE_TEXT),
+    _C.NOTED: _Meaning("{actor} wrote to the people on the case", Personal.STAFF),
     _C.CLAIMED: _Meaning("{actor} works on it for {group}", Personal.STAFF),
     _C.CLAIM_RELEASED: _Meaning("{actor} no longer works on it for {group}", Personal.STAFF),
     _C.REASSIGNED: _Meaning("{actor} gave it to {person}: {reason}", Personal.FREE_TEXT),

@@ -28,6 +28,8 @@ class Case:
     """Person -> what they had to do with it: "agent owner", "editor", "policy author", ..."""
     decided: frozenset[str] = frozenset()
     """Persons who have decided on this request already, or delegated their authority to it."""
+    abstained: frozenset[str] = frozenset()
+    """Persons who left it to others."""
     spent_today: SpentToday = 0
     """What the decider approved in the last 24 hours, in minor units of `amount`'s currency."""
     at: datetime | None = None
@@ -170,6 +172,11 @@ def authorise_delegated(
             f"{lender}, who delegated authority to you, took part in this request "
             f"({case.involved[lender]}), so it does not count here.",
         )
+    if lender in case.abstained:
+        return Refusal(
+            "lender_abstained",
+            f"{lender}, who delegated authority to you, abstained from this.",
+        )
     if lender in case.decided:
         return Refusal(
             "lender_decided",
@@ -259,6 +266,8 @@ def _separation(decider: Decider, case: Case) -> Refusal | None:
         )
     if decider.person in case.decided:
         return Refusal("already_decided", "You have decided on this request already.")
+    if decider.person in case.abstained:
+        return Refusal("abstained", "You abstained from this, so others decide it.")
     return None
 
 

@@ -121,6 +121,14 @@ class EscalateForm(SnapshotForm):
     reason = _text("Why should somebody else decide?")
 
 
+class AbstainForm(SnapshotForm):
+    reason = _text("Why do you leave it to others?", rows=2, hint="Colleagues read it.")
+
+
+class NoteForm(ActionForm):
+    text = _text("What should your colleagues know or answer?", hint="The agent never reads it.")
+
+
 class BreakGlassForm(SnapshotForm):
     proving_hint = "Asked every time."
     reason = _text(

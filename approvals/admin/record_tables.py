@@ -108,12 +108,13 @@ def _thread(request: ActionRequest) -> Table:
     rows = (
         (
             format_record_moment(e.created_at),
-            f"{e.get_actor_kind_display()} {e.actor_name}",
+            f"{e.get_actor_kind_display()} {e.actor_name}"
+            + (", to colleagues" if e.for_people else ""),
             reveal(e.body),
         )
         for e in part_of(request, "thread").order_by("id")
     )
-    return Table("Questions and answers", ("at", "who", "said"), tuple(rows), "None.")
+    return Table("Conversation", ("at", "who", "said"), tuple(rows), "None.")
 
 
 def _clock(request: ActionRequest) -> Table:

@@ -17,12 +17,14 @@ from django.http import HttpRequest, QueryDict
 from approvals.admin.edit_form import EditForm
 from approvals.admin.forms import (
     PASSWORD,
+    AbstainForm,
     ActionForm,
     ApproveForm,
     AskForm,
     BreakGlassForm,
     EmptyForm,
     EscalateForm,
+    NoteForm,
     ReadAgainForm,
     ReassignForm,
     RejectForm,
@@ -41,11 +43,13 @@ from approvals.selectors.pauses import stop_of
 from approvals.selectors.requests import action_of, is_asked, usable_grant_of
 from approvals.selectors.review_snapshot import ReviewedSnapshot, read_token
 from approvals.services import claims
+from approvals.services.abstain import abstain
 from approvals.services.break_glass import break_glass
 from approvals.services.close import resolve, sign_off, start, stop
 from approvals.services.decide import approve, escalate, reject, request_changes
 from approvals.services.edit import EditForeseen, approve_with_edits, foresee_edit
 from approvals.services.evidence import read_again, supply_evidence
+from approvals.services.notes import write_note
 from approvals.services.recall import recall
 from approvals.services.undo import propose_undo
 from audit.lib import db_clock
@@ -154,6 +158,16 @@ def _ask(request: ActionRequest, person: User, form: ActionForm) -> Outcome:
 def _escalate(request: ActionRequest, person: User, form: ActionForm) -> Outcome:
     escalate(request.pk, decider=person, reviewed=_seen(form), **form.said())
     return Outcome(f"Escalated: {request.effect}")
+
+
+def _abstain(request: ActionRequest, person: User, form: ActionForm) -> Outcome:
+    abstain(request.pk, decider=person, reviewed=_seen(form), **form.said())
+    return Outcome(f"You abstained; as many others must say yes as before: {request.effect}")
+
+
+def _note(request: ActionRequest, person: User, form: ActionForm) -> Outcome:
+    write_note(request.pk, person=person, **form.said())
+    return Outcome("Your colleagues on this case read it here, and are told.", goes_on=False)
 
 
 def _break_glass(request: ActionRequest, person: User, form: ActionForm) -> Outcome:
@@ -268,6 +282,8 @@ REJECT = ReviewAction("reject", RejectForm, _reject)
 EDIT = ReviewAction("edit", EditForm, _edit, StepUp.BY_TIER, foresee=_foresee_edit)
 ASK = ReviewAction("ask", AskForm, _ask)
 ESCALATE = ReviewAction("escalate", EscalateForm, _escalate)
+ABSTAIN = ReviewAction("abstain", AbstainForm, _abstain)
+NOTE = ReviewAction("note", NoteForm, _note)
 BREAK_GLASS = ReviewAction("break_glass", BreakGlassForm, _break_glass, StepUp.ALWAYS)
 START = ReviewAction("start", EmptyForm, _start, StepUp.BY_TIER)
 STOP = ReviewAction("stop", StopForm, _stop)
@@ -286,6 +302,8 @@ CLAIMS = (CLAIM, RELEASE, REASSIGN)
 EVIDENCE = (SUPPLY, READ_AGAIN)
 REVIEW_ACTIONS = (
     *DECISIONS,
+    ABSTAIN,
+    NOTE,
     BREAK_GLASS,
     *EVIDENCE,
     START,

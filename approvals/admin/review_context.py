@@ -11,12 +11,14 @@ from django.http import HttpRequest
 
 from approvals.admin.forms import ActionForm
 from approvals.admin.review_actions import (
+    ABSTAIN,
     APPROVE,
     ASK,
     BREAK_GLASS,
     DECISIONS,
     EDIT,
     ESCALATE,
+    NOTE,
     READ_AGAIN,
     REJECT,
     RESOLVE,
@@ -31,6 +33,7 @@ from approvals.admin.review_actions import (
 )
 from approvals.choices import INCIDENTS, DecisionVerdict, State
 from approvals.models import ActionRequest, PolicyDecision
+from approvals.selectors.abstentions import abstentions_in, told_to_agents
 from approvals.selectors.break_glass import may_break
 from approvals.selectors.causes import began_with
 from approvals.selectors.claims import claims_of
@@ -72,6 +75,7 @@ _DECIDED = {
     DecisionVerdict.REQUEST_CHANGES: "asked about",
     DecisionVerdict.ESCALATE: "escalated",
     DecisionVerdict.BREAK_GLASS: "approved alone, by break-glass,",
+    DecisionVerdict.ABSTAIN: "abstained from",
 }
 _TIERS = (
     "no external effect",
@@ -113,8 +117,12 @@ def review_context(
     answered: Answered | None,
     *,
     urls: dict[str, str],
+    was_asked: bool,
 ) -> dict[str, Any]:
-    """Everything the template shows. Raises IntegrityBroken when the action is not what it was."""
+    """Everything the template shows; `was_asked` says that the viewer is in the team of the page.
+
+    Raises IntegrityBroken when the action is not what it was.
+    """
     at = db_clock.now_of_page()
     person = cast(User, request.user)
     view = RequestView(action_request)
@@ -136,8 +144,13 @@ def review_context(
     }
     if INSTEAD in request.GET and answered is None and instead and "edit" in offered:
         offered["edit"]["is_open"] = True
+    if was_asked:
+        offered[NOTE.name] = _offer(
+            request, action_request, NOTE, token, answered, urls, instead, at=at
+        )
     tier = action_request.risk_tier
-    last = view.decisions[-1] if view.decisions else None
+    said = told_to_agents(view.decisions)
+    last = said[-1] if said else None
     return {
         "case": view,
         "card": card_of(view),
@@ -148,6 +161,7 @@ def review_context(
         "permissions": permissions,
         "stop": stop,
         "instead": instead if "edit" in offered else None,
+        "abstentions": abstentions_in(view.decisions),
         "claims": claims_of(action_request, person, at=at),
         "urls": urls,
         "tier": tier,
@@ -203,6 +217,8 @@ def _offered(
         yield REJECT
     if permissions.may_answer and permissions.escalates_to:
         yield ESCALATE
+    if permissions.may_answer and not is_step:
+        yield ABSTAIN
     if any(gap.by != Supplier.SYSTEM for gap in permissions.gaps):
         yield SUPPLY
     if any(gap.can_be_read_again for gap in permissions.gaps):
@@ -257,7 +273,7 @@ def _typed(offered: dict[str, Any], answered: Answered | None) -> list[tuple[str
     """What was written into a form the page no longer offers, so that nobody's words are lost."""
     if answered is None or answered.form is None or answered.action.name in offered:
         return []
-    written = ("comment", "question", "reason", "note", "outcome")
+    written = ("comment", "question", "reason", "note", "outcome", "text")
     form = answered.form
     return [
         (str(field.label), str(form.data.get(name, "")))

@@ -373,8 +373,9 @@ class ReviewPageAdmin(ReadOnlyAdmin):
             "action_request": action_request,
         }
         try:
+            urls = self._action_urls(action_request.pk)
             context |= review_context(
-                request, action_request, answered, urls=self._action_urls(action_request.pk)
+                request, action_request, answered, urls=urls, was_asked=has_inbox
             )
         except IntegrityBroken as broken:
             if is_ahead_of_time(request):

@@ -69,7 +69,9 @@ class PolicyOutput(serializers.Serializer[Any]):
 
 @extend_schema_serializer(component_name="Decided")
 class DecisionOutput(serializers.Serializer[Decided]):
-    verdict = serializers.ChoiceField(choices=DecisionVerdict.choices)
+    verdict = serializers.ChoiceField(
+        choices=[one for one in DecisionVerdict.choices if one[0] != DecisionVerdict.ABSTAIN]
+    )
     reason_code = BlankIsNull()
     comment = serializers.CharField()
     edits = serializers.DictField(allow_null=True, help_text="Field to [before, after].")

@@ -300,7 +300,7 @@ def record_decision(
     }
     entry = Entry(AuditCode.DECISION_RECORDED, Actor.human(decider), request.state, data)
     context.moves.also(entry)
-    if authority.on_behalf_of:
+    if authority.on_behalf_of and verdict != DecisionVerdict.ABSTAIN:
         notifications.used_on_behalf(request, authority.on_behalf_of)
     return decision
 

@@ -119,7 +119,7 @@ def check_before_execution(
     )
 
 
-_RESTS_ON = ("contents", "policy_decisions", "evidence", "requirements", "decisions")
+_RESTS_ON = ("contents", "policy_decisions", "evidence", "requirements", "decisions", "thread")
 
 
 def _asked(

@@ -16,6 +16,7 @@ from approvals.domain import dispatch, recipients
 from approvals.domain.transitions import Moves
 from approvals.models import ActionRequest, Notice, Plan, Requirement
 from approvals.selectors.requests import requirements_of
+from audit.actors import ActorKind
 from audit.lib import db_clock
 from audit.lib.db import insert_all
 from policies.authority import Case
@@ -99,6 +100,17 @@ def nobody(request: ActionRequest, requirement: Requirement) -> None:
 def reassigned(request: ActionRequest, to: User) -> None:
     """A colleague gave it to them."""
     _tell(request, [to], "A colleague gave you a request to decide")
+
+
+def noted(request: ActionRequest, *, by: User) -> None:
+    """Somebody wrote to the people on the case: who works on it, decided on it or wrote before."""
+    open_ones = [one for one in requirements_of(request) if one.is_open]
+    on_it = Q(assigned_requirements__in=open_ones)
+    on_it |= Q(decisions__request=request)
+    written = request.thread.filter(actor_kind=ActorKind.HUMAN).values("actor_name")
+    people = User.objects.filter(on_it | Q(username__in=written)).distinct()
+    others = people.exclude(person=by.person)
+    _tell(request, others, "A colleague wrote about a request you are on")
 
 
 def reminded(request: ActionRequest, requirement: Requirement) -> None:

@@ -11,6 +11,7 @@ from approvals.api.views import answered
 from approvals.exceptions import FieldProblem
 from approvals.inspection import reveal
 from approvals.mcp.tools import ANSWER, OUTPUT, STATUS
+from approvals.selectors.abstentions import told_to_agents
 from approvals.selectors.agent_story import AgentStory
 from approvals.selectors.outcomes import Outcome
 from audit.lib.canonical import JsonObject
@@ -54,7 +55,7 @@ def _words(story: AgentStory) -> str:
     lines = [story.message, f"Request {story.request.pk}."]
     if story.question is not None:
         lines.append(f"The reviewer asks: {_quoted(story.question.text)} Answer with {ANSWER}.")
-    for decision in story.decisions[-1:]:
+    for decision in told_to_agents(story.decisions)[-1:]:
         if story.outcome is Outcome.REFUSED and decision.comment:
             lines.append(f"The reviewer wrote: {_quoted(decision.comment)}")
     if story.outcome is Outcome.OPEN:

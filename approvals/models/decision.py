@@ -316,12 +316,17 @@ class Decision(models.Model):
 
 
 class ThreadEntry(models.Model):
-    """One question or answer about a request. Rows never change."""
+    """One question, answer or note about a request. Rows never change."""
 
     request = models.ForeignKey(ActionRequest, on_delete=models.PROTECT, related_name="thread")
     actor_kind = models.CharField(max_length=6, choices=ActorKind.choices)
     actor_name = models.CharField(max_length=150)
     body = models.TextField()
+    for_people = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="From a person to the people on the case; its agent is not told.",
+    )
     created_at = models.DateTimeField()
 
     class Meta:

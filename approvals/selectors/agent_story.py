@@ -25,6 +25,7 @@ from approvals.choices import (
 )
 from approvals.exceptions import IntegrityBroken
 from approvals.models import ActionRequest
+from approvals.selectors.abstentions import told_to_agents
 from approvals.selectors.evidence_view import stored_json
 from approvals.selectors.outcomes import OF_AGENTS_OWN, OUTCOME_OF, Outcome, poll_after
 from approvals.selectors.pauses import Stop, stop_of
@@ -108,7 +109,7 @@ class AgentStory(RequestView):
 
     @property
     def decided(self) -> tuple[Decided, ...]:
-        """Every decision, in order."""
+        """Every decision, in order; who abstained is not for agents."""
         return tuple(
             Decided(
                 one.verdict,
@@ -118,7 +119,7 @@ class AgentStory(RequestView):
                 one.version,
                 one.created_at,
             )
-            for one in self.decisions
+            for one in told_to_agents(self.decisions)
         )
 
     def _shown_edits(self, edits: Mapping[str, Any]) -> JsonObject:

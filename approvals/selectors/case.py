@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Set
+from collections.abc import Iterable, Set
 from datetime import datetime, timedelta
 from functools import cache, reduce
 from operator import or_
@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet, Sum
 
 from approvals.choices import DecisionVerdict
 from approvals.models import ActionRequest, Agent, Decision
-from approvals.selectors.requests import contents_of, policy_decisions_of
+from approvals.selectors.requests import contents_of, decisions_of, policy_decisions_of
 from audit.events import AuditCode
 from audit.lib.money import Money
 from audit.lib.one_look import looks_once, once_a_page
@@ -65,9 +65,24 @@ def case_of(request: ActionRequest, *, at: datetime, edited_to: Money | None = N
         amount=amount,
         tier=request.effective_tier,
         involved=involved_in(request),
+        abstained=abstained_from(request),
         spent_today=spent_today,
         at=at,
     )
+
+
+def abstained_from(request: ActionRequest) -> frozenset[str]:
+    """The persons who left it to others, whichever version they looked at."""
+    return abstaining(decisions_of(request))
+
+
+def abstaining(said: Iterable[Decision]) -> frozenset[str]:
+    """The persons among those who said something who abstained, as they were and are called.
+
+    Whoever did with delegated authority abstained for themselves alone.
+    """
+    left = (one for one in said if one.verdict == DecisionVerdict.ABSTAIN)
+    return frozenset(person for one in left for person in (one.person, one.decider.person))
 
 
 @once_a_page

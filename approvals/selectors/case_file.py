@@ -42,6 +42,7 @@ _VERDICTS: Mapping[str, str] = {
     DecisionVerdict.REQUEST_CHANGES: "asked the agent",
     DecisionVerdict.ESCALATE: "escalated it",
     DecisionVerdict.BREAK_GLASS: "approved it alone, by break-glass",
+    DecisionVerdict.ABSTAIN: "abstained",
 }
 _HEADLINES: Mapping[str, str] = {
     State.PENDING_APPROVAL: "Waits for people",

@@ -21,6 +21,7 @@ from approvals.choices import (
     FINAL_VERDICTS,
     INCIDENTS,
     WAITING_FOR_PEOPLE,
+    DecisionVerdict,
     State,
 )
 from approvals.models import (
@@ -210,15 +211,9 @@ def _open_while(state: State, which: Q) -> QuerySet[Requirement]:
 
 def next_to_decide(team: str, user: User, *, after: ActionRequest) -> ActionRequest | None:
     """The next request of the inbox this person has not decided, in the inbox's order."""
-    decided = Decision.objects.filter(
-        request=OuterRef("pk"),
-        version=OuterRef("version"),
-        person=user.person,
-        verdict__in=FINAL_VERDICTS,
-    )
     waiting = (
         asked_now(team, ActionRequest.objects.filter(state=State.PENDING_APPROVAL))
-        .filter(~Exists(decided))
+        .filter(~Exists(answers_of(user.person)))
         .exclude(pk=after.pk)
         .order_by(*TO_DECIDE.order)
     )
@@ -228,6 +223,15 @@ def next_to_decide(team: str, user: User, *, after: ActionRequest) -> ActionRequ
         Q(decide_by__gt=after.decide_by) | Q(decide_by=after.decide_by, pk__gt=after.pk)
     )
     return later.first() or waiting.first()
+
+
+def answers_of(person: str) -> QuerySet[Decision]:
+    """What leaves a person nothing to decide about a request: a yes or no to it as it is, or that
+    they abstained."""
+    final = Q(version=OuterRef("version"), verdict__in=FINAL_VERDICTS)
+    return Decision.objects.filter(
+        final | Q(verdict=DecisionVerdict.ABSTAIN), request=OuterRef("pk"), person=person
+    )
 
 
 def capped(requests: QuerySet[ActionRequest]) -> int:

@@ -18,7 +18,7 @@ from django.db.models import Exists, OuterRef, Q
 from approvals.choices import FINAL_VERDICTS, DecisionVerdict, State
 from approvals.models import ActionRequest, Decision, RequestContent, Requirement
 from approvals.selectors.authority import approval_of, people_in, ways_in
-from approvals.selectors.case import amount_of
+from approvals.selectors.case import abstaining, amount_of
 from connectors.registry import action_types
 from policies.authority import Authority, Case, best_limit
 from policies.colleagues import Colleague, colleagues_of, could_answer
@@ -94,6 +94,7 @@ def _turn(
         tier=request.effective_tier,
         involved=_involved(request, took_part, people),
         decided=people_in(d for d in decisions if d.verdict in FINAL_VERDICTS),
+        abstained=abstaining(decisions),
         at=at,
     )
     given = [approval_of(d) for d in decisions if d.verdict == DecisionVerdict.APPROVE]
@@ -132,6 +133,8 @@ def _why_not(own: Colleague | None, case: Case, open_now: Sequence[RequirementSp
 _IN_A_FEW_WORDS = {
     "four_eyes": "you took part in it",
     "already_decided": "you decided",
+    "abstained": "you abstained",
+    "lender_abstained": "whom you stand in for abstained",
     "no_limit": "you have no limit for this",
     "over_limit": "above your limit",
     "over_daily_limit": "above your limit of a day",
@@ -167,11 +170,9 @@ def may_approve(viewer: User, *, asked: str, at: datetime) -> Q:
     `asked` is the team in whose inbox they are. What a row finds out by stages is left out.
     """
     person = viewer.person
+    answered = Q(version=OuterRef("version"), verdict__in=FINAL_VERDICTS)
     decided = Decision.objects.filter(
-        request=OuterRef("request"),
-        version=OuterRef("version"),
-        person=person,
-        verdict__in=FINAL_VERDICTS,
+        answered | Q(verdict=DecisionVerdict.ABSTAIN), request=OuterRef("request"), person=person
     )
     changed = RequestContent.objects.filter(request=OuterRef("request")).filter(
         Q(edited_by__person=person) | Q(supplied_by__person=person)

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists
 
-from approvals.choices import FINAL_VERDICTS, State
-from approvals.models import ActionRequest, Decision
-from approvals.selectors.inbox import TO_DECIDE, asked_now, next_to_decide, open_of
+from approvals.choices import State
+from approvals.models import ActionRequest
+from approvals.selectors.inbox import TO_DECIDE, answers_of, asked_now, next_to_decide, open_of
 from approvals.selectors.inbox_deciders import may_approve
 from policies.models import User
 
@@ -34,12 +34,7 @@ class InboxPlace:
 def place_of(request: ActionRequest, team: str, viewer: User, *, at: datetime) -> InboxPlace:
     """Its place and what comes next: the viewer's own first, then what others decide."""
     waiting = asked_now(team, ActionRequest.objects.filter(state=State.PENDING_APPROVAL))
-    decided = Decision.objects.filter(
-        request=OuterRef("pk"),
-        version=OuterRef("version"),
-        person=viewer.person,
-        verdict__in=FINAL_VERDICTS,
-    )
+    decided = answers_of(viewer.person)
     mine = open_of(team).filter(may_approve(viewer, asked=team, at=at))
     rows = list(
         waiting.order_by(*TO_DECIDE.order)

@@ -119,7 +119,9 @@ def rows_of(requests: Sequence[ActionRequest], *, viewer: User, at: datetime) ->
         ),
         Prefetch(
             "decisions",
-            Decision.objects.filter(version=F("request__version")).select_related(*COUNTED_WITH),
+            Decision.objects.filter(
+                Q(version=F("request__version")) | Q(verdict=DecisionVerdict.ABSTAIN)
+            ).select_related(*COUNTED_WITH),
         ),
     )
     remarks = _remarks_on(requests, viewer)
@@ -169,7 +171,7 @@ def _remarks_on(requests: Sequence[ActionRequest], viewer: User) -> dict[UUID, _
     """What policy and the detectors found, who spoke last, and who changed it."""
     evaluated = PolicyDecision.objects.filter(request=OuterRef("pk")).order_by("-id")
     asked = evaluated.exclude(purpose=PolicyDecision.Purpose.EXECUTION)
-    last = ThreadEntry.objects.filter(request=OuterRef("pk")).order_by("-id")
+    last = ThreadEntry.objects.filter(request=OuterRef("pk"), for_people=False).order_by("-id")
     contents = RequestContent.objects.filter(request=OuterRef("pk")).order_by("-version")
     readings = TargetReading.objects.filter(request=OuterRef("pk")).order_by("-id")
     of_viewer = Q(edited_by__person=viewer.person) | Q(supplied_by__person=viewer.person)

@@ -17,6 +17,7 @@ from audit.selectors import actor_of, describe
 class ThreadLine:
     by: str
     is_agent: bool
+    for_people: bool
     body: str
     flags: tuple[str, ...]
     at: datetime
@@ -35,6 +36,7 @@ def thread_line(entry: ThreadEntry) -> ThreadLine:
     return ThreadLine(
         by=reveal(entry.actor_name),
         is_agent=is_agent,
+        for_people=entry.for_people,
         body=reveal(entry.body),
         flags=flag_words(inspect(entry.body), entry.body) if is_agent else (),
         at=entry.created_at,

@@ -54,6 +54,7 @@ from approvals.selectors.requests import (
     reading_of,
     stored,
     thread_of,
+    with_thread_seen,
 )
 from approvals.selectors.viewer_permissions import name_of, name_of_person
 from audit.lib.money import Money
@@ -122,9 +123,9 @@ def prefetched(requests: QuerySet[ActionRequest]) -> QuerySet[ActionRequest]:
 
 def for_review(requests: QuerySet[ActionRequest]) -> QuerySet[ActionRequest]:
     """The requests with what the review page looks at several times."""
-    return requests.select_related("agent__owner", "requested_by").prefetch_related(
-        *stored("requirements", "decisions", "contents", "policy_decisions")
-    )
+    named = stored("requirements", "decisions", "contents", "policy_decisions")
+    related = requests.select_related("agent__owner", "requested_by").prefetch_related(*named)
+    return with_thread_seen(related)
 
 
 class RequestView:
@@ -370,9 +371,8 @@ class RequestView:
 
 def minimum_of(spec: RequirementSpec, amount: Money | None) -> str | None:
     """The amount somebody's limit must cover, as agents read it ("2000.00 EUR")."""
-    if not spec.within_limit or amount is None:
-        return None
-    return f"{amount.decimal} {amount.currency}"
+    needed = amount if spec.within_limit else None
+    return None if needed is None else f"{needed.decimal} {needed.currency}"
 
 
 def _named(decision: Decision) -> str:

@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db.models import Model, Prefetch, QuerySet
+from django.db.models import Exists, Model, OuterRef, Prefetch, QuerySet
 
-from approvals.choices import ENDED, DecisionVerdict, State
+from approvals.choices import ENDED, State
 from approvals.exceptions import IntegrityBroken, NotFound
 from approvals.models import (
     ActionRequest,
@@ -76,6 +76,11 @@ _IN_HAND = "_read_at_once"
 def stored(*relations: str) -> list[Prefetch[Any]]:
     """What is stored of requests, to be read with them: then the selectors find it there."""
     return [Prefetch(name, _STORED[name].all()) for name in relations]
+
+
+def with_thread_seen(requests: QuerySet[ActionRequest]) -> QuerySet[ActionRequest]:
+    """The requests, with whether anything was said about them: mostly nothing was."""
+    return requests.annotate(has_thread=Exists(_THREAD.filter(request=OuterRef("pk")).order_by()))
 
 
 def rows_of(request_id: UUID, *relations: str) -> list[Question]:
@@ -249,13 +254,8 @@ def evidence_of_all_versions(request: ActionRequest) -> list[EvidenceItem]:
 
 @once_a_page
 def thread_of(request: ActionRequest) -> tuple[ThreadEntry, ...]:
-    """Every question and answer, in order. The first is always somebody's who asked."""
-    said: list[Decision] | None = prefetched_with(request, "decisions")
-    is_in_hand = prefetched_with(request, "thread") is not None
-    if not is_in_hand and said is not None:
-        asked = [one for one in said if one.verdict == DecisionVerdict.REQUEST_CHANGES]
-        return tuple(_all(request, "thread")) if asked else ()
-    return tuple(_all(request, "thread"))
+    """Every question, answer and note, in order. Nobody asks where `has_thread` saw none."""
+    return tuple(_all(request, "thread")) if getattr(request, "has_thread", True) else ()
 
 
 @once_a_page

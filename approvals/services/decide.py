@@ -1,4 +1,4 @@
-"""One person's verdict: approve, reject, ask, escalate. The five beats, five times."""
+"""One person's verdict: approve, reject, ask, escalate, abstain. The five beats, each time."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 // forms; nothing is sent but by a button, or by Ctrl+Enter inside a form that is open.
 (() => {
   "use strict";
-  const OPENS = { o: "", a: "approve", e: "edit", r: "reject", q: "ask", x: "escalate", c: "give" };
+  const OPENS = { o: "", a: "approve", e: "edit", r: "reject", q: "ask", x: "escalate", c: "give", n: "note" };
   const AFTER_G = 1500;
 
   function isTyping(target) {

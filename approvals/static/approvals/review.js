@@ -1,7 +1,7 @@
 // The review page's keys and focus. No key ever sends a form.
 (() => {
   "use strict";
-  const ANSWERS = { a: "approve", e: "edit", r: "reject", q: "ask", x: "escalate", c: "give" };
+  const ANSWERS = { a: "approve", e: "edit", r: "reject", q: "ask", x: "escalate", c: "give", n: "note" };
 
   function openAnswer(name) {
     const answer = document.querySelector(`details[data-answer="${name}"]`);
