@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("approvals", "0036_workload_identities"),
+        ("approvals", "0037_signed_messages"),
     ]
 
     operations = [
