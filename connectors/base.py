@@ -18,6 +18,10 @@ class Action:
     params: JsonObject
 
 
+FOREIGN = "external"
+"""The authority of what a system says about itself, in words nobody here has checked."""
+
+
 @dataclass(frozen=True, slots=True)
 class SystemEvidence:
     """Something the connector read from the target system itself."""

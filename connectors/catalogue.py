@@ -42,6 +42,8 @@ class CarriedOutBy(StrEnum):
     """A worker of ours, with a credential the agent never has."""
     AGENT = "agent"
     """The agent itself, under a grant it redeems once: what it reports is its word."""
+    MCP = "mcp"
+    """A worker of ours, by calling a tool of another MCP server: what it answers is its word."""
 
 
 class Proof(StrEnum):
@@ -142,11 +144,18 @@ class ActionType:
     execution: CarriedOutBy = CarriedOutBy.CONNECTOR
     lease: timedelta = timedelta(0)
     """How long an agent that carries it out itself has for its report."""
+    is_read_back: bool = True
+    """Whether the effect is read back; else it ends as done by somebody's word, never verified."""
 
     @property
     def by_agent(self) -> bool:
         """Whether the agent carries it out itself, on a grant: no worker of ours ever does."""
         return self.execution is CarriedOutBy.AGENT
+
+    @property
+    def by_word(self) -> bool:
+        """Whether somebody's word is all there is of a failure: part of it may have been done."""
+        return self.execution is not CarriedOutBy.CONNECTOR
 
 
 MASK = "***"

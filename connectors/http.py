@@ -11,11 +11,11 @@ import asyncio
 import json
 import ssl
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
-from typing import NoReturn, Protocol
+from typing import NoReturn, Protocol, TypeAlias
 
 import httpx
 from django.conf import settings
@@ -27,6 +27,12 @@ _LARGEST_ANSWER = 4 * 1024 * 1024  # bytes; a connector reads records, not files
 _IN_FLIGHT_CODES = frozenset(
     {"idempotency_key_in_use", "idempotency_error", "idempotency_mismatch"}
 )
+
+
+IsComplete: TypeAlias = Callable[[bytes], bool]
+IS_COMPLETE = "countersign.is_complete"
+"""An extension of a request: is asked with each part of the answer's body whether that was all of
+it, for streams that may stay open after what was asked for."""
 
 
 class UnreadableAnswer(Exception):
@@ -62,22 +68,23 @@ class _DeadlineTransport(httpx.BaseTransport):
                 httpx.AsyncHTTPTransport(verify=_trust(), trust_env=False) as transport,
             ):
                 answer = await transport.handle_async_request(request)
-                return httpx.Response(
-                    answer.status_code, headers=answer.headers, content=await _body(answer)
-                )
+                content = await _body(answer, request.extensions.get(IS_COMPLETE))
+                return httpx.Response(answer.status_code, headers=answer.headers, content=content)
         except TimeoutError as error:
             # `writing` asks whether anything can have arrived
             timed_out = httpx.ReadTimeout if sending else httpx.ConnectTimeout
             raise timed_out("The call's total time is used up.") from error
 
 
-async def _body(answer: httpx.Response) -> bytes:
+async def _body(answer: httpx.Response, is_complete: IsComplete | None = None) -> bytes:
     """The body as it was sent; raises httpx.ReadError for one that is too large."""
     body = bytearray()
     async for part in answer.aiter_raw():
         body += part
         if len(body) > _LARGEST_ANSWER:
             raise httpx.ReadError("The answer is larger than a connector accepts.")
+        if is_complete is not None and is_complete(part):
+            break
     return bytes(body)
 
 
@@ -234,7 +241,7 @@ def json_value(response: httpx.Response) -> JsonValue:
     """The body as JSON; raises UnreadableAnswer for anything else, NaN included."""
     try:
         value: JsonValue = json.loads(response.content, parse_constant=_no_constant)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnreadableAnswer("The answer is not JSON.") from error
     return value
 

@@ -20,6 +20,8 @@ from connectors.adapters.iam import actions as iam
 from connectors.adapters.iam.connector import IamConnector
 from connectors.adapters.ldap import actions as ldap
 from connectors.adapters.ldap.connector import LdapConnector
+from connectors.adapters.mcp.connector import ToolsConnector
+from connectors.adapters.mcp.file import parse_tools, speaks_mcp
 from connectors.adapters.payments import actions as payments
 from connectors.adapters.payments.connector import PaymentsConnector
 from connectors.adapters.payments.transfers import PurchaseOrder
@@ -119,6 +121,9 @@ def _declared(path: Path, problems: list[str]) -> Iterator[System]:
         if describes_tables(content):
             yield _tables(content, path.stem)
             return
+        if speaks_mcp(content):
+            yield _of_tools(content, path.stem)
+            return
         if is_for_agents(content):
             yield _for_agents(content, path.stem)
             return
@@ -143,6 +148,18 @@ def _for_agents(content: str, name: str) -> System:
     file = parse_for_agents(content, name)
     kinds = tuple(one.type for one in file.operations)
     return System(name, file.card.title, kinds, lambda config: AgentsOwn(file), file.card)
+
+
+def _of_tools(content: str, name: str) -> System:
+    """The system whose file lists tools of another MCP server. Raises YamlError."""
+    file = parse_tools(content, name)
+
+    def build(config: Settings) -> Connector:
+        values = config[name]
+        return ToolsConnector(file, values["base_url"], values.get("token", ""))
+
+    kinds = tuple(one.type for one in file.operations)
+    return System(name, file.card.title, kinds, build, file.card)
 
 
 def _tables(content: str, name: str) -> System:

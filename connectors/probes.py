@@ -11,7 +11,7 @@ from connectors.base import ConnectorError
 from connectors.circuit import keep_probe
 from connectors.configuration import look_at
 from connectors.connections import Route, routes_in_force
-from connectors.registry import connector_at, systems
+from connectors.registry import card_of, connector_at
 
 
 def probe(route: Route) -> str:
@@ -37,8 +37,8 @@ def probe_all() -> list[Route]:
 
 
 def _signed_in(route: Route) -> str:
-    cards = (system.card for system in systems() if system.name == route.system)
-    if not any(card and card.probe for card in cards):
+    card = card_of(route.system)
+    if card is None or not card.probe or card.is_endpoint:  # an endpoint was asked already
         return ""
     try:
         connector_at(route).probe()  # type: ignore[attr-defined]  # who has a card has one
@@ -47,12 +47,21 @@ def _signed_in(route: Route) -> str:
     return ""
 
 
+def _look(route: Route) -> None:
+    """As cheap a look as the system allows: a GET of some addresses would stay open for ever."""
+    card = card_of(route.system)
+    if card is not None and card.is_endpoint:
+        connector_at(route).probe()  # type: ignore[attr-defined]  # who has a card has one
+    else:
+        look_at(route.system, route.config)
+
+
 def _try(route: Route) -> str:
     """Asks nothing of the database: it runs in threads of its own."""
     if route.problem:
         return route.problem
     try:
-        look_at(route.system, route.config)
+        _look(route)
     except ConnectorError as error:
         return str(error)
     except (httpx.HTTPError, OSError, smtplib.SMTPException) as error:

@@ -82,7 +82,7 @@ def parse_for_agents(text: str, name: str) -> AgentFile:
     reader = Reader(compose(text), "", problems)
     keys = reader.fields(("system", "title", "checked_on", "execution", "operations"))
     if keys.read("execution", Reader.text, "") != CarriedOutBy.AGENT:
-        reader.problem("'execution' is 'agent' or left out: then operations have a wire.")
+        reader.problem("'execution' is 'agent', 'mcp', or left out: then operations have a wire.")
     card = card_without_wire(keys, name, api_version="")  # nothing of it is called from here
 
     def operations(found: Reader) -> tuple[AgentsOperation, ...]:
@@ -124,6 +124,7 @@ def _operation(key: str, reader: Reader, system: str) -> AgentsOperation:
         supervised=keys.read("supervised", Reader.flag, False),
         definition=digest_of({"execution": "agent", "operation": plain(reader.node)}),
         execution=CarriedOutBy.AGENT,
+        is_read_back=False,
         lease=timedelta(minutes=keys.read("lease_minutes", _minutes, LEASE_MINUTES)),
         **derived(computed, keys, reader),
     )

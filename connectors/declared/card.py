@@ -20,6 +20,7 @@ from connectors.declared.file import (
 from connectors.declared.reading import Computed, one_of, texts, word
 
 SECTIONS = ("answers", "operations")
+NO_AUTHENTICATION = Authentication(Scheme.NONE)
 
 
 def read_card(reader: Reader, name: str) -> Card:
@@ -34,7 +35,7 @@ def read_card(reader: Reader, name: str) -> Card:
         api_version=keys.read("api_version", Reader.text, ""),
         documentation=keys.read("documentation", _address, ""),
         checked_on=keys.read("checked_on", _day, date.min),
-        authentication=keys.read("authentication", _authentication, Authentication(Scheme.NONE)),
+        authentication=keys.read("authentication", read_authentication, NO_AUTHENTICATION),
         hosts=keys.read("hosts", texts, ()),
         headers=keys.read("headers", _headers, ()),
         scopes=keys.read("scopes", texts, ()),
@@ -54,7 +55,7 @@ def card_without_wire(keys: Fields, name: str, *, api_version: str) -> Card:
         api_version=api_version,
         documentation="",
         checked_on=keys.read("checked_on", _day, date.min),
-        authentication=Authentication(Scheme.NONE),
+        authentication=NO_AUTHENTICATION,
     )
 
 
@@ -106,7 +107,8 @@ _OF_TOKENS = ("token", "authorize", "scope", "client", "algorithm", "audience", 
 _ALGORITHMS = ("RS256", "PS256", "ES256")
 
 
-def _authentication(reader: Reader) -> Authentication:
+def read_authentication(reader: Reader) -> Authentication:
+    """How a connection shows who it is."""
     keys = reader.fields(("scheme",), ("header", *_OF_TOKENS))
     scheme = keys.read("scheme", one_of(Scheme), Scheme.NONE)
     found = Authentication(

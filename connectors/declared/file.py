@@ -127,6 +127,8 @@ class Card:
     """The least that a credential needs, in the vendor's words."""
     key: KeyRule = KeyRule()
     probe: str = ""  # a path that answers when the credential works
+    is_endpoint: bool = False
+    """Its address takes nothing but messages: whether it answers shows in its probe alone."""
 
 
 @dataclass(frozen=True, slots=True)

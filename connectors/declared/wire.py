@@ -170,10 +170,14 @@ class Wire:
         """What the system says is wrong, and its code for it."""
         values = answer.over(Values({}))
         message = _maybe(self.file.answers.message, values) or answer.reason
+        return self.without_secrets(message), _maybe(self.file.answers.code, values)
+
+    def without_secrets(self, text: str) -> str:
+        """Its words on one line, without our credentials."""
         # a part of it alone, such as a password, is as secret, and so is what is sent
         secrets = [self.credential, self.credential.rpartition(":")[2], _encoded(self.credential)]
         secrets += self.login.secrets() if self.login else ()
-        return http.redact(message, *secrets), _maybe(self.file.answers.code, values)
+        return http.redact(text, *secrets)
 
     def _url(self, path: Template, values: Values) -> str:
         with _sendable(self.system, code="bad_path"):

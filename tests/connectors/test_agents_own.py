@@ -72,7 +72,7 @@ def test_files_with_a_wire_are_not_of_this_kind() -> None:
 @pytest.mark.parametrize(
     ("instead_of", "write", "says"),
     [
-        ("execution: agent", "execution: person", "'execution' is 'agent' or left out"),
+        ("execution: agent", "execution: person", "'execution' is 'agent', 'mcp', or left out"),
         ("system: workstation", "system: laptop", "the file workstation.yaml describes"),
         ("reversibility: irreversible", "reversibility: reversible", "nothing here takes back"),
         ("lease_minutes: 10", "lease_minutes: 0", "lease_minutes"),

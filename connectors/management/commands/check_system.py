@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from sqlalchemy.schema import CreateTable
 
 from audit.lib.yaml_source import YamlError
+from connectors.adapters.mcp.file import ToolFile, parse_tools, speaks_mcp
 from connectors.adapters.records.client import APPLIED_CHANGES
 from connectors.adapters.records.tables import TableFile, describes_tables, parse_tables
 from connectors.base import Action, ConnectorError
@@ -43,6 +44,9 @@ class Command(BaseCommand):
             content = path.read_text(encoding="utf-8")
             if describes_tables(content):
                 self._say_tables(parse_tables(content, path.stem), live)
+                return
+            if speaks_mcp(content):
+                self._say_tools(parse_tools(content, path.stem), live)
                 return
             if is_for_agents(content):
                 self._say_for_agents(parse_for_agents(content, path.stem), live)
@@ -80,6 +84,18 @@ class Command(BaseCommand):
         if live:
             self._probe(file.tables[0].type)
             self.stdout.write("Proved: it answers. Nothing was previewed: tables have no examples.")
+
+    def _say_tools(self, file: ToolFile, live: bool) -> None:
+        self.stdout.write(f"{file.card.title} ({file.card.system}), {file.card.api_version}.")
+        for one in file.operations:
+            read_back = f"read back by {one.read_back.tool}" if one.read_back else "never verified"
+            self.stdout.write(f"  {one.type.key}: calls {one.tool} once; {read_back}")
+        if live:
+            kind = file.operations[0].type
+            self._probe(kind)
+            if changes := connector_for(kind).changes():  # type: ignore[attr-defined]
+                raise CommandError("\n".join(changes))
+            self.stdout.write("Proved: it answers, and every tool is the one that was reviewed.")
 
     def _say_for_agents(self, file: AgentFile, live: bool) -> None:
         self.stdout.write(f"{file.card.title} ({file.card.system}): no mistakes.")

@@ -1,0 +1,1 @@
+"""Tools of other MCP servers, behind approval: a worker calls what people approved, once."""
