@@ -71,6 +71,18 @@ def is_by_agent(key: str) -> bool:
     return kind is not None and kind.by_agent
 
 
+def is_by_word(key: str) -> bool:
+    """Whether only somebody's word says that an action of that type failed."""
+    kind = _registered().types.get(key)
+    return kind is not None and kind.by_word
+
+
+def is_read_back(key: str) -> bool:
+    """Whether effects of that type are read back; yes where it is unknown by now."""
+    kind = _registered().types.get(key)
+    return kind is None or kind.is_read_back
+
+
 def connector_for(action_type: ActionType, connection: str = "") -> Connector:
     """The connector that carries out this type, through the connection it is bound to now.
 

@@ -39,8 +39,8 @@ class ActionFacts:
     is_undo: bool = fact("It undoes an earlier action.", False)
     supervised: bool = fact("A person starts it and watches.", False)
     execution: str = fact(
-        "Who carries it out: connector, or agent for what the agent does itself on a grant, which "
-        "counts one tier higher.",
+        "Who carries it out: connector; mcp for a tool of another MCP server; or agent for what the "
+        "agent does itself on a grant, which counts one tier higher.",
         "connector",
     )
     sample: int = fact("0 to 99, drawn per target and day: below 10 is a tenth of all.", 99)

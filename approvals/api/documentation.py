@@ -91,7 +91,7 @@ STATES = {
     State.CHANGES_REQUESTED: "A reviewer asks; the reviewers' clock stands still, yours runs.",
     State.APPROVED: "People approved it or policy allowed it; it has not begun.",
     State.EXECUTING: "It is being carried out.",
-    State.EXECUTED: "The target gave a receipt; the effect is being read back.",
+    State.EXECUTED: "The target gave a receipt; the effect is read back where that is possible.",
     State.OUTCOME_UNKNOWN: "A call went out and no trustworthy answer came back.",
     State.VERIFIED: "Read back as approved; a person may still have to sign it off.",
     State.VERIFICATION_FAILED: "What is there is not what was approved, or cannot be read.",

@@ -16,7 +16,7 @@ from audit.lib import db_clock
 from audit.lib.canonical import canonical, digest_of
 from audit.lib.cel_tree import is_cut
 from audit.lib.db import insert, insert_one
-from connectors.base import LONGEST_GUARD, Action, ConnectorError, OutcomeUnknown, Preview
+from connectors.base import FOREIGN, LONGEST_GUARD, Action, ConnectorError, OutcomeUnknown, Preview
 from connectors.circuit import Runner, reference_of, run_apart
 from connectors.registry import action_type, connector_for
 
@@ -176,7 +176,8 @@ def _item(
     retrieved_at: datetime | None,
     body: str,
 ) -> EvidenceItem:
-    flags = inspect_all([title, uri, authority, body]) if origin != Origin.SYSTEM else ()
+    is_ours = origin == Origin.SYSTEM and authority != FOREIGN
+    flags = () if is_ours else inspect_all([title, uri, authority, body])
     return EvidenceItem(
         request=request,
         version=request.version,

@@ -7,7 +7,13 @@ from datetime import datetime
 from approvals.choices import AttemptOutcome, ExecutionState
 from approvals.domain import compensation, notifications
 from approvals.domain.transitions import EXECUTOR, Moves, move
-from approvals.models import ActionRequest, Attempt, Execution
+from approvals.models import (
+    ActionRequest,
+    Attempt,
+    Execution,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 from audit.actors import Actor
 from audit.events import AuditCode
 from audit.lib.canonical import JsonObject
@@ -36,6 +42,20 @@ def finish(
     moves.take(moves.request.finish, AuditCode.EXECUTED, actor, done)
     moves.write()
     return receipt
+
+
+def done_by_word(request: ActionRequest) -> None:
+    """Nothing follows that would tell anybody that it is done: they are told now."""
+    notifications.ended(request)
+    at = request.updated_at
+    endpoints = WebhookEndpoint.objects.filter(agent=request.agent_id, disabled_at=None)
+    WebhookDelivery.objects.bulk_create(
+        WebhookDelivery(
+            endpoint=endpoint, request=request, state=request.state, created_at=at,
+            next_attempt_at=at, attempts=0, problem="",
+        )
+        for endpoint in endpoints
+    )  # fmt: skip
 
 
 def fail(

@@ -28,7 +28,7 @@ from audit.services import (
     record_all,
     record_for_many,
 )
-from connectors.registry import is_by_agent
+from connectors.registry import is_by_word
 
 K = TypeVar("K", bound=Model)
 
@@ -48,7 +48,7 @@ def demand_own_code(code: AuditCode, state: str) -> None:
 def _counts_no_more(request: ActionRequest) -> bool:
     if request._state.adding or request.state not in ENDED_WITHOUT_EFFECT:
         return False
-    return request.state != State.FAILED or not is_by_agent(request.action_type)
+    return request.state != State.FAILED or not is_by_word(request.action_type)
 
 
 @dataclass(slots=True)

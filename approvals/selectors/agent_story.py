@@ -27,7 +27,7 @@ from approvals.exceptions import IntegrityBroken
 from approvals.models import ActionRequest
 from approvals.selectors.abstentions import told_to_agents
 from approvals.selectors.evidence_view import stored_json
-from approvals.selectors.outcomes import OF_AGENTS_OWN, OUTCOME_OF, Outcome, poll_after
+from approvals.selectors.outcomes import OUTCOME_OF, Outcome, poll_after
 from approvals.selectors.pauses import Stop, stop_of
 from approvals.selectors.plan_view import PlanView
 from approvals.selectors.plans import steps_of
@@ -40,6 +40,7 @@ from audit.lib.canonical import JsonObject
 from audit.lib.dates import format_moment
 from audit.selectors import events_of
 from connectors.catalogue import masked
+from connectors.registry import is_by_word, is_read_back
 from policies.verdicts import Verdict
 
 
@@ -136,8 +137,10 @@ class AgentStory(RequestView):
         state = State(self.request.state)
         if state == State.RESOLVED:
             return Outcome.DONE if self.was_applied else Outcome.REFUSED
-        if self.is_by_agent and state in OF_AGENTS_OWN:
-            return OF_AGENTS_OWN[state]
+        if self.is_by_agent and state == State.APPROVED:
+            return Outcome.NEEDS_AGENT
+        if state == State.EXECUTED and not is_read_back(self.request.action_type):
+            return Outcome.DONE
         return OUTCOME_OF[state]
 
     @cached_property
@@ -274,7 +277,8 @@ _NOT_AGAIN = "Do not propose it again; ask for this request again later."
 _REDEEM = "take the grant with redeem/, do exactly its params once, and report with report/."
 _HIGHER = "It counts one risk tier higher, because you carry it out yourself."
 _ONCE = "Do NOT do it a second time."
-_UNCHANGED = "Nothing was done. Do not repeat it unchanged."
+_AS_IT_IS = "Do not repeat it unchanged."
+_UNCHANGED = f"Nothing was done. {_AS_IT_IS}"
 
 
 def _said_of(story: AgentStory) -> str:
@@ -300,10 +304,10 @@ def _said_of(story: AgentStory) -> str:
             return f"{_NOT_YET} Its grant has been redeemed, and it waits for the report. {_ONCE}"
         case State.EXECUTED if story.is_by_agent:
             return "Reported by the agent, not verified: you said that it is done."
-        case State.FAILED if story.is_by_agent:
-            return f"You reported that it failed. {_UNCHANGED.removeprefix('Nothing was done. ')}"
         case State.EXECUTING:
             return f"{_NOT_YET} It is being carried out now. {_NOT_AGAIN}"
+        case State.EXECUTED if not is_read_back(request.action_type):
+            return "Done, as the tool says: verification is not available."
         case State.EXECUTED:
             return f"It was carried out, and the effect is being read back. {_NOT_AGAIN}"
         case State.OUTCOME_UNKNOWN:
@@ -331,6 +335,9 @@ def _said_of(story: AgentStory) -> str:
                 "Time ran out: nobody said no, and nothing was done. "
                 "Propose it again if it is still wanted."
             )
+        case State.FAILED if is_by_word(request.action_type):
+            who = "You reported" if story.is_by_agent else "execution.problem says"
+            return f"{who} that it failed. {_AS_IT_IS}"
         case _:  # failed
             return (
                 "It was approved, and the target refused it or a pause stopped it "
@@ -340,11 +347,8 @@ def _said_of(story: AgentStory) -> str:
 
 def _people(story: AgentStory) -> Iterator[str]:
     waiting = [one for one in story.requirements if not one.met]
-    if waiting:
-        asked = ", ".join(f"{one.group} ({one.met_count} of {one.quorum})" for one in waiting)
-        yield f"It waits for people: {asked}."
-    else:
-        yield "It waits for people."
+    asked = ", ".join(f"{one.group} ({one.met_count} of {one.quorum})" for one in waiting)
+    yield f"It waits for people: {asked}." if asked else "It waits for people."
     if story.gaps:
         yield "They cannot approve it before evidence_gaps is empty."
 

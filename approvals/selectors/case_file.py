@@ -21,6 +21,7 @@ from audit.actors import ActorKind
 from audit.events import AuditCode
 from audit.models import AuditEvent
 from audit.selectors import data_of, describe
+from connectors.registry import is_by_word, is_read_back
 from policies.models import User
 
 _C = AuditCode
@@ -117,6 +118,10 @@ class CaseFile:
         """What came of it."""
         if self._view.is_by_agent and self._request.state in _OF_AGENTS_OWN:
             return _OF_AGENTS_OWN[State(self._request.state)]
+        if self._request.state == State.FAILED and is_by_word(self._request.action_type):
+            return "It failed"
+        if self._request.state == State.EXECUTED and not is_read_back(self._request.action_type):
+            return "Done, as the tool says; verification is not available"
         return _HEADLINES.get(self._request.state, "On its way to policy")
 
     @property

@@ -16,6 +16,7 @@ from approvals.choices import WAITING_FOR_PEOPLE, ExecutionState, State
 from approvals.inspection import reveal
 from approvals.models import ActionRequest, Execution, PolicyDecision
 from approvals.selectors.evidence_view import PolicyShown
+from connectors.registry import is_by_word
 from policies.verdicts import Verdict
 
 _MOST_SAID = 500  # characters of one sentence; a target may have answered with a whole document
@@ -140,7 +141,7 @@ def problem_of(execution: Execution) -> str:
     if not execution.problem:
         return ""
     match execution.state:
-        case ExecutionState.FAILED if execution.redeemer:
+        case ExecutionState.FAILED if is_by_word(execution.request.action_type):
             return _said(execution.problem)
         case ExecutionState.FAILED if execution.problem.startswith("Nothing was "):
             return _said(execution.problem)

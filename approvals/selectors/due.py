@@ -81,10 +81,13 @@ def expired_leases(at: datetime) -> list[UUID]:
 
 
 def unverified(at: datetime, *, state: State) -> list[UUID]:
-    """Executed or unknown, and due for a read; not what an agent did itself and reported."""
+    """Executed or unknown, and due for a read; not what is done by somebody's word alone."""
+    word = [kind.key for kind in action_types() if not kind.is_read_back]
+    rows = Execution.objects.filter(request__state=state, redeemer="")
+    if state == State.EXECUTED and word:
+        rows = rows.exclude(request__action_type__in=word)
     return list(
-        Execution.objects.filter(request__state=state, redeemer="")
-        .filter(Q(read_back_at=None) | Q(read_back_at__lte=at))
+        rows.filter(Q(read_back_at=None) | Q(read_back_at__lte=at))
         .order_by("id")
         .values_list("request_id", flat=True)[:BATCH]
     )

@@ -22,6 +22,7 @@ from approvals.models import EvidenceItem, PolicyDecision, TargetReading
 from approvals.selectors.connections import through
 from audit.lib.canonical import JsonObject, JsonValue, canonical
 from audit.lib.money import Money
+from connectors.base import FOREIGN
 from policies.evaluate import ENGINE
 from policies.services.traces import rules_in
 
@@ -83,6 +84,8 @@ class Source:
     """One evidence item. `lines` hold what the system read, `text` what somebody wrote."""
 
     is_system: bool
+    is_foreign: bool
+    """The system's own words about itself: read by us, and checked by nobody."""
     is_person: bool
     kind: str
     title: str
@@ -146,6 +149,7 @@ def source_shown(item: EvidenceItem) -> Source:
     link, host = _safe_link(item.uri)
     return Source(
         is_system=is_system,
+        is_foreign=is_system and item.authority == FOREIGN,
         is_person=item.origin == Origin.PERSON,
         kind=reveal(item.kind),
         title=reveal(item.title),

@@ -11,7 +11,7 @@ from approvals.models import ActionRequest, Execution
 from approvals.selectors.recall import why_not_recall
 from approvals.selectors.requests import usable_grant_of
 from audit.lib.dates import format_moment
-from connectors.registry import is_by_agent
+from connectors.registry import is_by_agent, is_read_back
 from policies.models import User
 
 _STEPS = ("Approved", "Running", "Done", "Checked")
@@ -66,12 +66,18 @@ def live_state_of(request: ActionRequest, viewer: User, *, at: datetime) -> Live
         tone="good" if state in _WELL else "loud" if state in _BADLY else "open",
         is_final=state in _SETTLED
         or state == State.PENDING_APPROVAL
-        or (state == State.EXECUTED and execution is not None and execution.redeemer != ""),
+        or (state == State.EXECUTED and _is_word(request, execution)),
         steps=tuple((name, reached > place) for place, name in enumerate(_STEPS))
         if reached
         else (),
         recall_seconds=recall,
     )
+
+
+def _is_word(request: ActionRequest, execution: Execution | None) -> bool:
+    """Whether somebody's word that it is done is all there will be."""
+    reported = execution is not None and execution.redeemer != ""
+    return reported or not is_read_back(request.action_type)
 
 
 def _seconds(until: datetime, at: datetime) -> int:
@@ -109,6 +115,8 @@ def _sentence(
             return "Being carried out."
         case State.EXECUTED if execution and execution.redeemer:
             return f"Reported by the agent, {receipt}; not verified."
+        case State.EXECUTED if not is_read_back(request.action_type):
+            return f"Done, says the tool, {receipt}; verification is not available."
         case State.EXECUTED:
             return f"Done, {receipt}; now it is checked." if receipt else "Done; being checked."
         case State.VERIFIED | State.AUDITED:

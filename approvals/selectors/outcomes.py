@@ -30,8 +30,6 @@ OUTCOME_OF: dict[State, Outcome] = {
     State.CHANGES_REQUESTED: Outcome.NEEDS_AGENT,
 }
 """What each state is to whoever waits; of `resolved` the person who found out says it."""
-OF_AGENTS_OWN = {State.APPROVED: Outcome.NEEDS_AGENT, State.EXECUTED: Outcome.DONE}
-"""Of what the agent carries out itself: it waits for the agent, and nobody reads it back."""
 
 POLL_AFTER = (
     (timedelta(seconds=10), 2),

@@ -32,7 +32,7 @@ from approvals.models import (
 from audit.lib.one_look import once_a_page
 from audit.lib.prepared import Given, Prepared, Question
 from connectors.base import Action
-from connectors.registry import is_by_agent
+from connectors.registry import is_read_back
 from policies.matrix import SAFEGUARDS
 
 M = TypeVar("M", bound=Model)
@@ -304,8 +304,8 @@ _AGENT_HELD = Prepared(lambda: Agent.objects.filter(pk=Given("pk")).order_by(), 
 
 def is_over(request: ActionRequest) -> bool:
     """Whether it waits for nobody any more, by its own row alone."""
-    reported = request.state == State.EXECUTED and is_by_agent(request.action_type)
-    return reported or request.state in ENDED
+    is_word = request.state == State.EXECUTED and not is_read_back(request.action_type)
+    return is_word or request.state in ENDED
 
 
 def active_undo_of(original: ActionRequest) -> ActionRequest | None:

@@ -34,7 +34,7 @@ from approvals.domain.attempts import (
 )
 from approvals.domain.drift import ExecutionCheck, check_before_execution, lock_authority
 from approvals.domain.evidence import read_target
-from approvals.domain.execution_end import fail, finish, lose_track
+from approvals.domain.execution_end import done_by_word, fail, finish, lose_track
 from approvals.domain.grants import demand_as_issued, issue_asked, revoke_grant
 from approvals.domain.new_version import reopen
 from approvals.domain.routing import new_policy_decision
@@ -63,7 +63,7 @@ from audit.services import Entry, record
 from connectors.base import Action, Preview, Receipt
 from connectors.circuit import why_not_now
 from connectors.connections import route_of
-from connectors.registry import action_type, is_by_agent
+from connectors.registry import action_type, is_by_agent, is_read_back
 from policies.services.evaluation import held_by, may_begin, versions_asked
 
 logger = logging.getLogger(__name__)
@@ -89,7 +89,8 @@ def execute(request_id: UUID) -> None:
     if not isinstance(claim, Claim):
         return
     receipt = settle(claim, call(claim))
-    if receipt is not None and not action_type(claim.action.type).settles_after:
+    kind = action_type(claim.action.type)
+    if receipt is not None and kind.is_read_back and not kind.settles_after:
         compare(request_id, claim.action, receipt, connection=claim.connection)
 
 
@@ -293,7 +294,10 @@ def settle(claim: Claim, outcome: Outcome) -> Receipt | None:
         return None
     match outcome:
         case Receipt():
-            return finish(moves, execution, attempt, outcome)
+            receipt = finish(moves, execution, attempt, outcome)
+            if not is_read_back(request.action_type):
+                done_by_word(request)
+            return receipt
         case Found(receipt):
             data: JsonObject = {"receipt": receipt.reference, "attempt": attempt.fence}
             moves.also(Entry(AuditCode.EFFECT_FOUND, EXECUTOR, request.state, data))

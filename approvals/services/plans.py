@@ -117,20 +117,26 @@ def _checked(proposal: PlanProposal, agent: Agent) -> list[Candidate]:
                 FieldProblem(f"steps.{number}.{one.field}", one.message) for one in error.problems
             ]
     if not problems:
-        problems = [*_carried_out_by_agent(candidates), *_on_the_same_target(candidates)]
+        problems = [*_never_read_back(candidates), *_on_the_same_target(candidates)]
     if problems:
         raise InvalidProposal(problems)
     return candidates
 
 
-def _carried_out_by_agent(candidates: Sequence[Candidate]) -> Iterator[FieldProblem]:
+def _never_read_back(candidates: Sequence[Candidate]) -> Iterator[FieldProblem]:
     """A plan goes on from what was read back, and undoes it: neither is possible here."""
     for number, candidate in enumerate(candidates):
-        if candidate.type.by_agent:
-            yield FieldProblem(
-                f"steps.{number}.action_type",
-                "The agent carries this out itself, so nothing could follow it: propose it alone.",
-            )
+        if candidate.type.is_read_back:
+            continue
+        why = (
+            "The agent carries this out itself"
+            if candidate.type.by_agent
+            else "Nobody reads it back"
+        )
+        yield FieldProblem(
+            f"steps.{number}.action_type",
+            f"{why}, so nothing could follow it: propose it alone.",
+        )
 
 
 def _on_the_same_target(candidates: Sequence[Candidate]) -> Iterator[FieldProblem]:

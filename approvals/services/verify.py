@@ -27,7 +27,7 @@ from audit.lib.canonical import JsonObject, canonical
 from audit.lib.prepared import Given, NextKeys, Prepared, asked_together
 from audit.selectors import events_of
 from connectors.base import Action, ConnectorError, OutcomeUnknown, ReadBack, Receipt
-from connectors.registry import action_type, connector_for
+from connectors.registry import action_type, connector_for, is_read_back
 
 READ_AGAIN_AFTER = (
     timedelta(seconds=5),
@@ -52,8 +52,8 @@ def read_back(request_id: UUID) -> None:
     execution = latest_execution_of(request) if request is not None else None
     if request is None or execution is None or _is_settling(execution):
         return
-    if execution.redeemer:
-        return  # the agent's word: nothing here can read it back
+    if execution.redeemer or not is_read_back(request.action_type):
+        return  # somebody's word: nothing here can read it back
     with _counted(request_id):
         action, receipt = action_of(request), stored_receipt(execution)
     compare(request_id, action, receipt, connection=execution.connection)
