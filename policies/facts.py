@@ -39,7 +39,7 @@ class ActionFacts:
     is_undo: bool = fact("It undoes an earlier action.", False)
     supervised: bool = fact("A person starts it and watches.", False)
     execution: str = fact(
-        "Who carries it out: connector; mcp for a tool of another MCP server; or agent for what the "
+        "Who carries it out: connector; mcp, a tool of another MCP server; or agent for what the "
         "agent does itself on a grant, which counts one tier higher.",
         "connector",
     )
