@@ -7,20 +7,17 @@ anything through is refused when it is written.
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import jsonschema_rs
 
 from audit.lib.canonical import JsonObject
 from audit.lib.yaml_reader import Fields, Reader
 from connectors.catalogue import MASKED_CLASSES
-from connectors.declared.reading import PARAM_NAME, texts, word
+from connectors.declared.reading import ARGUMENT_NAME, PARAM_NAME, texts, word
 
-ARGUMENT_NAME = re.compile(r"\A[A-Za-z_][A-Za-z0-9_]{0,59}\Z", re.ASCII)
-"""What another server may have named an argument: a name in CEL, too."""
 _TYPES = ("string", "integer", "number", "boolean", "object", "array")
 _LONGEST_TEXT = 20_000  # characters
 _MOST_ITEMS = 200
@@ -33,6 +30,7 @@ _KEYWORDS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "object": (("properties",), ("optional", "minProperties")),
     "array": (("items", "maxItems"), ("minItems",)),
 }
+IsName: TypeAlias = Callable[[str], object]
 _FORMATS = ("date", "date-time", "email", "uuid", "ipv4", "ipv6")
 
 
@@ -46,17 +44,17 @@ class Params:
 
 def read_params(reader: Reader) -> Params:
     """The schema of each param by its name; the params' object itself is always closed."""
-    return _params(reader, PARAM_NAME)
+    return _params(reader, PARAM_NAME.match)
 
 
 def read_arguments(reader: Reader) -> Params:
     """The same of what another server's tool is called with: it has named its arguments."""
-    return _params(reader, ARGUMENT_NAME)
+    return _params(reader, ARGUMENT_NAME.match)
 
 
-def _params(reader: Reader, names: re.Pattern[str]) -> Params:
+def _params(reader: Reader, is_name: IsName) -> Params:
     classes: set[str] = set()
-    return Params(_properties(reader, classes, names), frozenset(classes))
+    return Params(_properties(reader, classes, is_name), frozenset(classes))
 
 
 def read_shown(keys: Fields) -> JsonObject:
@@ -83,18 +81,18 @@ def _type_of(reader: Reader) -> JsonObject:
     return {"type": keys.read("type", lambda item: item.one_of(known, what="a type"), "string")}
 
 
-def _properties(reader: Reader, classes: set[str], names: re.Pattern[str]) -> dict[str, JsonObject]:
+def _properties(reader: Reader, classes: set[str], is_name: IsName) -> dict[str, JsonObject]:
     found = {}
     for name, item in reader.entries().items():
-        if not names.match(name):
+        if not is_name(name):
             item.problem("a param's name is a lower-case word, such as 'ticket' or 'due_on'.")
-        found[name] = _schema(item, classes, names)
+        found[name] = _schema(item, classes, is_name)
     if not found:
         reader.problem("names no param; an action without any has nothing to be judged by.")
     return found
 
 
-def _schema(reader: Reader, classes: set[str], names: re.Pattern[str]) -> JsonObject:
+def _schema(reader: Reader, classes: set[str], is_name: IsName) -> JsonObject:
     entries = Fields(reader.entries())
     kind = entries.read("type", lambda item: item.one_of(_TYPES, what="a type"), "string")
     needed, may = _KEYWORDS[kind or "string"]
@@ -112,9 +110,9 @@ def _schema(reader: Reader, classes: set[str], names: re.Pattern[str]) -> JsonOb
             schema[name] = keys[name].value()
     if "properties" in keys:
         optional = keys.read("optional", texts, ())
-        schema |= closed(_properties(keys["properties"], classes, names), optional)
+        schema |= closed(_properties(keys["properties"], classes, is_name), optional)
     if "items" in keys:
-        schema["items"] = _schema(keys["items"], classes, names)
+        schema["items"] = _schema(keys["items"], classes, is_name)
     if kind == "string":
         _bound(keys, schema)
     if kind == "array" and not _is_whole(schema.get("maxItems"), _MOST_ITEMS):

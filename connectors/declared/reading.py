@@ -26,6 +26,8 @@ from connectors.declared.file import AnswerRule, Meaning
 _LONGEST_WORD = 40  # characters
 _LONGEST = 4_000  # characters of one expression
 PARAM_NAME = re.compile(r"\A[a-z][a-z0-9_]{0,59}\Z", re.ASCII)
+ARGUMENT_NAME = re.compile(r"\A[A-Za-z_][A-Za-z0-9_]{0,59}\Z", re.ASCII)
+"""What another server may have named an argument: a name in CEL, too."""
 _ACTION_KEY = re.compile(r"\A[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*\Z", re.ASCII)
 _S = TypeVar("_S", bound=StrEnum)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from connectors.declared.params import ARGUMENT_NAME
+from connectors.declared.reading import ARGUMENT_NAME
 
 LONGEST_TEXT = 2_000  # characters
 MOST_ITEMS = 50

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -85,8 +84,8 @@ def _operations(system: str, tools: Mapping[str, JsonObject]) -> tuple[dict[str,
 
 
 def _operation(system: str, name: str, definition: JsonObject) -> tuple[str, dict[str, Any]]:
-    key = f"{system}.{_word(name)}"
-    if not TOOL_NAME.match(name) or len(key) > LONGEST_KEY:
+    key = f"{system}.{_word(name)}" if TOOL_NAME.match(name) else ""
+    if not key or len(key) > LONGEST_KEY:
         raise NotDrafted("its name is too long, or more than letters, digits, '_', '.' and '-'")
     if not (pin := pin_of(definition)):
         raise NotDrafted("its definition cannot be written down the same way twice")
@@ -119,8 +118,11 @@ def _operation(system: str, name: str, definition: JsonObject) -> tuple[str, dic
 
 def _word(name: str) -> str:
     """`createTicket` and `create-ticket` as `create_ticket`, the way action types are named."""
-    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
-    word = re.sub(r"[^a-z0-9]+", "_", spaced.lower()).strip("_")
+    word = ""
+    for before, letter in zip(f"_{name}", name, strict=False):
+        is_hump = letter.isupper() and not before.isupper()
+        word += f"_{letter}" if is_hump else letter if letter.isalnum() else "_"
+    word = "_".join(filter(None, word.lower().split("_")))
     return word if word[:1].isalpha() else f"tool_{word}"
 
 

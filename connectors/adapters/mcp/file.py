@@ -7,9 +7,9 @@ nothing the server says of its tools becomes ours.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 
+import re2
 import rfc8785
 
 from audit.lib.canonical import JsonObject, JsonValue, canonical, digest_of
@@ -41,9 +41,9 @@ from connectors.declared.reading import (
     texts,
 )
 
-TOOL_NAME = re.compile(r"\A[A-Za-z0-9_.-]{1,128}\Z", re.ASCII)
+TOOL_NAME = re2.compile(r"\A[A-Za-z0-9_.-]{1,128}\z")
 """The names the protocol recommends: each fits into a header and into a sentence."""
-PIN = re.compile(r"\Asha256:[0-9a-f]{64}\Z", re.ASCII)
+PIN = re2.compile(r"\Asha256:[0-9a-f]{64}\z")
 
 _NEEDED = ("tool", "pin", "title", "version", "verb", "reversibility", "params", "target", "undo")
 _OPTIONAL = ("optional", "protected", "counterparty", "amount", "currency", "supervised", "says",
