@@ -128,7 +128,7 @@ def test_a_tool_is_approved_called_once_and_never_verified(
         execute(request.pk)
 
     assert request.effect == (
-        'Call tool create_ticket of The desk with title "Lamp broken", priority "2".'
+        'Call tool create_ticket of The desk with title "Lamp broken", priority 2.'
     )
     assert published.desk.tickets == {"T-1": {**LAMP, "note": None}}
     assert (published.desk.effects, proxy.writes) == (["T-1"], 1)

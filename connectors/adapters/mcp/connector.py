@@ -77,8 +77,7 @@ class _Tool:
     def _after(self, action: Action) -> JsonObject:
         operation = self._operation
         if operation.read_back is None:
-            arguments = masked(operation.type.schema, action.params)
-            return {"tool": operation.tool, "arguments": arguments}
+            return {"arguments": masked(operation.type.schema, action.params)}
         with _computed(self._wire.system):
             after: JsonObject = operation.read_back.after.of(Values(action.params))
             return after

@@ -7,6 +7,7 @@ nothing the server says of its tools becomes ours.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import re2
@@ -221,4 +222,6 @@ def call_in_words(tool: str, server: str, params: JsonObject) -> str:
 
 
 def _in_words(value: JsonValue) -> str:
+    if not isinstance(value, str | Mapping | Sequence):
+        return canonical(value)
     return quoted(value if isinstance(value, str) else canonical(value), _SHOWN)
