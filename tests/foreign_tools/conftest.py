@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from pytest_django.fixtures import Settings
 
-from connectors.sandbox.server import Sandbox
 from tests.approvals.conftest import begins_with, cast, receiver
 from tests.peers.peer import absent
 
 if TYPE_CHECKING:
+    from tests.approvals.make import Cast
     from tests.foreign_tools.published import Published
 
 __all__ = ["begins_with", "cast", "published", "receiver"]
@@ -23,7 +23,7 @@ __all__ = ["begins_with", "cast", "published", "receiver"]
 @pytest.fixture(params=["modern, json", "modern, stream", "legacy, json", "legacy, stream"])
 def published(
     request: pytest.FixtureRequest,
-    sandbox: Sandbox,
+    cast: Cast,
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
