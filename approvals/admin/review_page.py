@@ -343,7 +343,10 @@ class ReviewPageAdmin(ReadOnlyAdmin):
             return self.review_url(action_request.pk)
         at = db_clock.now_of_page()
         following = place_of(action_request, self.team, person, at=at).following
-        return self.review_url(following) if following else self.list_url
+        if not following:
+            return self.list_url
+        # not the very page that was fetched beforehand: that one knows nothing of this decision
+        return f"{self.review_url(following)}?after={action_request.pk}"
 
     # --- The page -------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ def test_approving_leads_to_the_next_request(house: House, request_: ActionReque
 
     response = send(client, request_, "approve", **NOTHING_WRONG, comment="Photo checked.")
 
-    assert response["Location"] == page(other)
+    assert response["Location"] == f"{page(other)}?after={request_.pk}"
     assert state_of(request_) == "approved"
     assert "Approved. Countersign carries it out now" in text_of(client.get(page(other)))
     decision = Decision.objects.get()

@@ -63,8 +63,8 @@ def test_after_a_decision_comes_what_one_can_decide_and_then_the_rest(house: Hou
     assert "Case 1 of 1 you can decide" in text_of(client.get(page(last)))
     after_last = send(client, last, "reject", **no)
 
-    assert after_first["Location"] == page(last)
-    assert after_last["Location"] == page(above)
+    assert after_first["Location"] == f"{page(last)}?after={first.pk}"
+    assert after_last["Location"] == f"{page(above)}?after={last.pk}"
     assert send(client, above, "reject", **no)["Location"] == inbox()
 
 

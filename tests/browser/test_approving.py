@@ -54,6 +54,9 @@ def test_keys_open_forms_and_never_send_them(live_server: Any, screen: Page, san
     screen.goto(live_server.url + page(request))
 
     screen.keyboard.press("a")
+    expect(screen.locator("input[name=confirmed]")).to_be_focused()
+    screen.keyboard.press("Space")
+    screen.keyboard.press("a")
     expect(screen.locator("#approve-reason_code")).to_be_focused()
     screen.keyboard.press("Escape")
     screen.keyboard.press("r")

@@ -60,7 +60,8 @@ def test_a_key_of_the_list_opens_the_case_with_that_form(live_server: Any, scree
     screen.keyboard.press("j")
     screen.keyboard.press("a")
 
-    expect(screen.locator("#approve-reason_code")).to_be_focused()
+    expect(screen.locator("[data-answer=approve]")).to_have_attribute("open", "")
+    expect(screen.locator("input[name=confirmed]").first).to_be_focused()
     assert ActionRequest.objects.get(pk=request.pk).state == "pending_approval"
 
 

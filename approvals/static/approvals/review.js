@@ -7,9 +7,11 @@
     const answer = document.querySelector(`details[data-answer="${name}"]`);
     if (!answer) return false;
     answer.open = true;
-    const field = answer.querySelector("select, textarea, input:not([type=hidden])");
-    (field || answer.querySelector("summary")).focus();
     answer.scrollIntoView({ block: "nearest" });
+    // nobody approves without these ticks, which stand beside the facts: one after the other
+    const tick = name === "approve" && document.querySelector("input[name=confirmed]:not(:checked)");
+    const field = tick || answer.querySelector("select, textarea, input:not([type=hidden])");
+    (field || answer.querySelector("button[type=submit]") || answer.querySelector("summary")).focus();
     return true;
   }
 
