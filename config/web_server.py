@@ -14,6 +14,7 @@ from typing import Any
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 from django.conf import settings  # the settings module must be named first
+from django.core.exceptions import ImproperlyConfigured
 
 from config.start import one_sentence
 
@@ -22,6 +23,13 @@ with one_sentence():  # in the master: a worker that refuses would only be start
     from config.checks import refuse_unsafe_start
 
     refuse_unsafe_start()
+    if not (
+        settings.WHITENOISE_USE_FINDERS or (settings.STATIC_ROOT / "staticfiles.json").exists()
+    ):
+        raise ImproperlyConfigured(
+            "Styles and scripts are not collected: run `manage.py collectstatic --no-input` after "
+            "every upgrade, or start everything with `manage.py up`, which does."
+        )
 
 bind = f"{settings.BIND_HOST}:{settings.PORT}"
 worker_class = "gthread"

@@ -93,3 +93,11 @@ def test_every_way_to_start_refuses(
     assert ended.returncode != 0
     assert sentence in ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
+
+
+def test_the_web_does_not_start_without_its_styles(tmp_path: Path) -> None:
+    ended = start("web", tmp_path, {})
+
+    assert ended.returncode != 0
+    assert "Styles and scripts are not collected" in ended.stderr
+    assert "Traceback" not in ended.stdout + ended.stderr
