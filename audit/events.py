@@ -122,6 +122,7 @@ class AuditCode(StrEnum):
     ASSIGNED = "request.assigned"
     ABSTAINED = "request.abstained"
     NOTED = "request.noted"
+    RULE_SUGGESTED = "request.rule_suggested"
     CLAIMED = "request.claimed"
     CLAIM_RELEASED = "request.claim_released"
     REASSIGNED = "request.reassigned"
@@ -296,6 +297,7 @@ _MEANINGS: dict[AuditCode, _Meaning] = {
     _C.ASSIGNED: _Meaning("Suggested to {person} for {group}", Personal.STAFF),
     _C.ABSTAINED: _Meaning("{actor} abstained for {group}: {reason}", Personal.FREE_TEXT),
     _C.NOTED: _Meaning("{actor} wrote to the people on the case", Personal.STAFF),
+    _C.RULE_SUGGESTED: _Meaning("{actor} suggested a rule from it: {version}", Personal.STAFF),
     _C.CLAIMED: _Meaning("{actor} works on it for {group}", Personal.STAFF),
     _C.CLAIM_RELEASED: _Meaning("{actor} no longer works on it for {group}", Personal.STAFF),
     _C.REASSIGNED: _Meaning("{actor} gave it to {person}: {reason}", Personal.FREE_TEXT),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.core.validators import RegexValidator
 
 from approvals.choices import REASONS, DecisionVerdict
+from approvals.exceptions import FieldProblem
 
 _LONGEST = 4_000
 _LONGEST_KEY = 120
@@ -45,6 +47,12 @@ class ActionForm(forms.Form):
         """The values for the service."""
         unsaid = ("seal", "confirmed", "visible_seconds", "evidence_opened", PASSWORD)
         return {name: value for name, value in self.cleaned_data.items() if name not in unsaid}
+
+    def add_problems(self, problems: tuple[FieldProblem, ...]) -> None:
+        """Put the service's sentences beside the fields they are about."""
+        for problem in problems:
+            if problem.field in self.fields:
+                self.add_error(problem.field, problem.message)
 
     def ask_password(self) -> None:
         """One more field: who is at the page proves that it is them."""
@@ -127,6 +135,24 @@ class AbstainForm(SnapshotForm):
 
 class NoteForm(ActionForm):
     text = _text("What should your colleagues know or answer?", hint="The agent never reads it.")
+
+
+class SuggestRuleForm(ActionForm):
+    """Until when and how much together; the rest of the rule is what the case is."""
+
+    until = forms.DateField(
+        label="Until", widget=forms.DateInput(attrs={"type": "date"}), required=True
+    )
+    total = forms.CharField(label="At most", max_length=40, required=False)
+    reason = _text("Why would you always say yes?", rows=2, hint="Risk owners read it.")
+
+    def __init__(self, *args: Any, has_amount: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        total = self.fields["total"]
+        if has_amount:
+            total.label = f"At most, together in 30 days ({settings.BASE_CURRENCY})"
+        else:
+            total.label = "At most so many times in 30 days"
 
 
 class BreakGlassForm(SnapshotForm):

@@ -32,6 +32,7 @@ from approvals.admin.forms import (
     SignOffForm,
     SnapshotForm,
     StopForm,
+    SuggestRuleForm,
     SupplyForm,
     UndoForm,
 )
@@ -51,6 +52,7 @@ from approvals.services.edit import EditForeseen, approve_with_edits, foresee_ed
 from approvals.services.evidence import read_again, supply_evidence
 from approvals.services.notes import write_note
 from approvals.services.recall import recall
+from approvals.services.suggest_rule import suggest_rule
 from approvals.services.undo import propose_undo
 from audit.lib import db_clock
 from audit.lib.canonical import JsonObject
@@ -116,6 +118,8 @@ class ReviewAction:
                 "params": action_of(request).params,
                 "instead": instead,
             }
+        if issubclass(self.form, SuggestRuleForm):
+            options["has_amount"] = request.amount_minor is not None
         return self.form(data, **options)
 
 
@@ -168,6 +172,14 @@ def _abstain(request: ActionRequest, person: User, form: ActionForm) -> Outcome:
 def _note(request: ActionRequest, person: User, form: ActionForm) -> Outcome:
     write_note(request.pk, person=person, **form.said())
     return Outcome("Your colleagues on this case read it here, and are told.", goes_on=False)
+
+
+def _suggest_rule(request: ActionRequest, person: User, form: ActionForm) -> Outcome:
+    version = suggest_rule(request.pk, person=person, **form.said())
+    return Outcome(
+        f"Suggested as {version.label}, a draft for whoever writes policy. Nothing changes by it.",
+        goes_on=False,
+    )
 
 
 def _break_glass(request: ActionRequest, person: User, form: ActionForm) -> Outcome:
@@ -284,6 +296,7 @@ ASK = ReviewAction("ask", AskForm, _ask)
 ESCALATE = ReviewAction("escalate", EscalateForm, _escalate)
 ABSTAIN = ReviewAction("abstain", AbstainForm, _abstain)
 NOTE = ReviewAction("note", NoteForm, _note)
+SUGGEST_RULE = ReviewAction("suggest_rule", SuggestRuleForm, _suggest_rule)
 BREAK_GLASS = ReviewAction("break_glass", BreakGlassForm, _break_glass, StepUp.ALWAYS)
 START = ReviewAction("start", EmptyForm, _start, StepUp.BY_TIER)
 STOP = ReviewAction("stop", StopForm, _stop)
@@ -304,6 +317,7 @@ REVIEW_ACTIONS = (
     *DECISIONS,
     ABSTAIN,
     NOTE,
+    SUGGEST_RULE,
     BREAK_GLASS,
     *EVIDENCE,
     START,

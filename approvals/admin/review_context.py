@@ -25,6 +25,7 @@ from approvals.admin.review_actions import (
     SIGN_OFF,
     START,
     STOP,
+    SUGGEST_RULE,
     SUPPLY,
     UNDO,
     ReviewAction,
@@ -46,6 +47,7 @@ from approvals.selectors.request_view import RequestView
 from approvals.selectors.requests import is_asked, policy_decision_of
 from approvals.selectors.resubmission import replaced_by, replacement_of
 from approvals.selectors.review_snapshot import sign_token, snapshot_of
+from approvals.selectors.rule_from_case import rule_from_case, said_yes
 from approvals.selectors.undo_view import undo_asked
 from approvals.selectors.viewer_permissions import ViewerPermissions, permissions_of
 from approvals.services.edit import EditForeseen
@@ -144,6 +146,13 @@ def review_context(
     }
     if INSTEAD in request.GET and answered is None and instead and "edit" in offered:
         offered["edit"]["is_open"] = True
+    could_be_rule = None
+    if permissions.may_approve or said_yes(action_request, person):
+        could_be_rule = rule_from_case(action_request, view.asked)
+    if could_be_rule is not None:
+        offered[SUGGEST_RULE.name] = _offer(
+            request, action_request, SUGGEST_RULE, token, answered, urls, instead, at=at
+        )
     if was_asked:
         offered[NOTE.name] = _offer(
             request, action_request, NOTE, token, answered, urls, instead, at=at
@@ -161,6 +170,7 @@ def review_context(
         "permissions": permissions,
         "stop": stop,
         "instead": instead if "edit" in offered else None,
+        "could_be_rule": could_be_rule,
         "abstentions": abstentions_in(view.decisions),
         "claims": claims_of(action_request, person, at=at),
         "urls": urls,

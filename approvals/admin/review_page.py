@@ -27,7 +27,6 @@ from django.utils.cache import add_never_cache_headers
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from approvals.admin.edit_form import EditForm
 from approvals.admin.forms import PASSWORD, ActionForm
 from approvals.admin.opening import is_ahead_of_time, not_by_opening
 from approvals.admin.review_actions import (
@@ -327,7 +326,7 @@ class ReviewPageAdmin(ReadOnlyAdmin):
         form: ActionForm | None,
         refusal: ApprovalError,
     ) -> HttpResponse:
-        if isinstance(refusal, InvalidProposal) and isinstance(form, EditForm):
+        if isinstance(refusal, InvalidProposal) and form is not None:
             form.add_problems(refusal.problems)
         if not action.keeps_form:
             messages.error(request, refusal.message)

@@ -96,6 +96,11 @@ class PolicyVersionAdmin(ObjectActionsAdmin):
                 "waiting": list(
                     self.get_queryset(request).filter(status=VersionStatus.PROPOSED)[:5]
                 ),
+                "suggested": list(
+                    self.get_queryset(request)
+                    .filter(status=VersionStatus.DRAFT)
+                    .exclude(suggested_from="")[:5]
+                ),
                 "vocabulary": reverse("admin:policies_policyversion_vocabulary"),
                 "add": reverse("admin:policies_policyversion_add"),
             },
@@ -172,8 +177,16 @@ class PolicyVersionAdmin(ObjectActionsAdmin):
             viewer=person_at(request),
             may_write=self.has_change_permission(request, version),
         )
+        links = RecordLinks.for_reader(request, self.admin_site)
+        case = links.to(version.suggested_from) if version.suggested_from else ""
         return self._page(
-            request, version, "version", page=page, urls=self._urls(version), title=version.label
+            request,
+            version,
+            "version",
+            page=page,
+            case_url=case,
+            urls=self._urls(version),
+            title=version.label,
         )
 
     def shadow_view(self, request: HttpRequest, object_id: int) -> HttpResponse:
@@ -286,6 +299,7 @@ class PolicyVersionAdmin(ObjectActionsAdmin):
     @display(description="what changed")  # type: ignore[untyped-decorator]
     def what_changed(self, version: PolicyVersion) -> str:
         prefix = f"Back to {version.restores}: " if version.restores else ""
+        prefix = "Suggested from a case: " if version.suggested_from else prefix
         return f"{prefix}{version.reason}"
 
     @display(description="written by")  # type: ignore[untyped-decorator]

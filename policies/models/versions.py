@@ -73,6 +73,13 @@ class PolicyVersion(Chained):
         related_name="+",
         help_text="The earlier version it rolls back to.",
     )
+    suggested_from = models.CharField(
+        max_length=36,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The record a reviewer suggested it from; empty: a writer of policy drafted it.",
+    )
     shadowing_since = models.DateTimeField(
         null=True, help_text="It runs beside the version in force since then; empty: it does not."
     )

@@ -121,6 +121,7 @@ def new_version(
     author: User,
     reason: str,
     restores: PolicyVersion | None = None,
+    suggested_from: str = "",
 ) -> PolicyVersion:
     """A draft with its first text on record. The caller has checked everything, in turn."""
     now = db_clock.now()
@@ -134,6 +135,7 @@ def new_version(
         reason=reason,
         based_on=in_force(kind),
         restores=restores,
+        suggested_from=suggested_from,
         created_at=now,
     )
     keep_text(version, editor=author, reason=reason, at=now)
@@ -148,6 +150,7 @@ def new_version(
             "reason": reason,
             "based_on": version.based_on.label if version.based_on else "",
             "restores": restores.label if restores else "",
+            **({"suggested_from": suggested_from} if suggested_from else {}),
         },
     )
     return version
