@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from approvals.api.grant_views import RedeemSerializer, ReportSerializer
 from approvals.api.preflight_output import ForeseenOutput
 from approvals.api.serializers import AnswerSerializer, ReasonSerializer, StrictSerializer
 from approvals.api.views import answered, demand_key, proposal_from
@@ -14,13 +15,14 @@ from approvals.choices import INTAKE, State
 from approvals.exceptions import FieldProblem, InvalidProposal
 from approvals.mcp import tools
 from approvals.mcp.protocol import IDEMPOTENCY_KEY, INVALID_PARAMS, Call, ProtocolError
-from approvals.mcp.results import facts
+from approvals.mcp.results import facts, granted
 from approvals.models import ActionRequest, Agent
 from approvals.selectors.agent_story import AgentStory, stories_of
 from approvals.selectors.requests import request_of_agent
 from approvals.services import agent_replies
 from approvals.services.dry_run import check
 from approvals.services.propose import propose
+from approvals.services.redeem import Report, Reported, redeem, report
 from approvals.services.repeats import key_of_call
 from approvals.services.undo import propose_undo
 from audit.lib.canonical import JsonObject
@@ -30,6 +32,13 @@ ANSWER_WITHIN = 2.5  # seconds
 """How long a call waits for what goes on by itself; for people it never waits."""
 
 _GOES_ON = INTAKE | {State.APPROVED, State.EXECUTING, State.EXECUTED}
+
+
+def _goes_on(kind: ActionType) -> frozenset[State]:
+    """The states of such an action that end by themselves."""
+    if kind.by_agent:
+        return frozenset(INTAKE)
+    return frozenset(_GOES_ON if kind.is_read_back else _GOES_ON - {State.EXECUTED})
 
 
 def run(call: Call, agent: Agent) -> AgentStory | JsonObject:
@@ -61,9 +70,10 @@ def _propose(
     proposal = proposal_from(_body(kind, arguments), agent, call.signature)
     key = _key_sent(call) or key_of_call(agent, name, arguments)
     request = propose(proposal, agent=agent, idempotency_key=key).request
-    if request.state in _GOES_ON:
+    goes_on = _goes_on(kind)
+    if request.state in goes_on:
         states = ActionRequest.objects.filter(pk=request.pk).values_list("state", flat=True)
-        wait_until(lambda: states.all().first() not in _GOES_ON, ANSWER_WITHIN, agent_id=agent.pk)
+        wait_until(lambda: states.all().first() not in goes_on, ANSWER_WITHIN, agent_id=agent.pk)
     return story_of(request.pk)
 
 
@@ -130,12 +140,27 @@ def _check(arguments: JsonObject, call: Call, agent: Agent) -> JsonObject:
     return facts(answered(ForeseenOutput, foreseen))
 
 
+def _redeem(arguments: JsonObject, call: Call, agent: Agent) -> JsonObject:
+    request = _own(arguments, agent)
+    redeemer = _valid(RedeemSerializer, arguments)["redeemer"]
+    return granted(redeem(request.pk, agent=agent, redeemer=redeemer))
+
+
+def _report(arguments: JsonObject, call: Call, agent: Agent) -> AgentStory:
+    request = _own(arguments, agent)
+    said = _valid(ReportSerializer, arguments)
+    report(request.pk, agent=agent, said=Report(**{**said, "outcome": Reported(said["outcome"])}))
+    return story_of(request.pk)
+
+
 _FOLLOW_UP: dict[str, Callable[[JsonObject, Call, Agent], AgentStory | JsonObject]] = {
     tools.STATUS: _status,
     tools.ANSWER: _answer,
     tools.WITHDRAW: _withdraw,
     tools.UNDO: _undo,
     tools.CHECK: _check,
+    tools.REDEEM: _redeem,
+    tools.REPORT: _report,
 }
 
 

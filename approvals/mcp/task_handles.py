@@ -40,7 +40,8 @@ def new_task(story: AgentStory) -> JsonObject:
 def get(call: Call, agent: Agent) -> JsonObject:
     """`tasks/get`: how it stands, with its result where it is over."""
     story, asked = _story(call, agent)
-    if len(story.questions) > asked:
+    is_the_agents = story.outcome is Outcome.NEEDS_AGENT  # a model that polls would never see it
+    if is_the_agents or len(story.questions) > asked:
         return _completed(story, asked)
     if story.request.state == State.WITHDRAWN:
         return _task(story, asked, "cancelled")

@@ -18,9 +18,31 @@ LONGEST_NAME = 64
 STATUS, ANSWER, WITHDRAW, UNDO, CHECK = (
     f"{OWN}{name}" for name in ("status", "answer", "withdraw", "undo", "check")
 )
+REDEEM, REPORT = f"{OWN}redeem", f"{OWN}report"
 LONGEST_STATUS_WAIT = 25  # seconds
 
 _NULLABLE_TEXT: JsonObject = {"type": ["string", "null"]}
+GRANT: JsonObject = {
+    "type": "object",
+    "properties": {
+        "grant": {
+            "type": "object",
+            "properties": {
+                "id": {"type": "integer"},
+                "digest": {"type": "string"},
+                "params": {
+                    "type": "object",
+                    "description": "Do exactly this: reviewers may have changed what you proposed.",
+                },
+                "not_after": {"type": "string", "description": "Report before."},
+                "fence": {"type": "integer", "description": "Send it with the report."},
+            },
+            "required": ["id", "digest", "params", "not_after", "fence"],
+        }
+    },
+    "required": ["grant"],
+}
+"""What the tool that takes a grant answers."""
 OUTPUT: JsonObject = {
     "type": "object",
     "properties": {
@@ -55,8 +77,13 @@ def tool_name(key: str) -> str:
 
 
 def tools_of(agent: Agent) -> list[JsonObject]:
-    """Every tool the agent has, by name; those to follow up come last."""
-    return [*(_tool(kind) for kind in kinds_of(agent)), *_FOLLOW_UP]
+    """Every tool the agent has, by name; those to follow up come last.
+
+    Grants are for agents that carry something out themselves.
+    """
+    kinds = kinds_of(agent)
+    own = _AGENTS_OWN if any(kind.by_agent for kind in kinds) else ()
+    return [*(_tool(kind) for kind in kinds), *_FOLLOW_UP, *own]
 
 
 def kinds_of(agent: Agent) -> list[ActionType]:
@@ -96,6 +123,17 @@ def _properties(kind: ActionType) -> dict[str, Any]:
     return dict(found) if isinstance(found, dict) else {}
 
 
+def _description(kind: ActionType) -> str:
+    own = (
+        f"Once it is approved you carry it out yourself, one time: take the grant with {REDEEM}, "
+        f"do exactly its params, and say what came of it with {REPORT}. "
+    )
+    return (
+        f"{kind.title}. This proposes it: policy or people decide, and it may take hours. Until "
+        f"outcome is done, it is NOT done. {own if kind.by_agent else ''}{kind.undo}"
+    )
+
+
 def _tool(kind: ActionType) -> JsonObject:
     required = kind.schema.get("required", [])
     schema: JsonObject = {
@@ -114,8 +152,7 @@ def _tool(kind: ActionType) -> JsonObject:
     return {
         "name": tool_name(kind.key),
         "title": kind.title,
-        "description": f"{kind.title}. This proposes it: policy or people decide, and it may take "
-        f"hours. Until outcome is done, it is NOT done. {kind.undo}",
+        "description": _description(kind),
         "inputSchema": schema,
         "outputSchema": OUTPUT,
         "annotations": {
@@ -129,7 +166,13 @@ def _tool(kind: ActionType) -> JsonObject:
 
 
 def _follow_up(
-    name: str, title: str, description: str, *, reads: bool = False, **properties: JsonObject
+    name: str,
+    title: str,
+    description: str,
+    *,
+    reads: bool = False,
+    answers: JsonObject | None = OUTPUT,
+    **properties: JsonObject,
 ) -> JsonObject:
     required = [key for key, schema in properties.items() if not schema.get("x-optional")]
     plain = {
@@ -148,7 +191,7 @@ def _follow_up(
         },
         "annotations": {"title": title, "readOnlyHint": reads, "destructiveHint": False},
     }
-    return tool if name == CHECK else {**tool, "outputSchema": OUTPUT}
+    return tool if answers is None else {**tool, "outputSchema": answers}
 
 
 _ID: JsonObject = {"type": "string", "format": "uuid", "description": "The request's id."}
@@ -193,7 +236,50 @@ _FOLLOW_UP: tuple[JsonObject, ...] = (
         "Ask what would happen",
         "What policy would say to a call of another tool now. Proposes and stores nothing.",
         reads=True,
+        answers=None,
         tool={"type": "string", "description": "Its name."},
         arguments={"type": "object", "description": "What it would be called with."},
+    ),
+)
+_PLAIN: JsonObject = {"type": "string", "pattern": "^[\\x21-\\x7e]*$"}
+_AGENTS_OWN: tuple[JsonObject, ...] = (
+    _follow_up(
+        REDEEM,
+        "Take a grant",
+        "For what you carry out yourself, once it is approved: take its single-use grant, and then "
+        "do exactly its params, one time. Only the same redeemer gets the same grant again.",
+        answers=GRANT,
+        id=_ID,
+        redeemer={
+            **_PLAIN,
+            "minLength": 1,
+            "maxLength": 100,
+            "description": "A nonce of yours for this one run; keep it until you have reported.",
+        },
+    ),
+    _follow_up(
+        REPORT,
+        "Report what came of a grant",
+        "Say what came of what you did under a grant, before its not_after. It counts as your word "
+        "and is never verified.",
+        id=_ID,
+        fence={"type": "integer", "minimum": 0, "description": "The grant's."},
+        outcome={
+            "type": "string",
+            "enum": ["done", "failed", "unknown"],
+            "description": "failed: certainly without effect. unknown: people find out.",
+        },
+        receipt={
+            **_PLAIN,
+            "maxLength": 200,
+            "x-optional": True,
+            "description": "What the effect is known by, such as a commit. Needed with done.",
+        },
+        result_digest={
+            "type": "string",
+            "pattern": "^(sha256:[0-9a-f]{64})?$",
+            "x-optional": True,
+            "description": "Of what came out, where you keep it.",
+        },
     ),
 )

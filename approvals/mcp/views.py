@@ -27,9 +27,9 @@ from audit.lib.canonical import JsonObject
 SERVER: JsonObject = {"name": "countersign", "title": "Countersign", "version": "1"}
 INSTRUCTIONS = (
     "Each tool proposes an action; policy or people decide, which may take hours, and Countersign "
-    "carries it out. Until a result says outcome done, nothing has been done: never say that it "
-    "has. Do not call a tool again to hurry it; look it up with countersign_status. Params may "
-    "have been changed by a reviewer: what a result says counts."
+    "carries it out, or you do where its tool says so. Until a result says outcome done, nothing "
+    "has been done: never say that it has. Do not call a tool again to hurry it; look it up with "
+    "countersign_status. Params may have been changed by a reviewer: what a result says counts."
 )
 TOOLS_LAST = 60_000  # milliseconds a client may remember its tools
 
