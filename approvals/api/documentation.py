@@ -225,7 +225,8 @@ In LangGraph these nine lines gate an agent:
 {gate}```
 
 The repository has that agent whole in `tests/agents/examples`, and one each over plain HTTP, with
-the official MCP client, the OpenAI Agents SDK, Pydantic AI and Microsoft Agent Framework.
+the official MCP client, the OpenAI Agents SDK, Pydantic AI, Google ADK and Microsoft Agent
+Framework.
 
 ## States
 

@@ -28,6 +28,7 @@ NEEDED = {
     "openai_agents": ("openai-agents", "agents"),
     "pydantic_ai_agent": ("pydantic-ai", "pydantic_ai"),
     "microsoft_agent_framework": ("agent-framework", "agent_framework"),
+    "google_adk": ("google-adk", "google.adk"),
 }
 """Each example's agent, and the package without which it does not run."""
 

@@ -112,3 +112,24 @@ def for_agent_framework() -> Any:
             return respond()
 
     return Model()
+
+
+def for_google_adk() -> Any:
+    """A model of ADK's own base class, as its tests make one."""
+    from google.adk.models import BaseLlm, LlmResponse
+    from google.genai import types
+
+    class Model(BaseLlm):  # type: ignore[misc]
+        async def generate_content_async(self, llm_request: Any, stream: bool = False) -> Any:
+            last = llm_request.contents[-1].parts[-1]
+            answer = last.function_response
+            told = str(answer.response["said"] if answer else last.text)
+            step = next_step(told, by_tool=answer is not None)
+            if isinstance(step, str):
+                part = types.Part(text=step)
+            else:
+                call = types.FunctionCall(id=new_id(), name=step[0], args=step[1])
+                part = types.Part(function_call=call)
+            yield LlmResponse(content=types.Content(role="model", parts=[part]))
+
+    return Model(model="fake")
