@@ -111,6 +111,13 @@ class GrantRefused(ApprovalError):
     code = "not_approved"
 
 
+class AccessRequestRefused(ApprovalError):
+    """An access request whose denial does not cover it (AuthZEN)."""
+
+    code = "invalid_denial_binding"
+    status = 400
+
+
 class GrantExpired(GrantRefused):
     """Nobody redeemed the grant in time."""
 

@@ -22,6 +22,7 @@ from rest_framework.views import set_rollback
 
 from approvals.api.field_problems import field_problems
 from approvals.exceptions import (
+    AccessRequestRefused,
     ApprovalError,
     FieldProblem,
     InvalidProposal,
@@ -64,7 +65,7 @@ def problem_response(
 logger = structlog.get_logger("countersign.errors")
 
 _RETRY_AFTER_SECONDS = "5"
-_API_PATHS = ("/api/", "/mcp/", "/.well-known/")
+_API_PATHS = ("/api/", "/mcp/", "/.well-known/", "/access/")
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
@@ -186,6 +187,8 @@ def problem_handler(exception: Exception, context: dict[str, Any]) -> HttpRespon
 
 
 def _more(error: ApprovalError) -> dict[str, str]:
+    if isinstance(error, AccessRequestRefused):
+        return {"type": f"urn:openid:authzen:access-request:error:{error.code}"}
     if isinstance(error, Paused) and error.resumed_by:
         return {"resumed_by": error.resumed_by}
     return {}

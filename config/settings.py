@@ -120,6 +120,8 @@ WEBHOOK_NETWORKS = networks(env.list("WEBHOOK_NETWORKS", []))
 # The only hosts (or host:port) asked for keys of token issuers; networks as above.
 OIDC_HOSTS: list[str] = env.list("OIDC_HOSTS", [])
 OIDC_NETWORKS = networks(env.list("OIDC_NETWORKS", []))
+# AuthZEN and its Access Request and Approval Profile: experimental, as the draft is.
+AUTHZEN: bool = env.bool("AUTHZEN", False)
 CONNECTOR_TIMEOUT = timedelta(seconds=env.int("CONNECTOR_TIMEOUT_SECONDS", 8))
 
 # --- Django -----------------------------------------------------------------------------------

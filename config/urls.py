@@ -21,6 +21,7 @@ urlpatterns = [
     path(
         ".well-known/oauth-protected-resource/mcp", resource_metadata, name="mcp_resource_metadata"
     ),
+    path("", include("approvals.authzen.urls")),
     path("healthz", probes.live, name="healthz"),
     path("readyz", probes.ready, name="readyz"),
 ]

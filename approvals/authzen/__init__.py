@@ -1,0 +1,1 @@
+"""AuthZEN: OpenID's API for asking whether something may be done, and for requesting it."""
