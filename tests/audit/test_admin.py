@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission
@@ -10,6 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from audit import admin as audit_admin
 from audit.actors import Actor, ActorKind
 from audit.events import AuditCode
 from audit.lib.admin import MOST_ROWS_COUNTED, CappedPaginator
@@ -54,6 +58,54 @@ def test_an_auditor_reads_the_list_and_an_event() -> None:
     assert event.mac in detail.content.decode()
     assert make_chain("other", 1)[0].mac not in detail.content.decode()
     assert AuditEvent.objects.get(subject_id="roles", seq=1).mac in detail.content.decode()
+
+
+def exported(client: Client, query: str = "") -> list[list[str]]:
+    answer = client.get(reverse("admin:audit_auditevent_export") + query)
+    assert answer.status_code == 200
+    assert answer["Content-Type"] == "text/csv; charset=utf-8"
+    return list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode())))
+
+
+def test_the_list_is_exported_as_filtered_the_sentence_first_and_the_code_last() -> None:
+    make_chain("roles")
+    make_chain("other", 1)
+
+    lines = exported(make_user("auditor"), "?subject_id=roles")
+
+    assert lines[0][0] == "what happened"
+    assert lines[0][-1] == "code"
+    assert len(lines) == 1 + AuditEvent.objects.filter(subject_id="roles").count()
+    assert "synchronised roles" in lines[1][0]
+    assert {line[4] for line in lines[1:]} == {"roles"}
+    assert lines[1][-1] == "roles.synced"
+
+
+def test_nothing_in_an_export_is_a_formula() -> None:
+    villain = Actor(ActorKind.AGENT, "=1+1", "=HYPERLINK(0)")
+    record(AuditCode.ROLES_SYNCED, actor=villain, subject=stream("x"), data={"changes": "@x"})
+
+    lines = exported(make_user("auditor"))
+
+    assert not [cell for line in lines for cell in line if cell.startswith(("=", "+", "-", "@"))]
+
+
+def test_an_export_ends_somewhere_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_chain("roles", 4)
+    monkeypatch.setattr(audit_admin, "MOST_EXPORTED", 3)
+
+    lines = exported(make_user("auditor"))
+
+    assert len(lines) == 1 + 3 + 1
+    assert lines[-1][0].startswith("Not more than 3 lines")
+
+
+def test_an_export_is_for_readers_of_the_trail_and_answers_no_other_filters() -> None:
+    address = reverse("admin:audit_auditevent_export")
+
+    assert make_user("stranger", may_view=False).get(address).status_code == 403
+    assert make_user("auditor").post(address).status_code == 405
+    assert make_user("patient").get(address + "?data__startswith=x").status_code == 400
 
 
 def test_what_an_event_says_is_escaped() -> None:

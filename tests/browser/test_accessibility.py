@@ -14,8 +14,9 @@ from playwright.sync_api import Browser, Page
 from approvals.models import ActionRequest
 from approvals.services.execute import execute
 from approvals.services.saved_views import save_view
+from policies.models import PolicyVersion
 from tests.admin.make import House, inbox, make_people, page
-from tests.approvals.make import approve, make_person, make_request, refund
+from tests.approvals.make import approve, crm, make_person, make_plan, make_request, refund
 from tests.browser.people import sign_in
 
 pytestmark = [
@@ -112,6 +113,7 @@ def test_what_an_auditor_uses(live_server: Any, screen: Page) -> None:
 def test_what_an_ops_admin_uses(live_server: Any, screen: Page) -> None:
     make_people()
     make_person("petra", "ops admin")
+    in_force = PolicyVersion.objects.get(kind="ordinary", status="published")
     sign_in(screen, live_server.url, "petra")
 
     demand_none(
@@ -125,5 +127,29 @@ def test_what_an_ops_admin_uses(live_server: Any, screen: Page) -> None:
             + reverse("admin:approvals_pause_add")
             + "?what=payments",
             "policy": live_server.url + reverse("admin:policies_policyversion_changelist"),
+            "policy editor": live_server.url + reverse("admin:policies_policyversion_add"),
+            "policy version": live_server.url
+            + reverse("admin:policies_policyversion_change", args=[in_force.pk]),
         },
     )
+
+
+def test_a_plan_and_the_page_of_an_agent(live_server: Any, screen: Page) -> None:
+    house = make_people()
+    make_person("otto", "operations", "agent owner")
+    plan = make_plan(
+        house.agent, ("crm.update", crm()), ("refund.issue", refund("ch_1001", "800.00"))
+    )
+    agent = reverse("admin:approvals_agent_change", args=[house.agent.pk])
+    sign_in(screen, live_server.url, "otto")
+    demand_none(
+        screen,
+        {"plan": live_server.url + reverse("admin:approvals_plan_change", args=[plan.pk])},
+    )
+    make_person("petra", "ops admin")
+    sign_in(screen, live_server.url, "petra")
+
+    demand_none(screen, {"agent": live_server.url + agent})
+
+    wide = screen.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    assert wide <= 0  # nobody scrolls sideways, on a phone either
