@@ -391,4 +391,5 @@ class ReviewPageAdmin(ReadOnlyAdmin):
     def _place(self, person: User, action_request: ActionRequest) -> dict[str, Any]:
         place = place_of(action_request, self.team, person, at=db_clock.now_of_page())
         following = self.review_url(place.following) if place.following else ""
-        return {"place": place, "next_url": following}
+        beside = [{"row": row, "url": self.review_url(row.request_id)} for row in place.around]
+        return {"place": place, "next_url": following, "neighbours": beside}

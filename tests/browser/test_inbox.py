@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from approvals.models import ActionRequest
 from tests.admin.make import inbox, make_people, page
-from tests.approvals.make import SHIPPED_POLICY, make_request, refund
+from tests.approvals.make import SHIPPED_POLICY, make_limit, make_person, make_request, refund
 from tests.browser.people import sign_in
 
 pytestmark = [
@@ -87,3 +87,26 @@ def test_the_skip_link_comes_first(live_server: Any, screen: Page) -> None:
     screen.keyboard.press("Tab")
 
     expect(screen.get_by_role("link", name="Skip to the content")).to_be_focused()
+
+
+def test_on_a_wide_screen_the_inbox_stands_beside_the_case(live_server: Any, screen: Page) -> None:
+    house = make_people()
+    make_limit(make_person("finn", "finance"), "305.00")
+    first = make_request(house.agent, refund("ch_1030", "300.00"))
+    above = make_request(house.agent, refund("ch_1032", "310.00"))
+    last = make_request(house.agent, refund("ch_1034", "301.00"))
+    sign_in(screen, live_server.url, "finn")
+
+    screen.goto(live_server.url + page(first))
+    beside = screen.get_by_role("navigation", name="Finance inbox, around this case")
+    expect(beside).to_have_count(0)  # no room
+    screen.set_viewport_size({"width": 1920, "height": 1080})
+    rows = beside.get_by_role("link")
+    expect(rows).to_have_count(3)
+    expect(rows.nth(0)).to_have_attribute("aria-current", "page")
+    expect(rows.nth(1)).to_contain_text("for others to decide")
+    rows.nth(2).click()
+
+    screen.wait_for_url(live_server.url + page(last))
+    expect(rows.nth(2)).to_have_attribute("aria-current", "page")
+    expect(rows.nth(1)).to_have_attribute("href", page(above))
