@@ -16,6 +16,8 @@ from playwright.sync_api import Browser, Page, expect
 from approvals.models import ActionRequest
 from tests.admin.make import inbox, make_people, page, state_of
 from tests.approvals.make import (
+    ACCESS,
+    PASSWORD,
     SHIPPED_POLICY,
     crm,
     make_limit,
@@ -119,6 +121,34 @@ def decide_by_keyboard(keys: Keyboard, case: ActionRequest) -> None:
     screen.wait_for_url(lambda address: address != here)
     expect(screen.locator("[data-toast]")).to_contain_text("Approved")
     keys.by_tier[case.risk_tier or 0].append((keys.pressed, time.perf_counter() - begun))
+
+
+def test_security_grants_access_by_keyboard_with_a_password(
+    live_server: Any, chrome: Browser
+) -> None:
+    house = make_people(SHIPPED_POLICY)
+    first, second = [
+        make_request(house.agent, {**ACCESS, "user": user}, action_type="access.grant")
+        for user in ("mia.keller", "jonas.weber")
+    ]
+    with chrome.new_context() as context:  # a form that comes back is a 422, which Chrome reports
+        screen = context.new_page()
+        sign_in(screen, live_server.url, "sam")
+        screen.goto(live_server.url + page(first, "security"))
+        for _ in range(screen.locator("input[name=confirmed]").count()):
+            screen.keyboard.press("a")
+            screen.keyboard.press("Space")
+        screen.keyboard.press("a")
+        screen.keyboard.press("1")
+        screen.keyboard.press("Control+Enter")
+        expect(screen.get_by_label("Confirm with your password")).to_be_focused()
+        screen.keyboard.type(PASSWORD)
+        screen.keyboard.press("Control+Enter")
+
+        screen.wait_for_url(re.compile(f"{second.pk}/change/"))
+        expect(screen.locator("[data-toast]")).to_contain_text("Your approval counts")
+    assert first.decisions.get().verdict == "approve"
+    assert state_of(first) == "pending_approval"  # operations, too
 
 
 @pytest.fixture
