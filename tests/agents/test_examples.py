@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from importlib.util import find_spec
 from itertools import count
@@ -39,23 +40,37 @@ OK = {"reason_code": "as_proposed", "comment": ""}
 NO = {"reason_code": "not_justified", "comment": "The lamp was not ours."}
 LESS = {"param-amount": "255.00", "reason_code": "corrected", "comment": ""}
 LARGE, *_charges = (shopper.charge for shopper in SHOPPERS if shopper.amount >= 26_000)
-_fresh = iter(_charges)
 _numbers = count(1)
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """One installation for all examples: starting it takes longer than most of them."""
+    """One installation for most examples: starting it takes longer than most of them."""
     agents = [agent for agent, _ in NEEDED.values()]
     with an_installation(tmp_path_factory.mktemp("installation"), *agents) as running:
         yield running
 
 
+@pytest.fixture(scope="module")
+def second_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """Another one: every example pays three charges back, and the first has no more of them."""
+    with an_installation(tmp_path_factory.mktemp("second"), "google-adk") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def charges_left() -> dict[str, Iterator[str]]:
+    """Those nobody has touched, by the address of the installation."""
+    return defaultdict(lambda: iter(_charges))
+
+
 class Example:
     """An example's processes, and what its runs came to."""
 
-    def __init__(self, house: Installation, name: str, folder: Path) -> None:
-        self.house, self.folder = house, folder
+    def __init__(
+        self, house: Installation, name: str, folder: Path, charges: Iterator[str]
+    ) -> None:
+        self.house, self.folder, self.charges = house, folder, charges
         self.agent = NEEDED[name][0]
         self.command = [sys.executable, str(EXAMPLES / f"{name}.py")]
 
@@ -99,11 +114,15 @@ class Example:
 
 
 @pytest.fixture(params=NEEDED)
-def example(request: pytest.FixtureRequest, house: Installation, tmp_path: Path) -> Example:
+def example(
+    request: pytest.FixtureRequest, charges_left: dict[str, Iterator[str]], tmp_path: Path
+) -> Example:
     package = NEEDED[request.param][1]
     if find_spec(package.partition(".")[0]) is None or find_spec(package) is None:
         absent(f"{package} is not installed (dependency group agents)")
-    return Example(house, request.param, tmp_path)
+    own = "second_house" if request.param == "google_adk" else "house"
+    house: Installation = request.getfixturevalue(own)
+    return Example(house, request.param, tmp_path, charges_left[house.url])
 
 
 def task(charge: str, amount: str = AMOUNT) -> str:
@@ -114,7 +133,8 @@ def test_people_decide_while_the_agent_is_dead_and_each_run_ends_as_they_decided
     example: Example,
 ) -> None:
     house = example.house
-    charges = {"reject": LARGE, **{run: next(_fresh) for run in ("edit", "question", "approve")}}
+    others = ("edit", "question", "approve")
+    charges = {"reject": LARGE, **{run: next(example.charges) for run in others}}
     tasks = {run: task(charge) for run, charge in charges.items()}
     tasks["reject"] = task(LARGE, next(REJECTED))
 
@@ -157,7 +177,7 @@ def test_people_decide_while_the_agent_is_dead_and_each_run_ends_as_they_decided
 def test_time_that_runs_out_is_no_refusal_and_nothing_is_done(
     house: Installation, tmp_path: Path
 ) -> None:
-    example = Example(house, "plain_http", tmp_path)
+    example = Example(house, "plain_http", tmp_path, iter(()))
     tasks = {"expire": f"Refund {LARGE} {next(REJECTED)} EUR at once: the customer waits."}
     before = house.refunds_of(LARGE)
 
