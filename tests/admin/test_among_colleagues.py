@@ -22,7 +22,7 @@ def test_who_abstains_goes_on_and_colleagues_see_why(house: House, request_: Act
 
     answer = send(client, request_, "abstain", reason="I know <b>her</b>.")
 
-    assert answer["Location"] == page(other)
+    assert answer["Location"] == f"{page(other)}?after={request_.pk}"
     assert state_of(request_) == "pending_approval"
     theirs, own = text_of(browser(felix).get(page(request_))), text_of(client.get(page(request_)))
     assert "abstained: <q>I know &lt;b&gt;her&lt;/b&gt;.</q>" in theirs
