@@ -32,7 +32,7 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
 
 
 @contextmanager
-def weighed(screen: Page) -> Iterator[list[int]]:
+def bytes_received(screen: Page) -> Iterator[list[int]]:
     """The bytes of every answer meanwhile, heads and bodies, as the network carried them."""
     sizes: list[int] = []
     network = screen.context.new_cdp_session(screen)
@@ -44,7 +44,7 @@ def weighed(screen: Page) -> Iterator[list[int]]:
 
 def opened(screen: Page, address: str) -> int:
     """What opening that page cost."""
-    with weighed(screen) as sizes:
+    with bytes_received(screen) as sizes:
         screen.goto(address, wait_until="networkidle")
     return int(sum(sizes))
 

@@ -80,7 +80,7 @@ ALLOWED = """
 """
 
 
-def publish_for_desk(cast: Cast, rules: str, model: str = "in the loop") -> None:
+def publish_for_ticket_tools(cast: Cast, rules: str, model: str = "in the loop") -> None:
     """A policy under which the desk's tools are of tier 2, and what tier 2 wants to see of them."""
     publish(
         cast,
@@ -92,7 +92,7 @@ def publish_for_desk(cast: Cast, rules: str, model: str = "in the loop") -> None
 
 @pytest.fixture
 def agent(published: Published, cast: Cast) -> Agent:
-    publish_for_desk(cast, RULES)
+    publish_for_ticket_tools(cast, RULES)
     kinds = ["desk.create_ticket", "desk.escalate", "desk.get_ticket"]
     return make_agent(cast.owner, "desk-bot", action_types=kinds)
 
@@ -231,7 +231,7 @@ def test_a_tool_that_is_defined_anew_after_the_last_look_is_not_called(
 def test_a_tool_that_policy_allows_by_itself_goes_to_people_once_it_is_another(
     published: Published, cast: Cast
 ) -> None:
-    publish_for_desk(cast, ALLOWED, "on the loop")
+    publish_for_ticket_tools(cast, ALLOWED, "on the loop")
     agent = make_agent(cast.owner, "desk-bot", action_types=["desk.create_ticket"])
     request = make_request(agent, LAMP, action_type="desk.create_ticket")
     assert request.state == State.APPROVED
